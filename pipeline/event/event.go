@@ -1,0 +1,213 @@
+package event
+
+import (
+	"math/bits"
+	"unsafe"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+)
+
+// Event is one normalised event: any field of the dictionary, typed.
+//
+// A bitmap in document order tells which fields are present, and an index
+// finds a field's value in a dense array. Against a map[string]any, a dense
+// array over the whole dictionary and a sorted slice it was the fastest to
+// fill, read, reset and encode together; BenchmarkRepresentation repeats the
+// comparison.
+//
+// An Event belongs to one goroutine. Strings that go in are not copied, and
+// strings that come out are valid until Reset.
+type Event struct {
+	dict    *ecs.Dictionary
+	layout  *ecs.Layout
+	present []uint64 // bit per rank
+	pos     []uint16 // of an ID: where its value stands in vals, if present
+	vals    []Value
+
+	vendor     string
+	extras     []extra
+	vendorDone bool // while encoding: the extras are written
+
+	arena []byte
+	lists []string
+
+	// RecordID is the vendor's own id of the record where the mapping names
+	// one; a repeated one within the dedupe window is a duplicate. Empty: none.
+	RecordID string
+	// Mapped names the mapping that took the record; empty for a record that
+	// no mapping takes and that travels as event.action: other.
+	Mapped string
+	// Late reports that the event's time was further behind the clock than the
+	// permitted lateness. Set by whoever judges it.
+	Late bool
+}
+
+// extra is a vendor's field without a home in the dictionary.
+type extra struct{ key, json string }
+
+// New returns an empty event over the names of dict.
+func New(dict *ecs.Dictionary) *Event {
+	return &Event{
+		dict:    dict,
+		layout:  dict.Layout(),
+		present: make([]uint64, (dict.Len()+63)/64),
+		pos:     make([]uint16, dict.Len()),
+		vals:    make([]Value, 0, 64),
+	}
+}
+
+// Dictionary returns the dictionary that the event's fields belong to.
+func (e *Event) Dictionary() *ecs.Dictionary { return e.dict }
+
+// Reset empties the event. Every string that came out of it is invalid now.
+func (e *Event) Reset() {
+	clear(e.present)
+	e.vals = e.vals[:0]
+	e.extras = e.extras[:0]
+	e.arena = e.arena[:0]
+	e.lists = e.lists[:0]
+	e.vendor, e.RecordID, e.Mapped, e.Late = "", "", "", false
+}
+
+// Set gives a field its value; an absent value removes the field. The kind of
+// the value must be that of the field (whoever compiles a mapping checks it);
+// an integer is accepted for a number.
+func (e *Event) Set(id ecs.ID, v Value) {
+	rank := e.layout.Rank(id)
+	word, bit := rank>>6, uint64(1)<<(rank&63)
+	switch {
+	case v.kind == ecs.None:
+		e.present[word] &^= bit
+	case e.present[word]&bit != 0:
+		e.vals[e.pos[id]] = v
+	default:
+		e.present[word] |= bit
+		e.pos[id] = uint16(len(e.vals))
+		e.vals = append(e.vals, v)
+	}
+}
+
+// SetString sets a string field.
+func (e *Event) SetString(id ecs.ID, s string) { e.Set(id, String(s)) }
+
+// Unset removes a field.
+func (e *Event) Unset(id ecs.ID) { e.Set(id, Value{}) }
+
+// Has reports whether the field is present.
+func (e *Event) Has(id ecs.ID) bool {
+	rank := e.layout.Rank(id)
+	return e.present[rank>>6]&(1<<(rank&63)) != 0
+}
+
+// Get returns the value of a field, or nil when it is absent. The pointer is
+// valid until the next Set or Reset.
+func (e *Event) Get(id ecs.ID) *Value {
+	rank := e.layout.Rank(id)
+	if e.present[rank>>6]&(1<<(rank&63)) == 0 {
+		return nil
+	}
+	return &e.vals[e.pos[id]]
+}
+
+// Str returns the field as a string, "" when it is absent.
+func (e *Event) Str(id ecs.ID) string {
+	if v := e.Get(id); v != nil {
+		return v.Str()
+	}
+	return ""
+}
+
+// Timestamp returns @timestamp in nanoseconds since 1970, 0 when absent.
+func (e *Event) Timestamp() int64 {
+	if v := e.Get(ecs.Timestamp); v != nil {
+		return v.Time()
+	}
+	return 0
+}
+
+// Fields calls yield for every present field in document order.
+func (e *Event) Fields(yield func(ecs.ID, *Value) bool) {
+	for w, word := range e.present {
+		for ; word != 0; word &= word - 1 {
+			id := e.layout.At(w<<6 + bits.TrailingZeros64(word))
+			if !yield(id, &e.vals[e.pos[id]]) {
+				return
+			}
+		}
+	}
+}
+
+// SetVendor names the top-level object that Extra writes to ("crowdstrike").
+func (e *Event) SetVendor(root string) { e.vendor = root }
+
+// Vendor returns the name given to SetVendor.
+func (e *Event) Vendor() string { return e.vendor }
+
+// Extra keeps a vendor's field that has no home in the dictionary: fragment is
+// its JSON text, key its name without anything to escape. Of a repeated key
+// the last value stands. Neither string is copied.
+func (e *Event) Extra(key, fragment string) {
+	for i := range e.extras {
+		if len(e.extras[i].key) == len(key) && e.extras[i].key == key {
+			e.extras[i].json = fragment
+			return
+		}
+	}
+	e.extras = append(e.extras, extra{key, fragment})
+}
+
+// Extras calls yield with the key and JSON text of every vendor field.
+func (e *Event) Extras(yield func(key, fragment string) bool) {
+	for i := range e.extras {
+		if !yield(e.extras[i].key, e.extras[i].json) {
+			return
+		}
+	}
+}
+
+// Scratch returns room for n bytes that live until Reset, for text that has to
+// be built: append to the slice, up to n bytes.
+func (e *Event) Scratch(n int) []byte {
+	start := len(e.arena)
+	if cap(e.arena)-start < n {
+		// The old block stays alive as long as strings point into it.
+		e.arena = make([]byte, 0, max(2*cap(e.arena), n, 1024))
+		start = 0
+	}
+	e.arena = e.arena[:start+n]
+	return e.arena[start : start : start+n]
+}
+
+// View returns bytes (of Scratch or of the record) as a string without a copy.
+func View(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// Strings returns room for n strings that live until Reset, to be appended to.
+func (e *Event) Strings(n int) []string {
+	start := len(e.lists)
+	if cap(e.lists)-start < n {
+		e.lists = make([]string, 0, max(2*cap(e.lists), n, 32))
+		start = 0
+	}
+	e.lists = e.lists[:start+n]
+	return e.lists[start : start : start+n]
+}
+
+// Append adds a string to a list field, unless it is in it.
+func (e *Event) Append(id ecs.ID, s string) {
+	v := e.Get(id)
+	if v == nil {
+		e.Set(id, String(s))
+		return
+	}
+	if v.Contains(s) {
+		return
+	}
+	n := max(len(v.list), 1)
+	list := e.Strings(n + 1)
+	if v.list != nil {
+		list = append(list, v.list...)
+	} else {
+		list = append(list, v.str)
+	}
+	*v = StringList(append(list, s))
+}
