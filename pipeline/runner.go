@@ -1,0 +1,196 @@
+package pipeline
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+// Config is what an operator sets of the pipeline.
+type Config struct {
+	// DedupeWindow: see [ShardConfig].
+	DedupeWindow time.Duration `yaml:"dedupe_window"`
+	// DedupeLimit bounds the vendor record ids remembered per partition.
+	DedupeLimit int `yaml:"dedupe_limit"`
+	// Lateness is how far an event may lie behind the clock of its partition
+	// and still count in the rules' windows.
+	Lateness time.Duration `yaml:"lateness"`
+	// MaxFuture and MaxAge bound an event's time against the broker's.
+	MaxFuture time.Duration `yaml:"max_future"`
+	MaxAge    time.Duration `yaml:"max_age"`
+	// Retry is the pause between attempts at a sink.
+	Retry Backoff `yaml:"retry"`
+	// OptionalPatience is how long a sink that is not required is tried before
+	// its documents go to the dead letter.
+	OptionalPatience time.Duration `yaml:"optional_patience"`
+}
+
+// DefaultConfig returns the defaults.
+func DefaultConfig() Config {
+	s := DefaultShardConfig()
+	return Config{
+		DedupeWindow:     s.DedupeWindow,
+		DedupeLimit:      s.DedupeLimit,
+		Lateness:         s.Lateness,
+		MaxFuture:        s.MaxFuture,
+		MaxAge:           s.MaxAge,
+		Retry:            Backoff{Min: 250 * time.Millisecond, Max: 30 * time.Second},
+		OptionalPatience: 30 * time.Second,
+	}
+}
+
+// Shard returns the part of the configuration that concerns one shard.
+func (c Config) Shard() ShardConfig {
+	return ShardConfig{
+		DedupeWindow: c.DedupeWindow,
+		DedupeLimit:  c.DedupeLimit,
+		Lateness:     c.Lateness,
+		MaxFuture:    c.MaxFuture,
+		MaxAge:       c.MaxAge,
+	}
+}
+
+// Settings are what the composition root gives to a Runner.
+type Settings struct {
+	NewMapper   func() Mapper
+	NewDetector func(p event.Partition) Detector
+	Outputs     []Output
+	DeadLetter  DeadLetter
+	// Observe, where set, sees the documents of a batch once all required
+	// sinks have them. It must not block and must not keep them.
+	Observe func(docs []*event.Document)
+	Logger  *slog.Logger
+	Metrics prometheus.Registerer
+}
+
+// Runner makes the workers of a source's partitions and owns what they share.
+// It is safe for concurrent use.
+type Runner struct {
+	cfg     Config
+	set     Settings
+	outputs []*output
+	metrics *metrics
+}
+
+// NewRunner returns a runner; it starts nothing.
+func NewRunner(cfg Config, set Settings) (*Runner, error) {
+	m, err := newMetrics(set.Metrics)
+	if err != nil {
+		return nil, err
+	}
+	r := &Runner{cfg: cfg, set: set, metrics: m}
+	for _, out := range set.Outputs {
+		r.outputs = append(r.outputs, &output{
+			Output: out, backoff: cfg.Retry, patience: cfg.OptionalPatience, dead: set.DeadLetter,
+			log: set.Logger, metrics: m, health: Health{Name: out.Name, Required: out.Required},
+		})
+		m.prepare(out.Name)
+	}
+	return r, nil
+}
+
+// Health returns the state of every output.
+func (r *Runner) Health() []Health {
+	all := make([]Health, 0, len(r.outputs))
+	for _, o := range r.outputs {
+		all = append(all, o.currentHealth())
+	}
+	return all
+}
+
+// Open returns the worker of a partition; it is what a Source calls.
+func (r *Runner) Open(_ context.Context, p event.Partition) (event.Worker, error) {
+	w := &worker{
+		runner: r,
+		shard:  NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p)),
+		counts: r.metrics.partition(p.Topic),
+	}
+	for _, o := range r.outputs {
+		w.deliveries = append(w.deliveries, &delivery{out: o})
+	}
+	return w, nil
+}
+
+// worker takes the batches of one partition through its shard to the sinks.
+type worker struct {
+	runner     *Runner
+	shard      *Shard
+	counts     *partitionCounts
+	deliveries []*delivery
+	seen       ShardStats
+}
+
+// Handle implements event.Worker.
+func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
+	started := time.Now()
+	w.shard.Reset()
+	var outcomes [DuplicateRecord + 1]int
+	live := 0
+	for i := range b.Records {
+		rec := &b.Records[i]
+		muted := rec.Offset < b.Committed
+		outcome := w.shard.Process(&b.Partition, rec, muted)
+		if muted {
+			w.counts.rebuilt.Inc()
+			continue
+		}
+		outcomes[outcome]++
+		live++
+	}
+	w.counts.received.Add(float64(live))
+	w.counts.inFlight.Add(float64(live))
+	defer w.counts.inFlight.Sub(float64(live))
+	mapped := time.Now()
+	docs := w.shard.Documents()
+	if err := w.write(ctx, docs); err != nil {
+		w.counts.abandoned.Add(float64(live))
+		return err
+	}
+	// Counted when the outcome is final: a batch that is given up with its
+	// partition is nobody's outcome here and arrives again.
+	w.counts.outcomes(outcomes)
+	w.countShard(docs)
+	w.runner.metrics.batch(started, mapped)
+	if w.runner.set.Observe != nil {
+		w.runner.set.Observe(docs)
+	}
+	return nil
+}
+
+// write delivers documents to every sink and dead records to the dead letter,
+// all at once, and returns when all of them are done.
+func (w *worker) write(ctx context.Context, docs []*event.Document) error {
+	r := w.runner
+	group, ctx := errgroup.WithContext(ctx)
+	for _, d := range w.deliveries {
+		group.Go(func() error { return d.deliver(ctx, docs) })
+	}
+	group.Go(func() error { return bury(ctx, r.set.DeadLetter, w.shard.Dead(), r.cfg.Retry, r.set.Logger, r.metrics) })
+	return group.Wait()
+}
+
+// countShard adds what the shard noticed since the last batch.
+func (w *worker) countShard(docs []*event.Document) {
+	m, now := w.runner.metrics, w.shard.Stats()
+	m.late.Add(float64(now.Late - w.seen.Late))
+	m.clock.WithLabelValues("future").Add(float64(now.FutureClock - w.seen.FutureClock))
+	m.clock.WithLabelValues("ancient").Add(float64(now.AncientClock - w.seen.AncientClock))
+	m.clock.WithLabelValues("missing").Add(float64(now.MissingClock - w.seen.MissingClock))
+	w.seen = now
+	w.counts.watermark.Set(float64(w.shard.Now()) / 1e9)
+	for _, d := range docs {
+		if d.Stream == event.Alerts {
+			m.alerts.WithLabelValues(d.AlertKind, d.Severity).Inc()
+		} else {
+			m.events.WithLabelValues(d.Action).Inc()
+		}
+	}
+}
+
+// Close implements event.Worker.
+func (w *worker) Close() {}
