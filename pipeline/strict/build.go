@@ -12,25 +12,38 @@ import (
 // builder turns the library's syntax tree into nodes.
 type builder struct {
 	file     string
-	lines    []string // lines[i] is the source from the beginning of line i+1 to the end of the file.
+	lines    []sourceLine
+	reached  reached
 	problems []Problem
 }
 
-func splitLines(text string) []string {
-	lines := []string{text}
-	for i := range len(text) {
-		if text[i] == '\n' {
-			lines = append(lines, text[i+1:])
+// sourceLine is a line of the file.
+type sourceLine struct {
+	rest  string // The source from the beginning of the line to the end of the file.
+	width int    // Characters in the line.
+}
+
+// reached is the place of the last scalar, from which the next one in the same line is found without a new count.
+type reached struct {
+	line, column int
+	rest         string
+}
+
+func splitLines(text string) []sourceLine {
+	var lines []sourceLine
+	for {
+		line, after, more := strings.Cut(text, "\n")
+		lines = append(lines, sourceLine{rest: text, width: utf8.RuneCountInString(line)})
+		if !more {
+			return lines
 		}
+		text = after
 	}
-	return lines
 }
 
 func (b *builder) report(pos *token.Position, format string, args ...any) {
 	p := Problem{File: b.file, Message: fmt.Sprintf(format, args...)}
-	if pos != nil {
-		p.Line, p.Column = pos.Line, max(1, pos.Column)
-	}
+	p.Line, p.Column = b.place(pos)
 	b.problems = append(b.problems, p)
 }
 
@@ -138,10 +151,19 @@ func (b *builder) scalar(from ast.Node) Node {
 
 func (b *builder) at(t *token.Token, kind Kind) *node {
 	n := &node{file: b.file, kind: kind}
-	if t != nil && t.Position != nil {
-		n.line, n.column = t.Position.Line, max(1, t.Position.Column)
+	if t != nil {
+		n.line, n.column = b.place(t.Position)
 	}
 	return n
+}
+
+// place returns a position inside of the file. The library gives absent values a place behind the end of their line.
+func (b *builder) place(pos *token.Position) (line, column int) {
+	if pos == nil {
+		return 0, 0
+	}
+	line = min(max(pos.Line, 1), len(b.lines))
+	return line, min(max(pos.Column, 1), b.lines[line-1].width+1)
 }
 
 // source finds a scalar in the file by its position.
@@ -149,12 +171,15 @@ func (b *builder) source(n *node, style scalarStyle) *scalarSource {
 	if n.line < 1 || n.line > len(b.lines) {
 		return nil
 	}
-	raw := b.lines[n.line-1]
-	for range n.column - 1 {
-		_, size := utf8.DecodeRuneInString(raw)
-		raw = raw[size:]
+	from := &b.reached
+	if from.line != n.line || from.column > n.column {
+		*from = reached{line: n.line, column: 1, rest: b.lines[n.line-1].rest}
 	}
-	return &scalarSource{raw: raw, style: style}
+	for ; from.column < n.column; from.column++ {
+		_, size := utf8.DecodeRuneInString(from.rest)
+		from.rest = from.rest[size:]
+	}
+	return &scalarSource{raw: from.rest, style: style}
 }
 
 func positionOf(n ast.Node) *token.Position {

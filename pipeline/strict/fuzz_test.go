@@ -23,7 +23,7 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			return
 		}
-		lines := strings.Split(string(src), "\n")
+		lines := strings.Split(string(src)+"\n", "\n")
 		for _, node := range nodes {
 			checkPositions(t, node, lines)
 			var r rule

@@ -15,6 +15,7 @@ import (
 const (
 	MaxSize  = 1 << 20 // Bytes of a file.
 	MaxDepth = 32      // Lists and mappings inside each other.
+	MaxKeys  = 16384   // Keys of all mappings of a file; the YAML library needs time in the square of them.
 )
 
 // Parse reads the documents of a YAML file. The file name only serves for messages. Documents without content are left
@@ -80,6 +81,9 @@ func readable(file string, src []byte) (string, error) {
 	}
 	text := strings.TrimPrefix(string(src), "\ufeff")
 	text = strings.ReplaceAll(text, "\r\n", "\n")
+	if !strings.HasSuffix(text, "\n") {
+		text += "\n" // Without it the library drops some mistakes in the last line without a word.
+	}
 	line, column := 1, 1
 	for i, r := range text {
 		message := ""
@@ -109,7 +113,7 @@ func checkTokens(file string, tokens token.Tokens) error {
 			File: file, Line: t.Position.Line, Column: t.Position.Column, Message: message, Hint: hint,
 		})
 	}
-	depth, indicators, line := 0, 0, 0
+	depth, indicators, line, keys := 0, 0, 0, 0
 	for _, t := range tokens {
 		if t.Position.Line != line {
 			line, indicators = t.Position.Line, 0
@@ -132,10 +136,15 @@ func checkTokens(file string, tokens token.Tokens) error {
 			depth++
 		case token.SequenceEndType, token.MappingEndType:
 			depth = max(0, depth-1)
-		case token.SequenceEntryType, token.MappingKeyType, token.MappingValueType:
+		case token.SequenceEntryType, token.MappingKeyType:
 			indicators++
+		case token.MappingValueType:
+			if keys++; keys > MaxKeys {
+				report(t, fmt.Sprintf("more than %d keys in one file", MaxKeys), "split it")
+				return NewError(problems...)
+			}
 		}
-		if depth > MaxDepth || (indicators > MaxDepth && depth == 0) {
+		if depth > MaxDepth || indicators > MaxDepth {
 			report(t, fmt.Sprintf("nested more than %d levels deep", MaxDepth), "")
 			return NewError(problems...)
 		}
@@ -183,6 +192,8 @@ func syntaxHint(message string) string {
 	switch {
 	case strings.Contains(message, "\t"):
 		return "indent with spaces, not with tabs"
+	case strings.Contains(message, "invalid header option"):
+		return "begin the text in the next line; quote a text that begins with | or >"
 	case strings.Contains(message, "value is not allowed in this context"):
 		return `check the indentation; quote a text that contains ": "`
 	}

@@ -180,6 +180,8 @@ func TestParseErrors(t *testing.T) {
 		"deep flow":      {strings.Repeat("[", 1<<19), `f.yml:1:33: nested more than 32 levels deep`},
 		"deep block":     {strings.Repeat("- ", 1<<18), `f.yml:1:65: nested more than 32 levels deep`},
 		"deep lines":     {deepLines(40), `f.yml:33:34: nested more than 32 levels deep`},
+		"block header":   {"a: 1\nb: >[x", `f.yml:2:4: invalid header option: "[x" (begin the text in the next line; quote a text that begins with | or >)`},
+		"many keys":      {strings.Repeat("a: 1\n", strict.MaxKeys+1), `f.yml:16385:2: more than 16384 keys in one file (split it)`},
 		"large":          {strings.Repeat("# comment\n", 1<<17), `f.yml: file has 1310720 bytes, at most 1048576 are allowed (split it)`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -213,6 +215,13 @@ func TestParseOne(t *testing.T) {
 		if got != want {
 			t.Errorf("%q: got %q, want %q", src, got, want)
 		}
+	}
+}
+
+func TestLongLinesAreNotDeep(t *testing.T) {
+	node, err := strict.ParseOne("f.yml", []byte("a: {x: [1, {}], b: ["+strings.Repeat("1, ", 1000)+"2]}\n"))
+	if err != nil || len(node.Get("a").Get("b").Items()) != 1001 {
+		t.Error(err)
 	}
 }
 
