@@ -1,0 +1,93 @@
+package httpx
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+)
+
+// TLS says how a server is verified and how this client proves who it is. The
+// zero value verifies against the system's authorities.
+type TLS struct {
+	// CAFile holds PEM certificates of the authorities to trust instead of the
+	// system's.
+	CAFile string `yaml:"ca_file"`
+	// CertFile and KeyFile are this client's PEM certificate and key (mTLS).
+	// They are read for each new connection, so they can be renewed in place.
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+	// ServerName is the name to verify when it is not that of the address.
+	ServerName string `yaml:"server_name"`
+	// InsecureSkipVerify accepts any server: for a trial only.
+	InsecureSkipVerify bool `yaml:"insecure_skip_verify"`
+}
+
+// Validate checks what can be checked without reading files.
+func (c TLS) Validate() error {
+	if (c.CertFile == "") != (c.KeyFile == "") {
+		return fmt.Errorf("tls: cert_file and key_file belong together, found only one of them")
+	}
+	return nil
+}
+
+// Client returns the configuration of a TLS client: version 1.2 or later,
+// verified unless told otherwise, which is logged as a warning.
+func (c TLS) Client(log *slog.Logger) (*tls.Config, error) {
+	if err := c.Validate(); err != nil {
+		return nil, err
+	}
+	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName, InsecureSkipVerify: c.InsecureSkipVerify}
+	if c.InsecureSkipVerify {
+		log.Warn("TLS certificates are not verified: anyone on the network can read and change what is sent",
+			"setting", "insecure_skip_verify")
+	}
+	if c.CAFile != "" {
+		pem, err := os.ReadFile(c.CAFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading tls.ca_file: %w", err)
+		}
+		conf.RootCAs = x509.NewCertPool()
+		if !conf.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("reading tls.ca_file: %s holds no PEM certificate", c.CAFile)
+		}
+	}
+	if c.CertFile == "" {
+		return conf, nil
+	}
+	if _, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile); err != nil {
+		return nil, fmt.Errorf("reading tls.cert_file and tls.key_file: %w", err)
+	}
+	conf.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+		pair, err := tls.LoadX509KeyPair(c.CertFile, c.KeyFile)
+		if err != nil {
+			return nil, fmt.Errorf("reading tls.cert_file and tls.key_file: %w", err)
+		}
+		return &pair, nil
+	}
+	return conf, nil
+}
+
+// Transport returns an HTTP transport that keeps up to connections idle
+// connections to a server.
+func (c TLS) Transport(log *slog.Logger, connections int) (*http.Transport, error) {
+	conf, err := c.Client(log)
+	if err != nil {
+		return nil, err
+	}
+	return &http.Transport{
+		Proxy:                 http.ProxyFromEnvironment,
+		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSClientConfig:       conf,
+		TLSHandshakeTimeout:   10 * time.Second,
+		ExpectContinueTimeout: time.Second,
+		IdleConnTimeout:       90 * time.Second,
+		MaxIdleConnsPerHost:   max(connections, 2),
+		ForceAttemptHTTP2:     true,
+		// Requests are compressed by the sinks; answers are decompressed here.
+	}, nil
+}
