@@ -12,7 +12,7 @@ import (
 // metrics are the conservation counters of the pipeline:
 //
 //	records_received = Σ records{outcome} + records_in_flight + records_abandoned
-//	documents_received = Σ documents{sink, outcome} + documents_in_flight
+//	documents_received = Σ documents{sink, outcome} + documents_in_flight + documents_abandoned
 //
 // Labels are bounded by the configuration and by closed vocabularies.
 type metrics struct {
@@ -26,6 +26,7 @@ type metrics struct {
 	docsReceived     *prometheus.CounterVec
 	docs             *prometheus.CounterVec
 	docsInFlight     *prometheus.GaugeVec
+	docsAbandoned    *prometheus.CounterVec
 	retries          *prometheus.CounterVec
 	up               *prometheus.GaugeVec
 	deadLetters      *prometheus.CounterVec
@@ -54,6 +55,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		docsReceived:     counter("documents_received_total", "Documents handed to the sink.", "sink"),
 		docs:             counter("documents_total", "Documents by final outcome: indexed, duplicate, quarantined, dead, filtered.", "sink", "outcome"),
 		docsInFlight:     gauge("documents_in_flight", "Documents handed to the sink without a final outcome.", "sink"),
+		docsAbandoned:    counter("documents_abandoned_total", "Documents given up undecided when their partition moved or the gateway stopped; they are made again.", "sink"),
 		retries:          counter("sink_retries_total", "Writes that have to be repeated, by reason.", "sink", "reason"),
 		up:               gauge("sink_up", "1 when the last write to the sink succeeded.", "sink"),
 		deadLetters:      counter("dead_letters_total", "Records and documents buried, by stage and reason.", "stage", "reason"),
@@ -69,7 +71,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}, []string{"stage"}),
 	}
 	for _, c := range []prometheus.Collector{m.recordsReceived, m.records, m.recordsInFlight, m.recordsAbandoned, m.unmapped,
-		m.rebuilt, m.watermark, m.docsReceived, m.docs, m.docsInFlight, m.retries, m.up, m.deadLetters, m.events, m.alerts,
+		m.rebuilt, m.watermark, m.docsReceived, m.docs, m.docsInFlight, m.docsAbandoned, m.retries, m.up, m.deadLetters, m.events, m.alerts,
 		m.clock, m.late, m.stages} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
@@ -83,6 +85,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 func (m *metrics) prepare(sink string) {
 	m.docsReceived.WithLabelValues(sink)
 	m.docsInFlight.WithLabelValues(sink)
+	m.docsAbandoned.WithLabelValues(sink)
 	for o := event.Indexed; o <= event.Filtered; o++ {
 		m.docs.WithLabelValues(sink, o.String())
 	}
@@ -99,6 +102,11 @@ func (m *metrics) outcome(sink string, o event.Outcome, n int) {
 		return
 	}
 	m.docs.WithLabelValues(sink, o.String()).Add(float64(n))
+	m.docsInFlight.WithLabelValues(sink).Sub(float64(n))
+}
+
+func (m *metrics) abandoned(sink string, n int) {
+	m.docsAbandoned.WithLabelValues(sink).Add(float64(n))
 	m.docsInFlight.WithLabelValues(sink).Sub(float64(n))
 }
 

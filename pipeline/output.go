@@ -55,6 +55,7 @@ type delivery struct {
 // ends. Only what is pending is sent again, in the same order.
 func (d *delivery) deliver(ctx context.Context, docs []*event.Document) error {
 	o := d.out
+	defer func() { o.metrics.abandoned(o.Name, len(d.send)) }()
 	d.send = d.send[:0]
 	for _, doc := range docs {
 		if o.Route.Takes(doc) {

@@ -1,0 +1,118 @@
+package pipeline
+
+import (
+	"encoding/json"
+	"testing"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+func newTestShard(t *testing.T, cfg ShardConfig) *Shard {
+	t.Helper()
+	dict, err := ecs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return NewShard(cfg, &timeMapper{event.New(dict)}, nil)
+}
+
+// timeMapper takes the record's value as the event's RFC 3339 time.
+type timeMapper struct{ e *event.Event }
+
+func (m *timeMapper) Map(_ *event.Partition, r *event.Record, emit func(*event.Event)) error {
+	m.e.Reset()
+	m.e.Mapped = "time"
+	if at, err := time.Parse(time.RFC3339, string(r.Value)); err == nil {
+		m.e.Set(ecs.Timestamp, event.Time(at.UnixNano()))
+	}
+	emit(m.e)
+	return nil
+}
+
+func TestEventTimeIsCheckedAgainstTheBroker(t *testing.T) {
+	broker := time.Date(2024, 7, 19, 4, 9, 0, 0, time.UTC)
+	for _, tc := range []struct {
+		name, value string
+		want        string // edr.clock and event time
+		late        bool
+	}{
+		{"on time", "2024-07-19T04:08:59Z", `{"@timestamp":"2024-07-19T04:08:59.000Z","edr":{"feed":{"delay_seconds":1}}`, false},
+		{"six hours late", "2024-07-18T22:09:00Z", `{"@timestamp":"2024-07-18T22:09:00.000Z","edr":{"feed":{"delay_seconds":21600}}`, true},
+		{"the year 2100", "2100-01-01T00:00:00Z", `{"@timestamp":"2100-01-01T00:00:00.000Z","edr":{"clock":["future"]}`, false},
+		{"1970", "1970-01-01T00:00:00Z", `{"@timestamp":"1970-01-01T00:00:00.000Z","edr":{"clock":["ancient"]}`, true},
+		{"no time at all", "?", `{"@timestamp":"2024-07-19T04:09:00.000Z","edr":{"clock":["missing"]}`, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := newTestShard(t, DefaultShardConfig())
+			p := event.Partition{Prefix: "x"}
+			s.Process(&p, &event.Record{Time: broker.UnixMilli(), Value: []byte(tc.value)}, false)
+			body := string(s.Documents()[0].Body)
+			if !json.Valid([]byte(body)) || len(body) < len(tc.want) || body[:len(tc.want)] != tc.want {
+				t.Errorf("got %s\nwant %s…", body, tc.want)
+			}
+			if late := s.Stats().Late == 1; late != tc.late {
+				t.Errorf("late = %v, want %v", late, tc.late)
+			}
+			if s.Now() != broker.UnixNano() {
+				t.Errorf("the event moved the clock to %d", s.Now())
+			}
+		})
+	}
+}
+
+func TestClockWithoutBroker(t *testing.T) {
+	day := int64(24 * time.Hour)
+	for _, tc := range []struct {
+		name  string
+		times []int64
+		want  int64
+	}{
+		{"rises", []int64{1, 5, 3}, 5},
+		{"one time far ahead is not believed", []int64{1, 100 * day, 2}, 2},
+		{"two are", []int64{1, 100 * day, 101 * day}, 100 * day},
+		{"the first is the start", []int64{100 * day}, 100 * day},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var c clock
+			for _, ns := range tc.times {
+				c.source(ns)
+			}
+			if c.now != tc.want {
+				t.Errorf("clock = %d, want %d", c.now, tc.want)
+			}
+		})
+	}
+}
+
+func TestDedupeForgetsInTimeAndInSize(t *testing.T) {
+	d := newDedupe(time.Minute, 100)
+	if d.seen(1, 0) || !d.seen(1, int64(time.Minute)) {
+		t.Error("a repetition at the window's end is a duplicate, the first one is not")
+	}
+	if d.seen(1, int64(10*time.Minute)) {
+		t.Error("a repetition long after the window is a duplicate")
+	}
+	for i := range uint64(10_000) {
+		d.seen(i, int64(10*time.Minute))
+	}
+	if n := len(d.young) + len(d.old); n > 100 {
+		t.Errorf("%d hashes are kept, the limit is 100", n)
+	}
+}
+
+func TestCoordinatesOfACapture(t *testing.T) {
+	cfg := DefaultShardConfig()
+	cfg.DedupeCoordinates = true
+	s := newTestShard(t, cfg)
+	p := event.Partition{Prefix: "x", Number: 1}
+	rec := event.Record{Offset: 7, Time: 1, Value: []byte("?")}
+	if first, second := s.Process(&p, &rec, false), s.Process(&p, &rec, false); first != Mapped || second != DuplicateRecord {
+		t.Errorf("outcomes %v, %v", first, second)
+	}
+	q := event.Partition{Prefix: "x", Number: 2}
+	if got := s.Process(&q, &rec, false); got != Mapped {
+		t.Errorf("the same offset of another partition is %v", got)
+	}
+}
