@@ -37,6 +37,25 @@ func (n Node) Decode(out any) error {
 	return NewError(d.problems...)
 }
 
+// DecodeAll stores a mapping in several structs at once, each of which takes its own keys. A key that none of them knows
+// is an error. It serves mappings whose keys depend on one of them, such as "type". Where two share a key both get it.
+func (n Node) DecodeAll(outs ...any) error {
+	var d decoding
+	targets := make([]reflect.Value, len(outs))
+	for i, out := range outs {
+		v := reflect.ValueOf(out)
+		if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
+			return fmt.Errorf("decoding YAML: expected a pointer to a struct, got %T", out)
+		}
+		targets[i] = v.Elem()
+	}
+	if n.IsZero() {
+		return errors.New("decoding YAML: the node is absent")
+	}
+	d.structure(n, targets...)
+	return NewError(d.problems...)
+}
+
 // decoding collects the problems of one call of Decode.
 type decoding struct{ problems []Problem }
 
@@ -84,6 +103,12 @@ func (d *decoding) value(n Node, v reflect.Value) {
 	case Decoder:
 		d.add(n, target.DecodeYAML(n))
 	case encoding.TextUnmarshaler:
+		if file, ok := target.(interface{ UnmarshalFile(string) error }); ok && n.n.path != "" {
+			if err := file.UnmarshalFile(n.n.path); err != nil {
+				d.report(n, "", "%s", err)
+			}
+			return
+		}
 		text, ok := n.Scalar()
 		if !ok {
 			d.mismatch(n, "a single value", "")

@@ -65,6 +65,7 @@ type node struct {
 	items   []Node
 	scalar  *scalarSource // How a scalar is written; nil when the text does not come from the file.
 	written string        // The text in the file before WithText replaced it.
+	path    string        // The file that the text was read from by WithFile.
 	derived bool          // WithText has replaced the text.
 }
 
@@ -170,6 +171,24 @@ func (n Node) WithText(text string) Node {
 	}}
 }
 
+// WithFile returns what WithText returns for a text that is the content of another file. A target that implements
+// UnmarshalFile(path string) error, such as secret.String, is given the path in place of the text, to follow the file.
+func (n Node) WithFile(path, text string) Node {
+	c := n.WithText(text)
+	if c.n != nil {
+		c.n.path = path
+	}
+	return c
+}
+
+// Written returns what the file says in place of a text that WithText has replaced; false when nothing was replaced.
+func (n Node) Written() (string, bool) {
+	if n.n == nil || !n.n.derived || n.n.written == "" {
+		return "", false
+	}
+	return n.n.written, true
+}
+
 // Transform returns a copy of the tree in which every scalar value has gone through f; keys stay as they are.
 // The problems of all calls are returned together in one *Error.
 func (n Node) Transform(f func(scalar Node) (Node, error)) (Node, error) {
@@ -195,17 +214,6 @@ func (n Node) Transform(f func(scalar Node) (Node, error)) (Node, error) {
 		c.entries[i] = Entry{Key: e.Key, Value: changed}
 	}
 	return Node{&c}, Merge(errs...)
-}
-
-// NewScalar returns a scalar that does not come from a YAML file, such as the value of an environment variable.
-// Like the result of WithText it may be decoded into any type that its text fits. The source names where it comes from
-// and stands in place of the file in error messages; the text never appears in them.
-func NewScalar(source, text string) Node {
-	kind := resolve(text)
-	if kind == Null {
-		kind = String
-	}
-	return Node{&node{file: source, kind: kind, text: text, derived: true}}
 }
 
 // Problem returns a problem at the position of the node.

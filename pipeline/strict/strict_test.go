@@ -3,6 +3,7 @@ package strict_test
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -287,5 +288,51 @@ func TestMerge(t *testing.T) {
 	}
 	if err := strict.Merge(nil, nil); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestDecodeAll(t *testing.T) {
+	type first struct {
+		Type string `yaml:"type,required"`
+	}
+	type second struct {
+		URL string `yaml:"url"`
+	}
+	node, _ := strict.ParseOne("f.yml", []byte("type: x\nurl: y\ntyp: z\n"))
+	var a first
+	var b second
+	err := node.DecodeAll(&a, &b)
+	if a.Type != "x" || b.URL != "y" || err == nil || err.Error() != `f.yml:3:1: unknown key "typ" (did you mean "type"?)` {
+		t.Error(a, b, err)
+	}
+}
+
+type fileBacked struct{ path, text string }
+
+func (f *fileBacked) UnmarshalText(text []byte) error { f.text = string(text); return nil }
+func (f *fileBacked) UnmarshalFile(path string) error { f.path = path; return nil }
+func TestChangedTreesKeepWhatIsNotChanged(t *testing.T) {
+	node, _ := strict.ParseOne("f.yml", []byte("a: ${file:/p}\nlist: [x]\nempty:\n"))
+	changed := node.With("a", node.Get("a").WithFile("/p", "content")).
+		With("b", strict.NewScalar("ENV", "5")).
+		With("list", node.Get("list").WithItem(1, strict.NewScalar("ENV", "y"))).
+		With("empty", node.Get("empty").With("k", strict.NewScalar("ENV", "v")))
+	var got struct {
+		A     fileBacked        `yaml:"a"`
+		B     int               `yaml:"b"`
+		List  []string          `yaml:"list"`
+		Empty map[string]string `yaml:"empty"`
+	}
+	if err := changed.Decode(&got); err != nil {
+		t.Fatal(err)
+	}
+	if got.A.path != "/p" || got.A.text != "" || got.B != 5 || !slices.Equal(got.List, []string{"x", "y"}) || got.Empty["k"] != "v" {
+		t.Errorf("%+v", got)
+	}
+	if written, ok := changed.Get("a").Written(); !ok || written != "${file:/p}" {
+		t.Errorf("written is %q", written)
+	}
+	if text, _ := node.Get("a").Scalar(); text != "${file:/p}" || len(node.Entries()) != 3 || len(node.Get("list").Items()) != 1 {
+		t.Error("the original has changed")
 	}
 }

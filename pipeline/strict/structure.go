@@ -44,35 +44,44 @@ func structFields(t reflect.Type) (fields []field, rest []int) {
 	return fields, rest
 }
 
-func (d *decoding) structure(n Node, v reflect.Value) {
+// structure decodes a mapping into one struct, or into several of which each takes its own keys.
+func (d *decoding) structure(n Node, targets ...reflect.Value) {
 	if n.Kind() != Mapping && n.Kind() != Null {
 		d.mismatch(n, "mapping", "")
 		return
 	}
-	fields, rest := structFields(v.Type())
-	byName := make(map[string]field, len(fields))
-	for _, f := range fields {
-		byName[f.name] = f
-	}
-	present := make(map[string]bool, len(fields))
-	for _, e := range n.Entries() {
-		name := e.Key.n.text
-		f, known := byName[name]
-		switch {
-		case known:
-			present[name] = true
-			d.value(e.Value, v.FieldByIndex(f.index))
-		case rest != nil:
-			m := v.FieldByIndex(rest)
-			if m.IsNil() {
-				m.Set(reflect.MakeMap(m.Type()))
-			}
-			d.entry(e, m)
-		default:
-			d.report(e.Key, unknownHint(name, fields), "unknown key %s", shorten(name))
+	var all []field
+	byName := map[string][]reflect.Value{}
+	var rest reflect.Value
+	for _, v := range targets {
+		fields, restIndex := structFields(v.Type())
+		for _, f := range fields {
+			byName[f.name] = append(byName[f.name], v.FieldByIndex(f.index))
+		}
+		all = append(all, fields...)
+		if restIndex != nil {
+			rest = v.FieldByIndex(restIndex)
 		}
 	}
-	for _, f := range fields {
+	present := make(map[string]bool, len(all))
+	for _, e := range n.Entries() {
+		name := e.Key.n.text
+		present[name] = true
+		for _, v := range byName[name] {
+			d.value(e.Value, v)
+		}
+		switch {
+		case len(byName[name]) > 0:
+		case rest.IsValid():
+			if rest.IsNil() {
+				rest.Set(reflect.MakeMap(rest.Type()))
+			}
+			d.entry(e, rest)
+		default:
+			d.report(e.Key, unknownHint(name, all), "unknown key %s", shorten(name))
+		}
+	}
+	for _, f := range all {
 		if f.required && !present[f.name] {
 			d.report(n, "", "missing key %q", f.name)
 		}
