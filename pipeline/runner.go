@@ -25,6 +25,9 @@ type Config struct {
 	MaxAge    time.Duration `yaml:"max_age"`
 	// Retry is the pause between attempts at a sink.
 	Retry Backoff `yaml:"retry"`
+	// Drain is how long a batch in progress may go on after its partition was
+	// revoked or the gateway was told to stop.
+	Drain time.Duration `yaml:"drain"`
 	// OptionalPatience is how long a sink that is not required is tried before
 	// its documents go to the dead letter.
 	OptionalPatience time.Duration `yaml:"optional_patience"`
@@ -40,6 +43,7 @@ func DefaultConfig() Config {
 		MaxFuture:        s.MaxFuture,
 		MaxAge:           s.MaxAge,
 		Retry:            Backoff{Min: 250 * time.Millisecond, Max: 30 * time.Second},
+		Drain:            5 * time.Second,
 		OptionalPatience: 30 * time.Second,
 	}
 }
@@ -147,6 +151,8 @@ func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 	defer w.counts.inFlight.Sub(float64(live))
 	mapped := time.Now()
 	docs := w.shard.Documents()
+	ctx, cancel := withGrace(ctx, w.runner.cfg.Drain)
+	defer cancel()
 	if err := w.write(ctx, docs); err != nil {
 		w.counts.abandoned.Add(float64(live))
 		return err

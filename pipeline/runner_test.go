@@ -303,3 +303,41 @@ func TestRebuiltRecordsLeaveNothing(t *testing.T) {
 		}
 	})
 }
+
+// slowSink takes its time and does not look at ctx before it is done.
+type slowSink struct{ takes time.Duration }
+
+func (s slowSink) Write(ctx context.Context, docs []*event.Document, results []event.Result) error {
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(s.takes):
+	}
+	for i := range docs {
+		results[i].Outcome = event.Indexed
+	}
+	return nil
+}
+
+func TestBatchInProgressMayFinishWhenThePartitionGoes(t *testing.T) {
+	for _, tc := range []struct {
+		takes        time.Duration
+		acknowledged bool
+	}{{3 * time.Second, true}, {time.Hour, false}} {
+		synctest.Test(t, func(t *testing.T) {
+			r, _ := testRunner(t, &box{}, Output{Name: "slow", Sink: slowSink{tc.takes}, Required: true})
+			p := event.Partition{Prefix: "cafe", Topic: "t"}
+			w, _ := r.Open(t.Context(), p)
+			ctx, revoke := context.WithTimeout(t.Context(), time.Second)
+			defer revoke()
+			started := time.Now()
+			err := w.Handle(ctx, &event.Batch{Partition: p, Records: records("ok")})
+			if (err == nil) != tc.acknowledged {
+				t.Errorf("a write of %v: Handle = %v, want acknowledged %v", tc.takes, err, tc.acknowledged)
+			}
+			if took := time.Since(started); took > 7*time.Second {
+				t.Errorf("the partition was held for %v after it was revoked", took)
+			}
+		})
+	}
+}
