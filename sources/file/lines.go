@@ -92,6 +92,9 @@ func (l *lineReader) skip() ([]byte, int64, error) {
 		l.fill()
 		if i := bytes.IndexByte(l.buf[:l.end], '\n'); i >= 0 {
 			l.start = i + 1
+			if i > 0 && l.buf[i-1] == '\r' {
+				length--
+			}
 			return l.prefix, length + int64(i), nil
 		}
 		length += int64(l.end)

@@ -121,7 +121,8 @@ func testConcurrency(t *testing.T, setup Setup) {
 }
 
 // testAcknowledgement stops one partition in its first batch while another
-// goes on: what was handled but did not return must come again.
+// goes on (a source that reads both from one file may stop it too, after a
+// while): what was handled but did not return must come again.
 func testAcknowledgement(t *testing.T, setup Setup) {
 	in := input(2, 200)
 	source := setup(t, in)
@@ -133,12 +134,12 @@ func testAcknowledgement(t *testing.T, setup Setup) {
 		}
 		return nil
 	}
-	runUntil(t, source(), log, handle, func() bool { return log.acknowledged(1) == len(in[1]) && log.entered(0) })
+	runUntil(t, source(), log, handle, func() bool { return log.acknowledged(1) > 0 && log.entered(0) })
 	log.check()
 	if n := log.acknowledged(0); n != 0 {
 		t.Fatalf("%d records acknowledged in a partition whose worker never returned nil", n)
 	}
-	log.again(source(), len(in[0]))
+	log.again(source(), len(in[0])+len(in[1])-log.acknowledged(1))
 }
 
 // testFailure returns an error from the middle of the input.
