@@ -1,0 +1,69 @@
+package store
+
+// schemaVersion is kept in the file's user_version. The store is a cache of
+// what other systems keep as well, so a file of another version is refused
+// rather than migrated.
+const schemaVersion = 1
+
+// alertStream is event.Alerts as the SQL text needs it: a partial index is only
+// used when the query repeats its condition literally.
+const (
+	onlyAlerts = "d.stream = 2"
+	noAlerts   = "d.stream <> 2"
+)
+
+// schema has two partial indexes over time instead of one: every document is
+// in exactly one of them, so that neither the eviction of events nor the list
+// of alerts ever steps over the other kind. The body comes last in its row, so
+// that reading the columns before it touches no overflow page.
+const schema = `
+CREATE TABLE docs (
+  seq      INTEGER PRIMARY KEY,
+  id       TEXT NOT NULL,
+  stream   INTEGER NOT NULL,
+  time     INTEGER NOT NULL,
+  action   TEXT NOT NULL COLLATE NOCASE,
+  host     TEXT NOT NULL COLLATE NOCASE,
+  agent    TEXT NOT NULL COLLATE NOCASE,
+  severity TEXT NOT NULL COLLATE NOCASE,
+  kind     TEXT NOT NULL COLLATE NOCASE,
+  alert_id TEXT NOT NULL COLLATE NOCASE,
+  status   TEXT NOT NULL COLLATE NOCASE,
+  rules    TEXT NOT NULL COLLATE NOCASE,
+  body     TEXT NOT NULL
+);
+CREATE UNIQUE INDEX docs_id ON docs(id);
+CREATE INDEX docs_events ON docs(time) WHERE stream <> 2;
+CREATE INDEX docs_alerts ON docs(time) WHERE stream = 2;
+CREATE INDEX docs_host ON docs(host, time);
+CREATE INDEX docs_action ON docs(action, time);
+CREATE INDEX docs_episode ON docs(alert_id, time) WHERE alert_id <> '';
+CREATE INDEX docs_ruled ON docs(time, rules) WHERE rules <> '';
+
+CREATE TABLE episodes (
+  alert_id  TEXT PRIMARY KEY,
+  doc       INTEGER NOT NULL,
+  severity  TEXT NOT NULL,
+  kind      TEXT NOT NULL,
+  status    TEXT NOT NULL,
+  started   INTEGER NOT NULL,
+  updated   INTEGER NOT NULL,
+  documents INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX episodes_updated ON episodes(updated);
+CREATE INDEX episodes_doc ON episodes(doc);
+
+CREATE TABLE agents (
+  id         TEXT PRIMARY KEY,
+  host_key   TEXT NOT NULL,
+  first_seen INTEGER NOT NULL,
+  last_seen  INTEGER NOT NULL,
+  documents  INTEGER NOT NULL,
+  ` + agentColumnsDDL + `
+) WITHOUT ROWID;
+CREATE INDEX agents_host ON agents(host_key);
+CREATE INDEX agents_seen ON agents(last_seen);
+
+CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO counters VALUES ('evicted', 0);
+`

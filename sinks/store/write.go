@@ -1,0 +1,190 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/fault"
+)
+
+// statements are the prepared statements of the writing connection.
+type statements struct {
+	insert, episode, episodeLatest, agentUpdate, agentInsert, agentFind, agentAdopt *sql.Stmt
+}
+
+func (st *statements) all() []struct {
+	into *(*sql.Stmt)
+	text string
+} {
+	return []struct {
+		into *(*sql.Stmt)
+		text string
+	}{
+		{&st.insert, `INSERT INTO docs(id,stream,time,action,host,agent,severity,kind,alert_id,status,rules,body)
+			VALUES(?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO NOTHING`},
+		{&st.episode, `INSERT INTO episodes(alert_id,doc,severity,kind,status,started,updated,documents) VALUES(?1,?2,?3,?4,?5,?6,?6,1)
+			ON CONFLICT(alert_id) DO UPDATE SET documents=documents+1, started=min(started,excluded.started)`},
+		{&st.episodeLatest, `UPDATE episodes SET doc=?2, severity=?3, kind=?4, status=?5, updated=?6 WHERE alert_id=?1
+			AND (updated < ?6 OR updated = ?6 AND (status <> 'resolved' OR ?5 = 'resolved'))`},
+		{&st.agentUpdate, agentUpdateSQL()},
+		{&st.agentInsert, agentInsertSQL()},
+		{&st.agentFind, "SELECT id FROM agents WHERE host_key=? AND type=? ORDER BY last_seen DESC LIMIT 1"},
+		{&st.agentAdopt, "UPDATE agents SET id=?1 WHERE id=?2 AND NOT EXISTS (SELECT 1 FROM agents WHERE id=?1)"},
+	}
+}
+
+func (st *statements) prepare(db *sql.DB) error {
+	for _, s := range st.all() {
+		var err error
+		if *s.into, err = db.Prepare(s.text); err != nil {
+			return fmt.Errorf("preparing %q: %w", strings.Fields(s.text)[:3], err)
+		}
+	}
+	return nil
+}
+
+func (st *statements) close() error {
+	var errs []error
+	for _, s := range st.all() {
+		if *s.into != nil {
+			errs = append(errs, (*s.into).Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Write stores the documents in one transaction that is on the disk when it
+// returns nil. A document whose id is stored already is a Duplicate; one that
+// is not JSON, or larger than a sixteenth of the store, is Refused. After an
+// error nothing of the batch is stored and every result is Pending.
+//
+// A document that was evicted and comes again is stored again.
+func (s *Store) Write(ctx context.Context, docs []*event.Document, results []event.Result) error {
+	if len(docs) == 0 {
+		return nil
+	}
+	contents, outcomes := make([]content, len(docs)), make([]event.Result, len(docs))
+	for i, d := range docs {
+		outcomes[i] = s.examine(d, &contents[i])
+	}
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	start := time.Now()
+	if err := s.makeRoom(ctx); err != nil {
+		return classify("evicting from the store", err)
+	}
+	if err := s.commit(ctx, docs, contents, outcomes); err != nil {
+		return classify("writing to the store", err)
+	}
+	copy(results, outcomes)
+	s.metrics.seconds.Observe(time.Since(start).Seconds())
+	fresh := docs[:0:0]
+	for i, d := range docs {
+		if outcomes[i].Outcome == event.Indexed {
+			s.counts[d.Stream].Add(1)
+			fresh = append(fresh, d)
+		}
+	}
+	if s.set.Observe != nil && len(fresh) > 0 {
+		s.set.Observe(fresh)
+	}
+	return nil
+}
+
+// examine reads the body of a document and refuses one that cannot be stored.
+func (s *Store) examine(d *event.Document, c *content) event.Result {
+	if limit := int64(s.cfg.MaxBytes) / 16; int64(len(d.Body)) > limit {
+		err := fault.New(fault.Permanent, fault.TooLarge, "document of %d bytes, the store takes up to %d", len(d.Body), limit).WithHint("raise max_bytes of the store")
+		return event.Result{Outcome: event.Refused, Err: err}
+	}
+	if err := c.read(d.Body); err != nil {
+		return event.Result{Outcome: event.Refused, Err: fault.New(fault.Permanent, fault.Rejected, "reading document %s: %w", d.ID, err)}
+	}
+	return event.Result{}
+}
+
+func (s *Store) commit(ctx context.Context, docs []*event.Document, contents []content, outcomes []event.Result) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // After Commit it does nothing.
+	insert := tx.StmtContext(ctx, s.stmts.insert)
+	agents := make(map[string]*sighting)
+	for i, d := range docs {
+		if outcomes[i].Outcome != event.Pending {
+			continue
+		}
+		c := &contents[i]
+		alert := &c.EDR.Alert
+		severity, kind, alertID, status := "", "", "", ""
+		if d.Stream == event.Alerts {
+			severity, kind, status = first(d.Severity, alert.Severity), first(d.AlertKind, alert.Kind), alert.Status
+			alertID = first(alert.ID, d.ID)
+		}
+		res, err := insert.ExecContext(ctx, d.ID, int64(d.Stream), d.Time, d.Action, d.Host, d.AgentID,
+			severity, kind, alertID, status, joinRules(d.Rules), event.View(d.Body))
+		if err != nil {
+			return err
+		}
+		n, err := res.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			outcomes[i].Outcome = event.Duplicate
+			continue
+		}
+		outcomes[i].Outcome = event.Indexed
+		switch d.Stream {
+		case event.Alerts:
+			seq, err := res.LastInsertId()
+			if err != nil {
+				return err
+			}
+			for _, stmt := range []*sql.Stmt{s.stmts.episode, s.stmts.episodeLatest} {
+				if _, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, alertID, seq, severity, kind, status, d.Time); err != nil {
+					return err
+				}
+			}
+		case event.Telemetry, event.Metrics:
+			see(agents, d, c)
+		}
+	}
+	if err := s.saveAgents(ctx, tx, agents); err != nil {
+		return err
+	}
+	return tx.Commit()
+}
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// joinRules puts every rule id between line feeds, so that one of them can be
+// found by its text.
+func joinRules(rules []string) string {
+	if len(rules) == 0 {
+		return ""
+	}
+	return "\n" + strings.Join(rules, "\n") + "\n"
+}
+
+func splitRules(rules string) []string {
+	if rules == "" {
+		return nil
+	}
+	return strings.Split(strings.Trim(rules, "\n"), "\n")
+}
