@@ -1,0 +1,174 @@
+package simulator
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+)
+
+type vendor uint8
+
+const (
+	crowdstrike vendor = iota
+	defender
+	sentinelone
+)
+
+type platform uint8
+
+const (
+	windows platform = iota
+	mac
+	linux
+)
+
+type class uint8
+
+const (
+	server class = iota
+	desktop
+	laptop
+)
+
+// siteCodes name the sites; a host's site is the first part of its name and
+// the third number of its public address.
+var siteCodes = [...]string{"fra", "nyc", "sin", "lon", "ams", "syd", "sfo", "tor", "muc", "par", "tyo", "dub", "mad", "sao", "bom", "waw"}
+
+// domain of the hosts, of the names reserved for documentation (RFC 2606).
+const domain = "corp.example"
+
+// agent is one enrolled agent and its host.
+type agent struct {
+	index    int32
+	vendor   vendor
+	platform platform
+	class    class
+	site     uint8
+	ring     uint8 // update ring: 0 first, 2 last
+	sensor   uint8 // index of the sensor's version in the platform's list
+
+	events   bool // the host ships Windows events
+	metrics  bool // the host ships metrics of the agent's process
+	reserved bool // an incident owns the host: it does not sleep or reboot on its own
+
+	up       bool
+	gen      uint16 // counts the transitions between up and not up
+	downAt   int64  // the last time it went down, ms
+	bootAt   int64  // ms
+	agentAt  int64  // when the agent's process started, ms
+	lastConn int64  // when the agent last connected to its cloud, ms
+	failures int32  // failed connections since
+	holdTill int64  // records of the host reach the broker not before, ms
+
+	received uint8 // content pushes that it has received, a bit each
+	reverted uint8 // content pushes that were reverted on it, a bit each
+	waiting  uint8 // content pushes due when it connects again, a bit each
+
+	sent     uint32 // records so far; makes their ids distinct
+	recordID uint32 // Windows event record id
+	pid      uint32
+	cpu      float32 // usual CPU use of the agent, share of the host
+	memory   uint32  // usual memory of the agent, MiB
+	cores    uint8
+	busy     float32 // CPU use during an incident, share of the host; 0: usual
+	grown    uint32  // memory above the usual, MiB
+	agentOff bool    // the agent is off while the host is up
+}
+
+// mix is the finaliser of splitmix64 (Steele, Lea, Flood 2014): a bijection
+// that makes unrelated ids out of consecutive numbers.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// id returns 16 bytes that depend on the fleet's seed, the agent and salt.
+func (f *Fleet) id(a *agent, salt uint64) (id [16]byte) {
+	x := mix(f.config.Seed ^ mix(uint64(a.index)<<32|salt))
+	binary.BigEndian.PutUint64(id[:8], x)
+	binary.BigEndian.PutUint64(id[8:], mix(x^salt))
+	return id
+}
+
+const (
+	saltAgent   = 1 << 31 // above every count of records
+	saltBeat    = saltAgent + 1
+	saltMachine = saltAgent + 2
+)
+
+// appendAgentID appends the vendor's id of the agent: 32 hexadecimal digits
+// for CrowdStrike, 40 for Defender.
+func (f *Fleet) appendAgentID(dst []byte, a *agent) []byte {
+	id := f.id(a, saltAgent)
+	dst = hex.AppendEncode(dst, id[:])
+	if a.vendor == defender {
+		dst = hex.AppendEncode(dst, id[4:8])
+	}
+	return dst
+}
+
+// appendUUID appends an id in the form of a random UUID (RFC 9562, version 4).
+func appendUUID(dst []byte, id [16]byte) []byte {
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	dst = hex.AppendEncode(dst, id[:4])
+	for _, part := range [...][2]int{{4, 6}, {6, 8}, {8, 10}, {10, 16}} {
+		dst = append(dst, '-')
+		dst = hex.AppendEncode(dst, id[part[0]:part[1]])
+	}
+	return dst
+}
+
+// appendName appends the host's name without domain, such as fra-srv-00042.
+func (a *agent) appendName(dst []byte) []byte {
+	dst = append(dst, siteCodes[a.site]...)
+	dst = append(dst, [...]string{"-srv-", "-pc-", "-lt-"}[a.class]...)
+	for pad := int32(10000); pad > 1 && a.index < pad; pad /= 10 {
+		dst = append(dst, '0')
+	}
+	return strconv.AppendInt(dst, int64(a.index), 10)
+}
+
+// appendPublicIP appends the address that the site shows to the Internet, of
+// the range for benchmarks (RFC 2544): 198.18.<site>.<host>.
+func (a *agent) appendPublicIP(dst []byte) []byte {
+	dst = append(dst, "198.18."...)
+	dst = strconv.AppendInt(dst, int64(a.site)+1, 10)
+	dst = append(dst, '.')
+	return strconv.AppendInt(dst, int64(a.index%250)+2, 10)
+}
+
+func (f *Fleet) host(a *agent) Host {
+	h := Host{Name: string(a.appendName(nil))}
+	if a.vendor != sentinelone {
+		h.AgentID = string(f.appendAgentID(nil, a))
+	}
+	return h
+}
+
+// software is one version of a vendor's agent.
+type software struct {
+	major, minor, build int
+	share               float64
+}
+
+func (s software) atLeast(major, minor int) bool {
+	return s.major > major || s.major == major && s.minor >= minor
+}
+
+// falconVersions are the sensor versions in the fleet, newest first. Channel
+// File 291 concerned sensors from 7.11 on.
+var falconVersions = [...]software{
+	{7, 16, 18613, 0.45}, {7, 15, 18514, 0.25}, {7, 14, 18408, 0.12}, {7, 11, 18110, 0.08}, {7, 10, 17706, 0.06}, {7, 6, 17106, 0.04},
+}
+
+// version is the version of the agent's sensor; sensors that an incident
+// brings follow the list.
+func (f *Fleet) version(a *agent) software {
+	if int(a.sensor) < len(falconVersions) {
+		return falconVersions[a.sensor]
+	}
+	return f.newSensors[int(a.sensor)-len(falconVersions)]
+}

@@ -1,0 +1,80 @@
+package simulator
+
+import (
+	"slices"
+	"time"
+)
+
+// Truth is what happened, for comparison with what a monitor said.
+type Truth struct {
+	Scenario   string
+	Start, End time.Time
+	Incidents  []Happening
+}
+
+// Happening is one incident of the scenario.
+type Happening struct {
+	ID, Type   string
+	Start, End time.Time
+	Hosts      []Host   // whom it hit
+	Content    string   // the content file or sensor version that caused it
+	Expect     []string // an alert of one of these kinds must be raised; empty: none
+	Tolerate   []string // alerts of these kinds about these hosts are no mistake
+}
+
+// Host names a host in both ways that an alert may name it.
+type Host struct {
+	Name    string
+	AgentID string // "" where the records carry no agent id
+}
+
+// Alert is what Judge needs to know of an alert.
+type Alert struct {
+	Kind  string
+	Scope string // host, site, cohort, fleet, pipeline
+	Time  time.Time
+	Hosts []string // names or agent ids
+}
+
+// Judge compares alerts with the truth. Missed are the incidents without an
+// alert of an expected kind that names one of their hosts (any alert of the
+// kind where its scope is wider than a host); unexpected are the alerts that
+// no incident explains.
+func (t Truth) Judge(alerts []Alert) (missed []Happening, unexpected []Alert) {
+	for _, h := range t.Incidents {
+		found := slices.ContainsFunc(alerts, func(a Alert) bool { return slices.Contains(h.Expect, a.Kind) && h.explains(a) })
+		if len(h.Expect) > 0 && !found {
+			missed = append(missed, h)
+		}
+	}
+	for _, a := range alerts {
+		if !slices.ContainsFunc(t.Incidents, func(h Happening) bool { return h.explains(a) }) {
+			unexpected = append(unexpected, a)
+		}
+	}
+	return missed, unexpected
+}
+
+// explains reports whether h is a reason for a.
+func (h Happening) explains(a Alert) bool {
+	if !slices.Contains(h.Expect, a.Kind) && !slices.Contains(h.Tolerate, a.Kind) || a.Time.Before(h.Start) {
+		return false
+	}
+	if a.Scope != "" && a.Scope != "host" {
+		return true
+	}
+	return slices.ContainsFunc(h.Hosts, func(host Host) bool {
+		return slices.Contains(a.Hosts, host.Name) || host.AgentID != "" && slices.Contains(a.Hosts, host.AgentID)
+	})
+}
+
+// Truth tells what has happened so far. It is complete when Next has returned
+// false: whom a spreading incident hits is known when it hits them.
+func (f *Fleet) Truth() Truth {
+	t := f.truth
+	t.Incidents = slices.Clone(t.Incidents)
+	for i := range t.Incidents {
+		t.Incidents[i].Hosts = slices.Clone(t.Incidents[i].Hosts)
+	}
+	return t
+}
