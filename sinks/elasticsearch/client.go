@@ -1,0 +1,171 @@
+package elasticsearch
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	es "github.com/elastic/go-elasticsearch/v8"
+
+	"github.com/edrwatch/edrwatch/pipeline/fault"
+	"github.com/edrwatch/edrwatch/sinks/internal/httpx"
+)
+
+// maxAnswer bounds the bytes that are read of an answer.
+const maxAnswer = 64 << 20
+
+// client sends requests to the cluster with the credentials as they are now.
+type client struct {
+	cfg       Config
+	base      *es.BaseClient
+	transport *http.Transport
+	metrics   *httpx.Metrics
+	log       *slog.Logger
+}
+
+func newClient(cfg Config, log *slog.Logger, metrics *httpx.Metrics) (*client, error) {
+	urls, err := httpx.ParseURLs(cfg.URLs)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := cfg.TLS.Transport(log, cfg.Concurrency)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{cfg: cfg, transport: transport, metrics: metrics, log: log}
+	addresses := make([]string, len(urls))
+	for i, u := range urls {
+		addresses[i] = u.String()
+	}
+	c.base, err = es.NewBaseClient(es.Config{
+		Addresses: addresses,
+		Transport: authorized{c},
+		// A node that fails is left out and the next one is asked at once;
+		// waiting and trying again is the pipeline's business.
+		DisableRetry:      len(urls) == 1,
+		MaxRetries:        len(urls) - 1,
+		DisableMetaHeader: true,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("preparing the Elasticsearch client: %w", err)
+	}
+	return c, nil
+}
+
+// authorized adds the credentials to each request.
+type authorized struct{ c *client }
+
+func (a authorized) RoundTrip(req *http.Request) (*http.Response, error) {
+	cfg := &a.c.cfg
+	header := ""
+	switch {
+	case !cfg.APIKey.IsZero():
+		header = "ApiKey " + cfg.APIKey.Reveal()
+	case cfg.Username != "":
+		header = "Basic " + base64.StdEncoding.EncodeToString([]byte(cfg.Username+":"+cfg.Password.Reveal()))
+	}
+	if header != "" {
+		req = req.Clone(req.Context())
+		req.Header.Set("Authorization", header)
+	}
+	return a.c.transport.RoundTrip(req)
+}
+
+// refresh reads secrets from their files again.
+func (c *client) refresh() {
+	for _, s := range []interface{ Refresh() (bool, error) }{c.cfg.APIKey, c.cfg.Password} {
+		changed, err := s.Refresh()
+		if err != nil {
+			c.log.Warn("credentials were refused and cannot be read again", "error", err)
+		}
+		if changed {
+			c.log.Info("credentials were refused; new ones were read from their file")
+		}
+	}
+}
+
+// request is one request to the cluster.
+type request struct {
+	method, path string // path with query
+	body         []byte // nil for none
+	contentType  string
+	gzipped      bool
+	plainSize    int // of the body before compression
+}
+
+// answer is what came back, read in full.
+type answer struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do sends a request and reads the answer; an error is classified, or ctx's.
+// The body is not changed but may be read until the connection is done with
+// it, even after do has returned: do not reuse it.
+func (c *client) do(ctx context.Context, r request) (answer, error) {
+	started := time.Now()
+	a, err := c.perform(ctx, r)
+	if c.metrics != nil {
+		c.metrics.Request(a.status, time.Since(started), r.plainSize, len(r.body))
+	}
+	return a, err
+}
+
+func (c *client) perform(parent context.Context, r request) (answer, error) {
+	ctx, cancel := context.WithTimeout(parent, c.cfg.Timeout)
+	defer cancel()
+	var body io.Reader
+	if r.body != nil {
+		body = bytes.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, r.path, body)
+	if err != nil {
+		return answer{}, fault.New(fault.Permanent, fault.Internal, "making a request: %w", err)
+	}
+	if r.contentType != "" {
+		req.Header.Set("Content-Type", r.contentType)
+	}
+	req.Header.Set("Accept", "application/json")
+	if r.gzipped {
+		req.Header.Set("Content-Encoding", "gzip")
+	}
+	res, err := c.base.Perform(req)
+	if err != nil {
+		return answer{}, c.failed(parent, err)
+	}
+	defer res.Body.Close()
+	a := answer{status: res.StatusCode, header: res.Header}
+	a.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer+1))
+	if err != nil {
+		return a, c.failed(parent, fmt.Errorf("reading the answer: %w", err))
+	}
+	if len(a.body) > maxAnswer {
+		return a, fault.New(fault.Transient, fault.Garbled, "reading the answer: more than %d bytes", maxAnswer)
+	}
+	return a, nil
+}
+
+// failed classifies a request that has no complete answer: the outcome is
+// unknown and the same documents are sent again.
+func (c *client) failed(parent context.Context, err error) error {
+	if parent.Err() != nil {
+		return context.Cause(parent)
+	}
+	text := c.cfg.APIKey.Redact(c.cfg.Password.Redact(err.Error()))
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.New(fault.Transient, fault.Unavailable, "asking Elasticsearch: no answer within %v", c.cfg.Timeout)
+	}
+	return &fault.Error{
+		Class: fault.Transient, Reason: fault.Unavailable,
+		Err: fmt.Errorf("asking Elasticsearch: %s", text),
+	}
+}
+
+func (c *client) close() { c.transport.CloseIdleConnections() }
