@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"strconv"
+	"time"
 )
 
 type vendor uint8
@@ -72,7 +73,6 @@ type agent struct {
 	cores    uint8
 	busy     float32 // CPU use during an incident, share of the host; 0: usual
 	grown    uint32  // memory above the usual, MiB
-	agentOff bool    // the agent is off while the host is up
 }
 
 // mix is the finaliser of splitmix64 (Steele, Lea, Flood 2014): a bijection
@@ -140,8 +140,9 @@ func (a *agent) appendPublicIP(dst []byte) []byte {
 	return strconv.AppendInt(dst, int64(a.index%250)+2, 10)
 }
 
-func (f *Fleet) host(a *agent) Host {
-	h := Host{Name: string(a.appendName(nil))}
+// host names the agent's host, hit at a time in ms.
+func (f *Fleet) host(a *agent, at int64) Host {
+	h := Host{Name: string(a.appendName(nil)), At: time.UnixMilli(at).UTC()}
 	if a.vendor != sentinelone {
 		h.AgentID = string(f.appendAgentID(nil, a))
 	}

@@ -180,9 +180,6 @@ func (f *Fleet) emit(it item) (Emission, bool) {
 		} else {
 			f.chain(a, it.shape, it.event)
 		}
-		if a.agentOff && it.event >= a.downAt {
-			return Emission{}, false
-		}
 	}
 	if dark := f.dark[a.site]; it.event >= dark.from && it.event < dark.until {
 		if it.shape.shippedByBeat() && it.at < dark.until {
@@ -200,14 +197,13 @@ func (f *Fleet) emit(it item) (Emission, bool) {
 // render makes the record.
 func (f *Fleet) render(a *agent, it item) Emission {
 	topic := it.shape.topic()
-	key := len(f.buf[:0])
 	f.buf = f.buf[:0]
 	if topic == TopicFDR || topic == TopicDefender {
 		f.buf = f.appendAgentID(f.buf, a)
 	} else {
 		f.buf = a.appendName(f.buf)
 	}
-	key = len(f.buf)
+	key := len(f.buf)
 	switch topic {
 	case TopicFDR:
 		f.buf = f.appendFDR(f.buf, a, it)

@@ -116,7 +116,7 @@ func (f *Fleet) plan() error {
 			}
 			if !a.reserved && incident.play.suits(f, a) {
 				a.reserved = true
-				happening.Hosts = append(happening.Hosts, f.host(a))
+				happening.Hosts = append(happening.Hosts, f.host(a, at.UnixMilli()))
 				f.queue.push(item{at: at.UnixMilli(), event: at.UnixMilli(), task: taskIncident, step: stepHost, agent: a.index, arg: int32(n)})
 			}
 		}
@@ -142,5 +142,5 @@ func (f *Fleet) incidentStep(n int, a *agent, step uint8, at int64) {
 
 // hit notes that the n-th incident hit the agent's host.
 func (f *Fleet) hit(n int, a *agent) {
-	f.truth.Incidents[n].Hosts = append(f.truth.Incidents[n].Hosts, f.host(a))
+	f.truth.Incidents[n].Hosts = append(f.truth.Incidents[n].Hosts, f.host(a, f.now))
 }

@@ -170,11 +170,17 @@ func (p *contentPush) comeBack(f *Fleet, a *agent, running *push, number int) {
 	crashed := a.downAt
 	a.failures = int32(min((f.now-crashed)/20_000, 404))
 	if a.events {
+		// The shipper reads the log from where it stopped, oldest first.
+		shipped := f.now + 20_000
+		tell := func(shape shape, event int64) {
+			shipped += 40
+			f.queue.push(item{at: shipped, event: event, agent: a.index, task: taskRecord, shape: shape, arg: pageFault})
+		}
 		for boot := range min(6, int((f.now-crashed)/cycle)) {
 			at := crashed + int64(boot+1)*cycle
-			f.record(a, winUncleanBoot, at, pageFault)
-			f.record(a, winUnexpected, at+9000, 0)
-			f.record(a, winBugCheck, at+14_000, pageFault)
+			tell(winUncleanBoot, at)
+			tell(winUnexpected, at+9000)
+			tell(winBugCheck, at+14_000)
 		}
 	}
 	f.boot(a)

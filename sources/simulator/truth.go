@@ -22,10 +22,11 @@ type Happening struct {
 	Tolerate   []string // alerts of these kinds about these hosts are no mistake
 }
 
-// Host names a host in both ways that an alert may name it.
+// Host names a host that an incident hit, in both ways that an alert may name it.
 type Host struct {
 	Name    string
-	AgentID string // "" where the records carry no agent id
+	AgentID string    // "" where the records carry no agent id
+	At      time.Time // when it was hit
 }
 
 // Alert is what Judge needs to know of an alert.
