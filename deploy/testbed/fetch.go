@@ -121,7 +121,7 @@ func maven(ctx context.Context, server, dir string) error {
 	if err := os.WriteFile(filepath.Join(work, "pom.xml"), pom, 0o644); err != nil {
 		return fmt.Errorf("writing Maven file: %w", err)
 	}
-	if err := runTool(ctx, work, nil, mvn, "-q", "-B", "--strict-checksums", mavenCopy, "-DincludeScope=runtime", "-DoutputDirectory="+dir); err != nil {
+	if err := runTool(ctx, work, nil, mvn, "-q", "-B", "-Dstyle.color=never", "--strict-checksums", mavenCopy, "-DincludeScope=runtime", "-DoutputDirectory="+dir); err != nil {
 		return err
 	}
 	sums, err := fs.ReadFile(sources, server+"/SHA256SUMS")
