@@ -30,8 +30,7 @@ type FleetQuery struct {
 	Text                                            string // part of the id, host, type, version or operating system
 	Type, Version, State, Mode, Content, Ring, Host string
 
-	// Sort is a column: host (if empty), id, type, version, os, state, mode,
-	// content, ring, last_seen, first_seen, documents.
+	// Sort is one of FleetSorts.
 	Sort string
 	Desc bool
 	// Limit is 1 to MaxLimit, 50 if 0; Offset skips that many agents.
@@ -105,7 +104,12 @@ func (q *FleetQuery) order() (string, error) {
 	case "last_seen", "first_seen", "documents":
 		return q.Sort + direction + ", host, id", nil
 	}
-	return "", fmt.Errorf("sort: expected host, id, type, version, os, state, mode, content, ring, last_seen, first_seen or documents, found %q", q.Sort)
+	return "", fmt.Errorf("sort: expected one of %v, found %q", FleetSorts(), q.Sort)
+}
+
+// FleetSorts are the values of FleetQuery.Sort; the first, "", is the host.
+func FleetSorts() []string {
+	return []string{"", "host", "id", "type", "version", "os", "state", "mode", "content", "ring", "last_seen", "first_seen", "documents"}
 }
 
 // Group is how many agents share a value; the empty value stands for agents of

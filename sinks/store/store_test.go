@@ -283,4 +283,3 @@ func TestCheckNeedsAWritableFile(t *testing.T) {
 		t.Error(err)
 	}
 }
-

@@ -1,0 +1,76 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/edrwatch/edrwatch/sinks/store"
+)
+
+// Store answers the questions of the console. *store.Store implements it.
+type Store interface {
+	Search(ctx context.Context, q store.Query) (store.Page, error)
+	Histogram(ctx context.Context, q store.Query, buckets int) (store.Histogram, error)
+	Document(ctx context.Context, id string) (store.Doc, error)
+	Alerts(ctx context.Context, q store.Query) (store.AlertPage, error)
+	Alert(ctx context.Context, alertID string) (store.Episode, []store.Doc, error)
+	AlertSummary(ctx context.Context, from, to int64) ([]store.AlertCount, error)
+	Fleet(ctx context.Context, q store.FleetQuery) ([]store.Agent, int, error)
+	FleetSummary(ctx context.Context, q store.FleetQuery) (store.FleetSummary, error)
+	Stats(ctx context.Context) (store.Stats, error)
+}
+
+// Gateway tells what the pipeline does. Its methods are called by many
+// goroutines and must not block.
+type Gateway interface {
+	Status() Status
+	Rules() []Rule
+}
+
+// Status is what the gateway says about itself. Counts are since its start.
+type Status struct {
+	Name    string    `json:"name"`
+	Version string    `json:"version"`
+	Started time.Time `json:"started"`
+	// Input tells where records come from, in one line for a reader: topics
+	// and brokers, or files. Never a secret.
+	Input string `json:"input"`
+	// Records counts input records by outcome: mapped, other, dead, filtered,
+	// duplicate, in_flight.
+	Records map[string]uint64 `json:"records"`
+	// RecordsPerSecond is the recent rate.
+	RecordsPerSecond float64 `json:"records_per_second"`
+	// Lag is how many records the gateway is behind; nil when it is not known.
+	Lag   *int64       `json:"lag"`
+	Sinks []SinkStatus `json:"sinks"`
+}
+
+// SinkStatus is what became of documents in one sink.
+type SinkStatus struct {
+	Name      string            `json:"name"`
+	Documents map[string]uint64 `json:"documents"` // by outcome
+	// Error is why the sink is not taking documents now; "" when it is.
+	Error string `json:"error,omitempty"`
+}
+
+// Rule is a detection rule as an analyst reads it.
+type Rule struct {
+	ID          string   `json:"id"`
+	Name        string   `json:"name"`
+	Version     int      `json:"version"`
+	Type        string   `json:"type"`
+	Kind        string   `json:"kind"`     // edr.alert.kind
+	Severity    string   `json:"severity"` // edr.alert.severity
+	Stage       string   `json:"stage"`    // such as production or shadow
+	Description string   `json:"description"`
+	Note        string   `json:"note"` // what to do about an alert
+	Techniques  []string `json:"techniques,omitempty"`
+	File        string   `json:"file,omitempty"`
+}
+
+// Check is one condition of readiness.
+type Check struct {
+	Name string
+	// Run returns nil when the condition holds. It observes ctx.
+	Run func(ctx context.Context) error
+}
