@@ -34,7 +34,7 @@ func newClient(cfg Config, log *slog.Logger, metrics *httpx.Metrics) (*client, e
 	if err != nil {
 		return nil, err
 	}
-	transport, err := cfg.TLS.Transport(log, cfg.Concurrency)
+	transport, err := httpx.NewTransport(cfg.TLS, log, cfg.Concurrency)
 	if err != nil {
 		return nil, err
 	}

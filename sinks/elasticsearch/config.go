@@ -8,6 +8,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/secret"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/pipeline/tlsconf"
 	"github.com/edrwatch/edrwatch/sinks/internal/httpx"
 )
 
@@ -22,10 +23,10 @@ type Config struct {
 
 	// APIKey is the encoded form that Elasticsearch returns. It excludes
 	// Username and Password. Secrets from files are read again when refused.
-	APIKey   secret.String `yaml:"api_key"`
-	Username string        `yaml:"username"`
-	Password secret.String `yaml:"password"`
-	TLS      httpx.TLS     `yaml:"tls"`
+	APIKey   secret.String  `yaml:"api_key"`
+	Username string         `yaml:"username"`
+	Password secret.String  `yaml:"password"`
+	TLS      tlsconf.Config `yaml:"tls"`
 
 	// Timeout bounds one request.
 	Timeout time.Duration `yaml:"timeout"`

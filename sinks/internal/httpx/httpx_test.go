@@ -3,10 +3,7 @@ package httpx
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -153,32 +150,4 @@ func TestLimiterWaits(t *testing.T) {
 		}
 		huge.Done()
 	})
-}
-
-func TestTLS(t *testing.T) {
-	dir := t.TempDir()
-	text := filepath.Join(dir, "text.pem")
-	if err := os.WriteFile(text, []byte("not a certificate"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range []struct {
-		conf TLS
-		want string
-	}{
-		{TLS{}, ""},
-		{TLS{CAFile: filepath.Join(dir, "absent.pem")}, "reading tls.ca_file"},
-		{TLS{CAFile: text}, "holds no PEM certificate"},
-		{TLS{CertFile: text}, "belong together"},
-		{TLS{CertFile: text, KeyFile: text}, "reading tls.cert_file and tls.key_file"},
-	} {
-		_, err := test.conf.Client(slog.New(slog.DiscardHandler))
-		if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
-			t.Errorf("%+v: %v, want %q", test.conf, err, test.want)
-		}
-	}
-	var log strings.Builder
-	conf, err := TLS{InsecureSkipVerify: true}.Client(slog.New(slog.NewTextHandler(&log, nil)))
-	if err != nil || !conf.InsecureSkipVerify || !strings.Contains(log.String(), "level=WARN") {
-		t.Errorf("insecure_skip_verify: %v, log %q", err, log.String())
-	}
 }

@@ -1,19 +1,19 @@
-package httpx
+// Package tlsconf is how every client of edrwatch, whatever it speaks, is told
+// to use TLS: authorities, certificate and key from files, version 1.2 or
+// later, the server verified unless that is switched off with a warning.
+package tlsconf
 
 import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
-	"time"
 )
 
-// TLS says how a server is verified and how this client proves who it is. The
+// Config says how a server is verified and how this client proves who it is. The
 // zero value verifies against the system's authorities.
-type TLS struct {
+type Config struct {
 	// CAFile holds PEM certificates of the authorities to trust instead of the
 	// system's.
 	CAFile string `yaml:"ca_file"`
@@ -28,7 +28,7 @@ type TLS struct {
 }
 
 // Validate checks what can be checked without reading files.
-func (c TLS) Validate() error {
+func (c Config) Validate() error {
 	if (c.CertFile == "") != (c.KeyFile == "") {
 		return fmt.Errorf("tls: cert_file and key_file belong together, found only one of them")
 	}
@@ -37,7 +37,7 @@ func (c TLS) Validate() error {
 
 // Client returns the configuration of a TLS client: version 1.2 or later,
 // verified unless told otherwise, which is logged as a warning.
-func (c TLS) Client(log *slog.Logger) (*tls.Config, error) {
+func (c Config) Client(log *slog.Logger) (*tls.Config, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -70,24 +70,4 @@ func (c TLS) Client(log *slog.Logger) (*tls.Config, error) {
 		return &pair, nil
 	}
 	return conf, nil
-}
-
-// Transport returns an HTTP transport that keeps up to connections idle
-// connections to a server.
-func (c TLS) Transport(log *slog.Logger, connections int) (*http.Transport, error) {
-	conf, err := c.Client(log)
-	if err != nil {
-		return nil, err
-	}
-	return &http.Transport{
-		Proxy:                 http.ProxyFromEnvironment,
-		DialContext:           (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		TLSClientConfig:       conf,
-		TLSHandshakeTimeout:   10 * time.Second,
-		ExpectContinueTimeout: time.Second,
-		IdleConnTimeout:       90 * time.Second,
-		MaxIdleConnsPerHost:   max(connections, 2),
-		ForceAttemptHTTP2:     true,
-		// Requests are compressed by the sinks; answers are decompressed here.
-	}, nil
 }
