@@ -1,0 +1,142 @@
+package config
+
+import (
+	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+)
+
+// Version is the version of the configuration's format.
+const Version = 1
+
+// Config is the whole configuration. The composition root makes the components from it.
+type Config struct {
+	// Version of this format.
+	Version int `yaml:"version"`
+	// Cluster names the Kafka cluster in ids of documents. Two clusters that feed the same sinks need different names;
+	// changing it makes records that are read again count as new.
+	Cluster string `yaml:"cluster"`
+	// Log is what edrwatch says about itself, on standard error.
+	Log Log `yaml:"log"`
+	// HTTP says where edrwatch listens.
+	HTTP HTTP `yaml:"http"`
+	// Sources are where records come from. Each has a name of its own.
+	Sources []Source `yaml:"sources"`
+	// Mappings turn records into ECS events.
+	Mappings Files `yaml:"mappings"`
+	// Rules judge events.
+	Rules Files `yaml:"rules"`
+	// Pipeline concerns the way from source to sinks.
+	Pipeline pipeline.Config `yaml:"pipeline"`
+	// Sinks are where events and alerts go. Each has a name of its own.
+	Sinks []Sink `yaml:"sinks"`
+	// DeadLetter keeps what could not be used, with the reason.
+	DeadLetter DeadLetter `yaml:"dead_letter"`
+}
+
+// Log configures logging.
+type Log struct {
+	// Level is the least level that is logged: debug, info, warn or error.
+	Level string `yaml:"level"`
+	// Format is json, text, or auto: text on a terminal and json elsewhere.
+	Format string `yaml:"format"`
+}
+
+// HTTP configures the listeners. Both stay on this machine unless told otherwise.
+type HTTP struct {
+	// Listen is the host:port of the API and the console.
+	Listen string `yaml:"listen"`
+	// HealthListen is the host:port of /livez, /readyz and /metrics, and of nothing else, so that a kubelet and
+	// Prometheus may be let in.
+	HealthListen string `yaml:"health_listen"`
+}
+
+// Files says which mapping or rule files are loaded.
+type Files struct {
+	// Library loads the files that edrwatch ships.
+	Library bool `yaml:"library"`
+	// Directories are searched, with the directories in them, for .yml and .yaml files.
+	Directories []string `yaml:"directories"`
+}
+
+// Source is an entry of the sources.
+type Source struct {
+	// Name of the source in metrics, logs and environment variables: lower-case letters, digits, - and _.
+	Name string `yaml:"name,required"`
+	// Type decides which other keys there are.
+	Type string `yaml:"type"`
+	// Settings points to the Config of the type's package.
+	Settings any `yaml:"-"`
+}
+
+// Sink is an entry of the sinks.
+type Sink struct {
+	// Name of the sink in metrics, logs and environment variables: lower-case letters, digits, - and _.
+	Name string `yaml:"name,required"`
+	// Type decides which other keys there are.
+	Type string `yaml:"type"`
+	// Required says that a record is done only when this sink has everything that it became. Otherwise documents that
+	// the sink does not take in time go to the dead letter.
+	Required bool `yaml:"required"`
+	// Route says which documents the sink takes; all when it is empty.
+	Route pipeline.Route `yaml:"route"`
+	// Settings points to the Config of the type's package.
+	Settings any `yaml:"-"`
+}
+
+// DeadLetter is where records and documents go that could not be used.
+type DeadLetter struct {
+	// Type decides which other keys there are.
+	Type string `yaml:"type"`
+	// Settings points to the Config of the type's package.
+	Settings any `yaml:"-"`
+}
+
+// Default returns the configuration that holds where a file says nothing. It has no sources and no sinks.
+func Default() Config {
+	cfg := Config{
+		Version:  Version,
+		Cluster:  "default",
+		Log:      Log{Level: "info", Format: "auto"},
+		HTTP:     HTTP{Listen: "127.0.0.1:8686", HealthListen: "127.0.0.1:8687"},
+		Mappings: Files{Library: true},
+		Rules:    Files{Library: true},
+		Pipeline: pipeline.DefaultConfig(),
+	}
+	cfg.DeadLetter.Type = deadLetterKinds()[0].name
+	cfg.DeadLetter.Settings = deadLetterKinds()[0].make()
+	return cfg
+}
+
+func (s *Source) kinds() []kind            { return sourceKinds() }
+func (s *Source) kindName() *string        { return &s.Type }
+func (s *Source) settings() any            { return s.Settings }
+func (s *Source) setSettings(settings any) { s.Settings = settings }
+
+// DecodeYAML reads an entry with the keys of its type.
+func (s *Source) DecodeYAML(n strict.Node) error {
+	type plain Source
+	return decodeVariant(n, s, (*plain)(s))
+}
+
+func (s *Sink) kinds() []kind            { return sinkKinds() }
+func (s *Sink) kindName() *string        { return &s.Type }
+func (s *Sink) settings() any            { return s.Settings }
+func (s *Sink) setSettings(settings any) { s.Settings = settings }
+
+// DecodeYAML reads an entry with the keys of its type. A sink is required unless the entry says otherwise.
+func (s *Sink) DecodeYAML(n strict.Node) error {
+	type plain Sink
+	s.Required = true
+	return decodeVariant(n, s, (*plain)(s))
+}
+
+func (d *DeadLetter) kinds() []kind            { return deadLetterKinds() }
+func (d *DeadLetter) kindName() *string        { return &d.Type }
+func (d *DeadLetter) settings() any            { return d.Settings }
+func (d *DeadLetter) setSettings(settings any) { d.Settings = settings }
+
+// DecodeYAML reads the mapping with the keys of its type.
+func (d *DeadLetter) DecodeYAML(n strict.Node) error {
+	type plain DeadLetter
+	return decodeVariant(n, d, (*plain)(d))
+}
