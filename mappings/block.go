@@ -1,0 +1,346 @@
+package mappings
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+)
+
+// block compiles action, set, fields, enrich, expr and cases, in this order.
+func (c *compiler) block(b *blockSpec) []step {
+	var steps []step
+	if !b.Action.IsZero() {
+		steps = append(steps, c.action(b.Action))
+	}
+	for field, node := range c.entries(b.Set) {
+		steps = append(steps, &set{field, c.constant(node, field)})
+	}
+	for field, node := range c.entries(b.Fields) {
+		if step := c.value(field, node); step != nil {
+			steps = append(steps, step)
+		}
+	}
+	for i := range b.Enrich {
+		if step := c.enrich(&b.Enrich[i]); step != nil {
+			steps = append(steps, step)
+		}
+	}
+	for field, node := range c.entries(b.Expr) {
+		if step := c.expression(field, node.Text()); step != nil {
+			steps = append(steps, step)
+		}
+	}
+	if len(b.Cases) > 0 {
+		steps = append(steps, c.cases(b.Cases))
+	}
+	return steps
+}
+
+// entries yields the fields that a mapping names with what they get.
+func (c *compiler) entries(n strict.Node) func(yield func(ecs.ID, strict.Node) bool) {
+	return func(yield func(ecs.ID, strict.Node) bool) {
+		if n.IsZero() {
+			return
+		}
+		if n.Kind() != strict.Mapping {
+			c.problem(n, "", "expected a mapping from field names, found %s", n.Describe())
+			return
+		}
+		for _, entry := range n.Entries() {
+			if id, ok := c.field(entry.Key.Text()); ok && !yield(id, entry.Value) {
+				return
+			}
+		}
+	}
+}
+
+func (c *compiler) action(n strict.Node) step {
+	if n.Kind() != strict.Mapping {
+		name := n.Text().Value
+		fixed := c.plan.actions[name]
+		if fixed == nil {
+			c.problem(n, suggest(name, c.actionNames), "unknown action %q", name)
+		}
+		return &classify{fixed: fixed}
+	}
+	from, _ := c.value(ecs.EventAction, n).(*move)
+	if from != nil {
+		from.keep = true // The name of our action does not tell the raw value.
+	}
+	return &classify{from: from, known: c.plan.actions}
+}
+
+// vocabulary returns the values that a field may take, nil for any.
+func (c *compiler) vocabulary(field string) []string {
+	switch field {
+	case "event.action":
+		return c.actionNames
+	case "event.kind":
+		return strings.Fields("alert asset enrichment event metric state pipeline_error signal")
+	case "event.outcome":
+		return strings.Fields("failure success unknown")
+	case "event.category":
+		return strings.Fields("api authentication configuration database driver email file host iam intrusion_detection library " +
+			"malware network package process registry session threat vulnerability web")
+	case "event.type":
+		return strings.Fields("access admin allowed change connection creation deletion denied device end error group indicator info " +
+			"installation protocol start user")
+	case "edr.state":
+		return ecs.States()
+	case "edr.mode":
+		return ecs.Modes()
+	case "host.os.type":
+		return strings.Fields("linux macos unix windows ios android")
+	}
+	return nil
+}
+
+// constant makes the value that a file gives for a field.
+func (c *compiler) constant(n strict.Node, field ecs.ID) event.Value {
+	f := c.dict.Field(field)
+	if n.Kind() == strict.List {
+		if !f.Array || f.Kind != ecs.String {
+			c.problem(n, "", "field %s holds one %s, not a list", f.Name, f.Kind)
+			return event.Value{}
+		}
+		var list []string
+		for _, item := range n.Items() {
+			v := c.constant(item, field)
+			list = append(list, v.List()...)
+		}
+		return event.StringList(list)
+	}
+	s, ok := n.Scalar()
+	if !ok || s == "" {
+		c.problem(n, "", "expected a value for %s, found %s", f.Name, n.Describe())
+		return event.Value{}
+	}
+	if allowed := c.vocabulary(f.Name); allowed != nil && !slices.Contains(allowed, s) {
+		c.problem(n, suggest(s, allowed), "%q is not a value of %s", s, f.Name)
+	}
+	format, _ := timeFormatByName("rfc3339", c.zone)
+	v, ok := finishFor(f.Kind, 1, format)(nil, text{s: s})
+	if !ok {
+		c.problem(n, "", "expected a value for %s (%s), found %s", f.Name, f.Kind, n.Describe())
+	}
+	if f.Array && f.Kind == ecs.String {
+		return event.StringList([]string{s})
+	}
+	return v
+}
+
+// value compiles where a field's value comes from.
+func (c *compiler) value(field ecs.ID, n strict.Node) step {
+	spec := valueSpec{Scale: 1}
+	if err := spec.DecodeYAML(n); err != nil {
+		c.add(err)
+		return nil
+	}
+	if spec.Since.Value != "" {
+		start, ok := c.field(spec.Since)
+		if ok && (c.dict.Field(start).Kind != ecs.Time || c.dict.Field(field).Kind != ecs.Int) {
+			c.problem(n, "", "since: expected the seconds since a time, for a field that holds an integer")
+		}
+		return &elapsed{field, start}
+	}
+	sources := c.sources(spec.From)
+	if spec.Field.Value != "" {
+		if id, ok := c.field(spec.Field); ok {
+			sources = append(sources, source{field: id})
+		}
+	}
+	if len(sources) == 0 {
+		c.problem(n, "from: names a path of the record, field: a field of the event", "the value comes from nowhere")
+	}
+	return c.newMove(field, sources, &spec)
+}
+
+func (c *compiler) newMove(field ecs.ID, sources []source, spec *valueSpec) *move {
+	f := c.dict.Field(field)
+	m := &move{
+		field: field, sources: sources, separator: spec.Split, join: spec.Join, list: f.Array && f.Kind == ecs.String,
+		ifAbsent: spec.IfAbsent,
+	}
+	if spec.Split != "" && !m.list {
+		c.problem(spec.node, "", "split makes a list, but %s holds one value", f.Name)
+	}
+	lossy := !spec.Map.IsZero() || !spec.Bits.IsZero() || spec.Lookup.Value != "" || spec.Part != nil
+	if spec.Part != nil {
+		m.transforms = append(m.transforms, partOf(spec.Part.By, spec.Part.Index))
+	}
+	var format timeFormat
+	if f.Kind == ecs.Time {
+		format = c.timeFormat(spec.As)
+	} else if spec.As.Value != "" {
+		t, ok := transformByName(spec.As.Value)
+		if !ok {
+			c.problemAt(spec.As, suggest(spec.As.Value, transformNames()), "unknown conversion %q: expected one of %s", spec.As.Value, strings.Join(transformNames(), ", "))
+		} else {
+			m.transforms = append(m.transforms, t)
+		}
+		lossy = lossy || spec.As.Value == "first_hex" || spec.As.Value == "domain" || spec.As.Value == "short_host"
+	}
+	if spec.Lookup.Value != "" {
+		if t := c.lookup(spec); t != nil {
+			m.transforms = append(m.transforms, t)
+		}
+	}
+	if f.Type == "ip" {
+		m.transforms = append(m.transforms, checkIP)
+	}
+	m.finish = c.finish(field, spec, format)
+	if !spec.Default.IsZero() {
+		m.fallback = c.constant(spec.Default, field)
+	}
+	if !spec.Otherwise.IsZero() {
+		m.otherwise = c.constant(spec.Otherwise, field)
+		lossy = true
+	}
+	if m.keep = lossy; spec.Keep != nil {
+		m.keep = *spec.Keep
+	}
+	return m
+}
+
+// finish compiles the last conversion: a choice of values, or by the kind of
+// the field.
+func (c *compiler) finish(field ecs.ID, spec *valueSpec, format timeFormat) finish {
+	f := c.dict.Field(field)
+	switch {
+	case !spec.Map.IsZero():
+		choices := map[string]event.Value{}
+		for _, entry := range spec.Map.Entries() {
+			v := c.constant(entry.Value, field)
+			raw, _ := entry.Key.Scalar()
+			choices[raw], choices[strings.ToLower(raw)] = v, v
+		}
+		if len(choices) == 0 {
+			c.problem(spec.Map, "", "expected a mapping from raw values, found %s", spec.Map.Describe())
+		}
+		return choose(choices)
+	case !spec.Bits.IsZero():
+		var flags []flag
+		for _, entry := range spec.Bits.Entries() {
+			raw, _ := entry.Key.Scalar()
+			bit, ok := digits(raw)
+			if !ok || bit > 63 {
+				c.problem(entry.Key, "", "expected the number of a bit, 0 to 63, found %s", entry.Key.Describe())
+				continue
+			}
+			flags = append(flags, flag{uint(bit), c.constant(entry.Value, field)})
+		}
+		return chooseBits(flags, f.Array)
+	case spec.Scale == 0:
+		c.problem(spec.node, "", "scale: expected a number other than 0")
+	}
+	return finishFor(f.Kind, spec.Scale, format)
+}
+
+func (c *compiler) lookup(spec *valueSpec) transform {
+	t := c.table(spec.Lookup)
+	if t == nil {
+		return nil
+	}
+	column := t.column(spec.Column)
+	if column < 0 {
+		c.problemAt(spec.Lookup, suggest(spec.Column, t.columns), "the lookup table %q has no column %q", spec.Lookup.Value, spec.Column)
+		return nil
+	}
+	return lookUp(t, spec.Kind, column)
+}
+
+func (c *compiler) table(name strict.Text) *table {
+	t := c.files.tables[tableName(c.spec, name.Value)]
+	if t == nil {
+		c.problemAt(name, suggest(name.Value, sortedKeys(c.spec.Lookups)), "unknown lookup table %q: declare it under lookups", name.Value)
+	}
+	return t
+}
+
+func (c *compiler) enrich(spec *enrichSpec) step {
+	t := c.table(spec.Lookup)
+	if t == nil {
+		return nil
+	}
+	step := &enrich{table: t, kind: strings.ToLower(spec.Kind), sources: c.sources(spec.From)}
+	for _, name := range spec.By {
+		if id, ok := c.field(name); ok {
+			step.sources = append(step.sources, source{field: id})
+		}
+	}
+	for field, node := range c.entries(spec.Fields) {
+		name, _ := node.Scalar()
+		column := t.column(name)
+		if column < 0 {
+			c.problem(node, suggest(name, t.columns), "the lookup table %q has no column %q", spec.Lookup.Value, name)
+			continue
+		}
+		format, _ := timeFormatByName("auto", c.zone)
+		step.fields = append(step.fields, enriched{column, field, finishFor(c.dict.Field(field).Kind, 1, format)})
+	}
+	return step
+}
+
+func (c *compiler) cases(list []caseSpec) step {
+	out := &cases{}
+	for i := range list {
+		spec := &list[i]
+		compiled := oneCase{when: c.conditions(spec.When, false), unless: c.conditions(spec.Unless, false), steps: c.block(&spec.Block)}
+		compiled.when = append(compiled.when, c.having(spec.Having)...)
+		out.list = append(out.list, compiled)
+	}
+	return out
+}
+
+// having compiles conditions on the event as it is so far.
+func (c *compiler) having(n strict.Node) []condition {
+	var out []condition
+	for field, node := range c.entries(n) {
+		out = append(out, c.condition([]source{{field: field}}, node))
+	}
+	return out
+}
+
+// conditions compiles conditions on raw values. Those that recognise a record
+// name exact paths.
+func (c *compiler) conditions(n strict.Node, exact bool) []condition {
+	if n.IsZero() {
+		return nil
+	}
+	if n.Kind() != strict.Mapping {
+		c.problem(n, "", "expected a mapping from paths to values, found %s", n.Describe())
+		return nil
+	}
+	var out []condition
+	for _, entry := range n.Entries() {
+		path := entry.Key.Text()
+		sources := c.sources(paths{path})
+		if exact && len(sources) > 0 {
+			sources = sources[len(sources)-1:]
+		}
+		out = append(out, c.condition(sources, entry.Value))
+	}
+	return out
+}
+
+func (c *compiler) condition(sources []source, n strict.Node) condition {
+	out := condition{sources: sources}
+	items := n.Items()
+	if n.Kind() != strict.List {
+		items = []strict.Node{n}
+	}
+	for _, item := range items {
+		s, ok := item.Scalar()
+		if !ok || s == "" {
+			c.problem(item, "\"*\" stands for any value", "expected a text to compare with, found %s", item.Describe())
+			continue
+		}
+		p := newPattern(s)
+		out.patterns = append(out.patterns, p)
+		out.present = out.present || p.kind == anything
+	}
+	return out
+}

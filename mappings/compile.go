@@ -1,0 +1,281 @@
+package mappings
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+)
+
+// Compile checks the files against the dictionary, which must know the names
+// of [Files.Fields], and makes a plan. The error names every problem.
+func (f *Files) Compile(dict *ecs.Dictionary) (*Plan, error) {
+	c := &compiler{files: f, dict: dict, names: dict.Names(), plan: &Plan{
+		dict: dict, keys: newKeys(), actions: map[string]*action{}, version: event.CleanString(ecs.Version),
+	}}
+	for _, a := range ecs.Actions() {
+		c.plan.actions[a.Name] = newAction(a)
+		c.actionNames = append(c.actionNames, a.Name)
+	}
+	for _, spec := range f.specs {
+		c.file(spec)
+	}
+	c.checkShapes()
+	if c.plan.fallback == nil {
+		c.plan.fallback = &mapping{root: "unmapped"}
+	}
+	if len(c.plan.keys.nodes) > maxKeys {
+		c.problems = append(c.problems, strict.Problem{Message: fmt.Sprintf("expected at most %d different paths in all mapping files", maxKeys)})
+	}
+	c.plan.keys.freeze()
+	if err := strict.NewError(c.problems...); err != nil {
+		return nil, err
+	}
+	return c.plan, nil
+}
+
+// compiler holds what is needed while files become mappings.
+type compiler struct {
+	files       *Files
+	dict        *ecs.Dictionary
+	names       []string // of the dictionary, for suggestions
+	actionNames []string
+	plan        *Plan
+	problems    []strict.Problem
+	shapes      []shapeSpec
+
+	spec    *fileSpec // the file at hand
+	mapping *mapping
+	zone    *time.Location
+}
+
+func (c *compiler) problem(n strict.Node, hint, format string, args ...any) {
+	p := n.Problem(format, args...)
+	p.Hint = hint
+	c.problems = append(c.problems, p)
+}
+
+func (c *compiler) problemAt(t strict.Text, hint, format string, args ...any) {
+	c.problems = append(c.problems, t.Problem(0, fmt.Sprintf(format, args...), hint))
+}
+
+func (c *compiler) add(err error) {
+	if err != nil {
+		if known, ok := strict.Merge(err).(*strict.Error); ok {
+			c.problems = append(c.problems, known.Problems...)
+		}
+	}
+}
+
+// suggest returns a hint with the candidate nearest to a misspelt name.
+func suggest(name string, candidates []string) string {
+	if nearest, ok := strict.Nearest(name, candidates); ok {
+		return fmt.Sprintf("did you mean %q?", nearest)
+	}
+	return ""
+}
+
+func (c *compiler) file(spec *fileSpec) {
+	m := &mapping{
+		dataset: spec.Dataset.Value, root: spec.root(), strip: spec.Strip, absent: spec.Absent,
+		module: event.String(strings.ToLower(spec.Vendor.Value)), set: event.String(spec.Dataset.Value),
+		events: map[string][]step{},
+	}
+	c.spec, c.mapping, c.zone = spec, m, c.location(spec.Zone)
+	for _, topic := range spec.Topics {
+		m.topics = append(m.topics, newPattern(topic))
+	}
+	for _, key := range sortedKeys(spec.Headers) {
+		m.headers = append(m.headers, headerHint{key, newPattern(spec.Headers[key])})
+	}
+	for _, text := range spec.Absent {
+		if len(text) > longestAbsent {
+			c.problem(spec.node, "", "absent: expected texts of at most %d bytes, found %q", longestAbsent, text)
+		}
+	}
+	if spec.Split.Value != "" {
+		m.split = c.plan.keys.add(spec.Split.Value)
+	}
+	c.takes(spec, m)
+	c.agent(spec)
+	c.times(spec)
+	m.steps = append(m.steps, c.block(&spec.Block)...)
+	c.recordID(spec)
+	c.events(spec)
+	c.typedNames()
+	c.plan.mappings = append(c.plan.mappings, m)
+}
+
+// takes compiles which records the file is for.
+func (c *compiler) takes(spec *fileSpec, m *mapping) {
+	switch {
+	case spec.Fallback && c.plan.fallback != nil:
+		c.problem(spec.node, "", "there is a fallback already: only one file takes the records that no other takes")
+	case spec.Fallback:
+		c.plan.fallback = m
+	case len(spec.Match) == 0:
+		c.problem(spec.node, "name keys that its records have, such as match: [{event_simpleName: \"*\"}]", "the file does not say which records it takes")
+	}
+	for _, node := range spec.Match {
+		conditions := c.conditions(node, true)
+		if len(conditions) == 0 {
+			c.problem(node, "", "expected at least one path with a value, or \"*\" for any")
+			continue
+		}
+		c.plan.shapes = append(c.plan.shapes, shape{conditions, m})
+		c.shapes = append(c.shapes, shapeSpec{node, spec, conditions})
+	}
+}
+
+func (c *compiler) location(zone strict.Text) *time.Location {
+	if zone.Value == "" {
+		return time.UTC
+	}
+	location, err := time.LoadLocation(zone.Value)
+	if err != nil {
+		c.problemAt(zone, "a name of the IANA database such as Europe/Paris", "unknown time zone %q", zone.Value)
+		return time.UTC
+	}
+	return location
+}
+
+// agent compiles the constants of a file whose records all belong to one
+// product.
+func (c *compiler) agent(spec *fileSpec) {
+	if spec.Agent == "" {
+		return
+	}
+	c.mapping.agent = true
+	c.mapping.steps = append(c.mapping.steps, &set{ecs.AgentType, event.String(spec.Agent)}, &set{ecs.ObserverVendor, event.String(spec.Vendor.Value)})
+	if spec.Product != "" {
+		c.mapping.steps = append(c.mapping.steps, &set{ecs.ObserverProduct, event.String(spec.Product)})
+	}
+}
+
+func (c *compiler) times(spec *fileSpec) {
+	step := &timestamp{}
+	for _, t := range spec.Timestamp {
+		format := c.timeFormat(t.Format)
+		for _, from := range c.sources(t.From) {
+			step.sources = append(step.sources, timeSource{from, format})
+		}
+	}
+	if len(step.sources) > 0 {
+		c.mapping.steps = append(c.mapping.steps, step)
+	}
+}
+
+func (c *compiler) timeFormat(name strict.Text) timeFormat {
+	format, ok := timeFormatByName(name.Value, c.zone)
+	if !ok {
+		c.problemAt(name, suggest(name.Value, timeFormatNames()), "unknown time format %q: expected one of %s or a Go layout", name.Value, strings.Join(timeFormatNames(), ", "))
+	}
+	return format
+}
+
+func (c *compiler) recordID(spec *fileSpec) {
+	if len(spec.RecordID) == 0 {
+		return
+	}
+	step := &recordID{prefix: spec.Dataset.Value}
+	for _, part := range spec.RecordID {
+		step.parts = append(step.parts, c.sources(part))
+	}
+	c.mapping.steps = append(c.mapping.steps, step)
+}
+
+// events compiles the blocks of the kinds of events that a file names.
+func (c *compiler) events(spec *fileSpec) {
+	m := c.mapping
+	for _, part := range spec.By {
+		m.by = append(m.by, c.sources(part))
+	}
+	if spec.Events.Kind() != strict.Mapping {
+		if !spec.Events.IsZero() {
+			c.problem(spec.Events, "", "expected a mapping from event names to what they mean, found %s", spec.Events.Describe())
+		}
+		return
+	}
+	if len(m.by) == 0 {
+		c.problem(spec.Events, "such as by: [event_simpleName]", "events needs by, the path of the event's name")
+	}
+	for _, entry := range spec.Events.Entries() {
+		var block blockSpec
+		if err := entry.Value.Decode(&block); err != nil {
+			c.add(err)
+			continue
+		}
+		if block.Action.IsZero() && len(block.Cases) == 0 {
+			c.problem(entry.Key, "", "event has no action")
+		}
+		steps := c.block(&block)
+		for name := range strings.SplitSeq(entry.Key.Text().Value, " | ") {
+			if name == "*" {
+				m.other = steps
+				continue
+			}
+			if _, dup := m.events[name]; dup {
+				c.problem(entry.Key, "", "event %q is named twice", name)
+			}
+			m.events[name] = steps
+		}
+	}
+}
+
+// typedNames moves raw fields whose names a file declares, unless the file
+// moves them somewhere itself.
+func (c *compiler) typedNames() {
+	m := c.mapping
+	for i := range c.dict.Len() {
+		f := c.dict.Field(ecs.ID(i))
+		name, ours := strings.CutPrefix(f.Name, m.root+".")
+		if !ours || !f.Custom || !c.dict.Layout().Place(ecs.ID(i)).Leaf || f.Kind == ecs.JSON {
+			continue
+		}
+		path := strict.Text{Value: name}
+		sources := c.sources(paths{path})
+		for _, prefix := range m.strip {
+			sources = append(sources, c.sources(paths{{Value: prefix + name}})...)
+		}
+		m.steps = append(m.steps, c.newMove(ecs.ID(i), sources, &valueSpec{Scale: 1}))
+	}
+}
+
+// sources turns paths into places of the record, those under the file's own
+// prefixes first.
+func (c *compiler) sources(list paths) []source {
+	var out []source
+	for _, path := range list {
+		if path.Value == "" || slices.Contains(strings.Split(path.Value, "."), "") {
+			c.problemAt(path, "", "expected a path such as winlog.event_data.param1, found %q", path.Value)
+			continue
+		}
+		for _, prefix := range c.spec.Under {
+			out = append(out, source{key: c.plan.keys.add(prefix + "." + path.Value), isKey: true})
+		}
+		out = append(out, source{key: c.plan.keys.add(path.Value), isKey: true})
+	}
+	return out
+}
+
+// field resolves a name of the dictionary that can hold a value.
+func (c *compiler) field(n strict.Text) (ecs.ID, bool) {
+	id, ok := c.dict.Lookup(n.Value)
+	if !ok {
+		hint := suggest(n.Value, c.names)
+		if strings.HasPrefix(n.Value, c.mapping.root+".") {
+			hint = "declare its type under names"
+		}
+		c.problemAt(n, hint, "unknown field %q", n.Value)
+		return 0, false
+	}
+	if f := c.dict.Field(id); f.Kind == ecs.JSON || !c.dict.Layout().Place(id).Leaf {
+		c.problemAt(n, "", "field %q is an object: expected a field that holds one value", n.Value)
+		return 0, false
+	}
+	return id, true
+}

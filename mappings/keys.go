@@ -1,0 +1,110 @@
+package mappings
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"strings"
+)
+
+// keys knows every path that some mapping file asks for. A path is a chain of
+// object keys; each gets a number from 1. A number also stands for a place in
+// the notes that a Mapper takes of a record.
+type keys struct {
+	byPath map[string]uint16
+	nodes  []keyNode // 0 is the record itself
+	names  []keyName // what the table is made of
+	table  []uint16  // index into names plus one, open addressing
+	mask   uint64
+}
+
+type keyNode struct {
+	parent uint16
+	inner  bool // longer paths run through it
+}
+
+// keyName says that in the object of path parent the key name is path id.
+type keyName struct {
+	parent, id uint16
+	name       string
+}
+
+func newKeys() *keys {
+	return &keys{byPath: map[string]uint16{}, nodes: make([]keyNode, 1)}
+}
+
+// maxKeys keeps numbers within 16 bits.
+const maxKeys = 1<<16 - 2
+
+// add returns the number of a dotted path, a new one if need be; 0 when there
+// are too many.
+func (k *keys) add(path string) uint16 {
+	if id, ok := k.byPath[path]; ok {
+		return id
+	}
+	if len(k.nodes) > maxKeys {
+		return 0
+	}
+	parent, name := uint16(0), path
+	if dot := strings.LastIndexByte(path, '.'); dot >= 0 {
+		parent, name = k.add(path[:dot]), path[dot+1:]
+		k.nodes[parent].inner = true
+	}
+	id := uint16(len(k.nodes))
+	k.nodes = append(k.nodes, keyNode{parent: parent})
+	k.byPath[path] = id
+	k.names = append(k.names, keyName{parent, id, name})
+	if parent != 0 {
+		// Some shippers write nested fields as one dotted key.
+		k.names = append(k.names, keyName{0, id, path})
+	}
+	return id
+}
+
+// freeze builds the table. No add may follow.
+func (k *keys) freeze() {
+	size := 64
+	for size < 4*len(k.names) {
+		size *= 2
+	}
+	k.table, k.mask = make([]uint16, size), uint64(size-1)
+	for i := range k.names {
+		n := &k.names[i]
+		at := hashKey(n.parent, []byte(n.name)) & k.mask
+		for k.table[at] != 0 {
+			at = (at + 1) & k.mask
+		}
+		k.table[at] = uint16(i + 1)
+	}
+}
+
+// find returns the number of the path that key has in the object of path
+// parent, 0 when nobody asks for it.
+func (k *keys) find(parent uint16, key []byte) uint16 {
+	for at := hashKey(parent, key) & k.mask; ; at = (at + 1) & k.mask {
+		i := k.table[at]
+		if i == 0 {
+			return 0
+		}
+		if n := &k.names[i-1]; n.parent == parent && n.name == string(key) {
+			return n.id
+		}
+	}
+}
+
+// hashKey mixes the ends of a key with its length. Keys that differ only in
+// the middle collide; the table is fixed and compares, so that no record can
+// make a look-up longer than the table's own longest run.
+func hashKey(parent uint16, key []byte) uint64 {
+	var first, last uint64
+	switch n := len(key); {
+	case n >= 8:
+		first, last = binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[n-8:])
+	case n >= 4:
+		first, last = uint64(binary.LittleEndian.Uint32(key)), uint64(binary.LittleEndian.Uint32(key[n-4:]))
+	case n > 0:
+		first, last = uint64(key[0])|uint64(key[n/2])<<8, uint64(key[n-1])
+	}
+	const a, b = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03 // odd, without pattern
+	high, low := bits.Mul64(first^a^uint64(parent)<<32, last^b^uint64(len(key))<<56)
+	return high ^ low
+}

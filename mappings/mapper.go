@@ -1,0 +1,321 @@
+package mappings
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/edrwatch/edrwatch/mappings/internal/scan"
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/fault"
+)
+
+// Mapper turns records into events by a Plan. It belongs to one goroutine.
+type Mapper struct {
+	plan    *Plan
+	tape    *scan.Tape
+	event   *event.Event
+	mapping *mapping
+
+	at       []uint32 // of a key: index of its node on the tape, 0 when absent
+	touched  []uint16 // keys that at knows
+	used     []uint32 // of a key: the generation whose event took its value
+	within   []uint32 // of a key: the generation whose event took a value below it
+	now      uint32   // generation: one for every event
+	key      []byte
+	original bool
+	scope    *scope // what expressions see; nil until one runs
+}
+
+// Option changes how a Mapper works.
+type Option func(*Mapper)
+
+// KeepOriginal makes every event carry the record's text in event.original.
+func KeepOriginal() Option { return func(m *Mapper) { m.original = true } }
+
+// NewMapper returns a Mapper of the plan.
+func (p *Plan) NewMapper(options ...Option) *Mapper {
+	m := &Mapper{
+		plan:   p,
+		tape:   scan.NewTape(scan.DefaultLimits()),
+		event:  event.New(p.dict),
+		at:     make([]uint32, len(p.keys.nodes)),
+		used:   make([]uint32, len(p.keys.nodes)),
+		within: make([]uint32, len(p.keys.nodes)),
+	}
+	for _, option := range options {
+		option(m)
+	}
+	return m
+}
+
+// Map turns a record into one event, or into several when its mapping splits
+// it, and calls emit for each, in order. The event is the Mapper's own: it is
+// valid until emit returns. An error is a *fault.Error about the record; then
+// nothing was emitted.
+func (m *Mapper) Map(p *event.Partition, r *event.Record, emit func(*event.Event)) error {
+	if r.Fault != nil {
+		return r.Fault
+	}
+	if err := m.scan(r.Value); err != nil {
+		return err
+	}
+	m.note(0)
+	chosen := m.plan.detect(m, p, r)
+	if chosen == nil || chosen.split == 0 {
+		m.fill(0, chosen, r)
+		emit(m.event)
+		return nil
+	}
+	list := int(m.at[chosen.split])
+	nodes := m.tape.Nodes
+	first, end := list+1, int(nodes[list].Next)
+	if nodes[list].Kind != scan.Array || first == end {
+		m.fill(0, nil, r) // An envelope around nothing.
+		emit(m.event)
+		return nil
+	}
+	for i := first; i < end; i = int(nodes[i].Next) {
+		if nodes[i].Kind != scan.Object {
+			found := scan.Describe(m.tape.Data, int(nodes[i].Start))
+			return fault.New(fault.Permanent, fault.Unparsable, "reading JSON: offset %d: expected an object in the list of records, found %s", nodes[i].Start, found)
+		}
+	}
+	for i := first; i < end; i = int(nodes[i].Next) {
+		m.note(i)
+		inner := m.plan.detect(m, p, r)
+		if inner != nil && inner.split != 0 {
+			inner = nil // Envelopes do not nest.
+		}
+		m.fill(i, inner, r)
+		emit(m.event)
+	}
+	return nil
+}
+
+// scan reads the record's text and makes sure that it is an object.
+func (m *Mapper) scan(value []byte) error {
+	if len(value) == 0 {
+		return fault.New(fault.Permanent, fault.Unparsable, "reading JSON: expected an object, found an empty record")
+	}
+	if err := m.tape.Scan(value); err != nil {
+		reason := fault.Unparsable
+		if e := new(scan.Error); errors.As(err, &e) && e.TooLarge {
+			reason = fault.TooLarge
+		}
+		return fault.New(fault.Permanent, reason, "reading JSON: %w", err)
+	}
+	if root := &m.tape.Nodes[0]; root.Kind != scan.Object {
+		return fault.New(fault.Permanent, fault.Unparsable, "reading JSON: offset %d: expected an object, found %s",
+			root.Start, [...]string{"null", "a boolean", "a boolean", "a number", "a string", "", "a list"}[root.Kind])
+	}
+	return nil
+}
+
+// note forgets the notes and takes those of the object with index self.
+func (m *Mapper) note(self int) {
+	for _, key := range m.touched {
+		m.at[key] = 0
+	}
+	m.touched = m.touched[:0]
+	m.noteMembers(self, 0)
+}
+
+func (m *Mapper) noteMembers(self int, parent uint16) {
+	nodes := m.tape.Nodes
+	end := int(nodes[self].Next)
+	array := nodes[self].Kind == scan.Array
+	for i, position := self+1, 0; i < end; i, position = int(nodes[i].Next), position+1 {
+		n := &nodes[i]
+		key := m.tape.Key(n)
+		if n.KeyEscaped {
+			m.key = scan.AppendUnescaped(m.key[:0], key)
+			key = m.key
+		} else if array {
+			m.key = fmt.Append(m.key[:0], position)
+			key = m.key
+		}
+		id := m.plan.keys.find(parent, key)
+		n.Tag = id
+		if id == 0 {
+			continue
+		}
+		inner := m.plan.keys.nodes[id].inner
+		if m.at[id] == 0 {
+			m.touched = append(m.touched, id)
+		} else if inner {
+			m.forgetBelow(id) // Of a repeated key the last value stands.
+		}
+		if n.Kind == scan.Null {
+			m.at[id] = 0
+			continue
+		}
+		m.at[id] = uint32(i)
+		if inner && n.Kind >= scan.Object {
+			m.noteMembers(i, id)
+		}
+	}
+}
+
+func (m *Mapper) forgetBelow(id uint16) {
+	for _, key := range m.touched {
+		for above := m.plan.keys.nodes[key].parent; above != 0; above = m.plan.keys.nodes[above].parent {
+			if above == id {
+				m.at[key] = 0
+			}
+		}
+	}
+}
+
+// fill makes the event of the object with index self by a mapping; nil stands
+// for the fallback.
+func (m *Mapper) fill(self int, chosen *mapping, r *event.Record) {
+	e := m.event
+	e.Reset()
+	if m.now++; m.now == 0 { // The generations start over.
+		clear(m.used)
+		clear(m.within)
+		m.now = 1
+	}
+	if chosen == nil {
+		chosen = m.plan.fallback
+	} else {
+		e.Mapped = chosen.dataset
+		e.Set(ecs.EventModule, chosen.module)
+		e.Set(ecs.EventDataset, chosen.set)
+	}
+	m.mapping = chosen
+	e.SetVendor(chosen.root)
+	e.Set(ecs.EcsVersion, m.plan.version)
+	m.plan.actions["other"].apply(e)
+	for _, step := range chosen.steps {
+		step.run(m)
+	}
+	for _, step := range m.eventSteps() {
+		step.run(m)
+	}
+	m.complete()
+	if m.original {
+		e.SetString(ecs.EventOriginal, event.View(m.tape.Data))
+	}
+	m.keepRest(self)
+}
+
+// eventSteps returns the steps for the kind of event that the record names.
+func (m *Mapper) eventSteps() []step {
+	chosen := m.mapping
+	if len(chosen.by) == 0 {
+		return nil
+	}
+	m.key = m.key[:0]
+	for i, part := range chosen.by {
+		t, ok := m.firstText(part)
+		if !ok {
+			return chosen.other
+		}
+		if i > 0 {
+			m.key = append(m.key, '/')
+		}
+		m.key = append(m.key, t.s...)
+	}
+	if steps, ok := chosen.events[string(m.key)]; ok {
+		return steps
+	}
+	return chosen.other
+}
+
+// complete fills what follows from other fields: the names that Elastic's own
+// documents use for the product, and the hosts concerned.
+func (m *Mapper) complete() {
+	e := m.event
+	if e.Has(ecs.AgentType) && e.Mapped != "" {
+		m.copyIfAbsent(ecs.ObserverSerialNumber, ecs.AgentID)
+		m.copyIfAbsent(ecs.ObserverVersion, ecs.AgentVersion)
+	}
+	if host := e.Get(ecs.HostName); host != nil {
+		e.Append(ecs.RelatedHosts, host.Str())
+	}
+}
+
+func (m *Mapper) copyIfAbsent(to, from ecs.ID) {
+	if v := m.event.Get(from); v != nil && !m.event.Has(to) {
+		m.event.Set(to, *v)
+	}
+}
+
+// use notes that the event holds the value of a key, so that it is not kept a
+// second time.
+func (m *Mapper) use(key uint16) {
+	m.used[key] = m.now
+	for above := m.plan.keys.nodes[key].parent; above != 0 && m.within[above] != m.now; above = m.plan.keys.nodes[above].parent {
+		m.within[above] = m.now
+	}
+}
+
+// has reports whether a source has any value.
+func (m *Mapper) has(from *source) bool {
+	if from.isKey {
+		return m.at[from.key] != 0
+	}
+	return m.event.Has(from.field)
+}
+
+// text returns the scalar of a source as text; false when there is none or it
+// is one of the texts that mean none.
+func (m *Mapper) text(from *source) (text, bool) {
+	if from.isKey {
+		if i := m.at[from.key]; i != 0 {
+			return m.textAt(int(i))
+		}
+		return text{}, false
+	}
+	v := m.event.Get(from.field)
+	if v == nil {
+		return text{}, false
+	}
+	switch v.Kind() {
+	case ecs.String:
+		return text{s: v.Str()}, v.Str() != ""
+	case ecs.Int:
+		return text{event.View(fmt.Append(m.event.Scratch(20), v.Int())), true}, true
+	case ecs.Bool:
+		return text{fmt.Sprint(v.Bool()), true}, true
+	}
+	return text{}, false
+}
+
+func (m *Mapper) textAt(i int) (text, bool) {
+	n := &m.tape.Nodes[i]
+	raw := m.tape.Raw(n)
+	switch n.Kind {
+	case scan.String:
+		if n.Escaped {
+			t := event.View(scan.AppendUnescaped(m.event.Scratch(len(raw)), raw))
+			return text{s: t}, t != "" && !m.isAbsent(t)
+		}
+		t := event.View(raw)
+		return text{t, true}, t != "" && !m.isAbsent(t)
+	case scan.Number, scan.True, scan.False:
+		return text{event.View(raw), true}, true
+	}
+	return text{}, false
+}
+
+func (m *Mapper) firstText(sources []source) (text, bool) {
+	for i := range sources {
+		if t, ok := m.text(&sources[i]); ok {
+			return t, true
+		}
+	}
+	return text{}, false
+}
+
+// isAbsent reports whether a text is one of those that the vendor writes where
+// there is no value.
+func (m *Mapper) isAbsent(s string) bool {
+	return m.mapping != nil && len(s) <= longestAbsent && slices.Contains(m.mapping.absent, s)
+}
+
+// longestAbsent bounds the texts of absent:, so that long values skip the search.
+const longestAbsent = 16

@@ -1,0 +1,101 @@
+package mappings
+
+import "strings"
+
+// pattern is a text to compare with: plain, or with * at its beginning, its
+// end or both; * alone is any text. Case is not distinguished.
+type pattern struct {
+	text string
+	kind patternKind
+}
+
+type patternKind uint8
+
+const (
+	equal patternKind = iota
+	prefix
+	suffix
+	infix
+	anything
+)
+
+func newPattern(s string) pattern {
+	begin, end := strings.HasPrefix(s, "*"), strings.HasSuffix(s, "*")
+	switch {
+	case strings.Trim(s, "*") == "" && begin:
+		return pattern{kind: anything}
+	case begin && end:
+		return pattern{s[1 : len(s)-1], infix}
+	case begin:
+		return pattern{s[1:], suffix}
+	case end:
+		return pattern{s[:len(s)-1], prefix}
+	}
+	return pattern{text: s}
+}
+
+func (p *pattern) matches(s string) bool {
+	switch p.kind {
+	case anything:
+		return true
+	case equal:
+		return len(s) == len(p.text) && strings.EqualFold(s, p.text)
+	case prefix:
+		return len(s) >= len(p.text) && strings.EqualFold(s[:len(p.text)], p.text)
+	case suffix:
+		return len(s) >= len(p.text) && strings.EqualFold(s[len(s)-len(p.text):], p.text)
+	}
+	for i := 0; i+len(p.text) <= len(s); i++ {
+		if strings.EqualFold(s[i:i+len(p.text)], p.text) {
+			return true
+		}
+	}
+	return false
+}
+
+// condition holds when the first of its sources that is there matches one of
+// the patterns.
+type condition struct {
+	sources  []source
+	patterns []pattern
+	present  bool // a pattern takes anything, objects and arrays too
+}
+
+func (c *condition) holds(m *Mapper) bool {
+	if c.present {
+		for i := range c.sources {
+			if m.has(&c.sources[i]) {
+				return true
+			}
+		}
+		return false
+	}
+	t, ok := m.firstText(c.sources)
+	if !ok {
+		return false
+	}
+	for i := range c.patterns {
+		if c.patterns[i].matches(t.s) {
+			return true
+		}
+	}
+	return false
+}
+
+func holdAll(m *Mapper, conditions []condition) bool {
+	for i := range conditions {
+		if !conditions[i].holds(m) {
+			return false
+		}
+	}
+	return true
+}
+
+func holdAny(m *Mapper, conditions []condition) bool {
+	for i := range conditions {
+		if conditions[i].holds(m) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,97 @@
+package mappings
+
+import (
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+// Plan is a compiled set of mapping files. It is immutable and safe for
+// concurrent use; the Mappers that it makes are not.
+type Plan struct {
+	dict     *ecs.Dictionary
+	keys     *keys
+	mappings []*mapping
+	shapes   []shape
+	fallback *mapping
+	actions  map[string]*action
+	version  event.Value // ecs.version
+}
+
+// mapping is one compiled file.
+type mapping struct {
+	dataset string
+	module  event.Value
+	set     event.Value // event.dataset
+	root    string
+	strip   []string
+	absent  []string
+	split   uint16 // key of the array whose elements are records; 0 for none
+	steps   []step
+	by      [][]source
+	events  map[string][]step // by the texts of by, joined by "/"
+	other   []step            // for an event that events does not name
+	topics  []pattern
+	headers []headerHint
+	agent   bool // the file sets agent.type for every record
+}
+
+type headerHint struct {
+	key   string
+	value pattern
+}
+
+// shape is one alternative of the conditions under which a mapping takes a
+// record. Of several that hold the one with the most conditions counts.
+type shape struct {
+	conditions []condition
+	mapping    *mapping
+}
+
+// Names returns the datasets of the mappings in the order in which they are
+// tried.
+func (p *Plan) Names() []string {
+	names := make([]string, 0, len(p.mappings))
+	for _, m := range p.mappings {
+		names = append(names, m.dataset)
+	}
+	return names
+}
+
+// detect returns the mapping that takes the record whose notes m holds, nil
+// when none does. Topic and headers only decide between shapes that are
+// equally specific.
+func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record) *mapping {
+	m.mapping = nil
+	var best *mapping
+	bestScore := -1
+	for i := range p.shapes {
+		s := &p.shapes[i]
+		score := 2 * len(s.conditions)
+		if score+1 < bestScore || !holdAll(m, s.conditions) {
+			continue
+		}
+		if s.mapping.hinted(partition, r) {
+			score++
+		}
+		if score > bestScore {
+			best, bestScore = s.mapping, score
+		}
+	}
+	return best
+}
+
+func (m *mapping) hinted(partition *event.Partition, r *event.Record) bool {
+	if partition != nil {
+		for i := range m.topics {
+			if m.topics[i].matches(partition.Topic) {
+				return true
+			}
+		}
+	}
+	for i := range m.headers {
+		if value, ok := r.Header(m.headers[i].key); ok && m.headers[i].value.matches(event.View(value)) {
+			return true
+		}
+	}
+	return false
+}

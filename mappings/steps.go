@@ -1,0 +1,332 @@
+package mappings
+
+import (
+	"strings"
+
+	"github.com/edrwatch/edrwatch/mappings/internal/scan"
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+// step is one thing that a compiled mapping does to the event of a Mapper.
+type step interface{ run(m *Mapper) }
+
+// source is where a text comes from: a path of the record, or a field of the
+// event as it is so far.
+type source struct {
+	key   uint16
+	field ecs.ID
+	isKey bool
+}
+
+// set gives a field a fixed value.
+type set struct {
+	field ecs.ID
+	value event.Value
+}
+
+func (s *set) run(m *Mapper) { m.event.Set(s.field, s.value) }
+
+// move takes a text from the first source that has one that fits, transforms
+// it and gives it to a field.
+type move struct {
+	field      ecs.ID
+	sources    []source
+	transforms []transform
+	separator  string // of a text that holds a list; "" for none
+	join       string // between the elements of an array that becomes one text
+	list       bool   // the field holds a list
+	finish     finish
+	otherwise  event.Value // for a text that finish does not take
+	fallback   event.Value // when no source gave a value
+	ifAbsent   bool        // leave a field that has a value alone
+	keep       bool        // the raw field stays under the vendor's root, too
+}
+
+func (s *move) run(m *Mapper) {
+	if s.ifAbsent && m.event.Has(s.field) {
+		return
+	}
+	for i := range s.sources {
+		from := &s.sources[i]
+		v, ok := s.value(m, from)
+		if !ok {
+			continue
+		}
+		m.event.Set(s.field, v)
+		if from.isKey && !s.keep {
+			m.use(from.key)
+		}
+		return
+	}
+	if s.fallback.Kind() != ecs.None {
+		m.event.Set(s.field, s.fallback)
+	}
+}
+
+func (s *move) value(m *Mapper, from *source) (event.Value, bool) {
+	if from.isKey {
+		if i := m.at[from.key]; i != 0 && m.tape.Nodes[i].Kind == scan.Array {
+			return s.array(m, int(i))
+		}
+	}
+	t, ok := m.text(from)
+	if !ok {
+		return event.Value{}, false
+	}
+	if s.separator != "" {
+		return s.splitText(m, t)
+	}
+	return s.one(m, t)
+}
+
+// one makes the value of one text.
+func (s *move) one(m *Mapper, t text) (event.Value, bool) {
+	for _, transform := range s.transforms {
+		var ok bool
+		if t, ok = transform(m.event, t); !ok {
+			return s.otherwise, s.otherwise.Kind() != ecs.None
+		}
+	}
+	v, ok := s.finish(m.event, t)
+	if !ok {
+		return s.otherwise, s.otherwise.Kind() != ecs.None
+	}
+	return v, true
+}
+
+// array makes the value of a JSON array: a list, one joined text, or, for a
+// field that holds one value, the only element.
+func (s *move) array(m *Mapper, self int) (event.Value, bool) {
+	nodes := m.tape.Nodes
+	end := int(nodes[self].Next)
+	count, size := 0, 0
+	for i := self + 1; i < end; i = int(nodes[i].Next) {
+		count++
+		size += int(nodes[i].End-nodes[i].Start) + len(s.join)
+	}
+	switch {
+	case s.list:
+		list := m.event.Strings(count)
+		for i := self + 1; i < end; i = int(nodes[i].Next) {
+			if t, ok := m.textAt(i); ok {
+				if v, ok := s.one(m, t); ok {
+					list = append(list, v.Str())
+				}
+			}
+		}
+		return event.StringList(list), len(list) > 0
+	case s.join != "":
+		joined := m.event.Scratch(size)
+		for i := self + 1; i < end; i = int(nodes[i].Next) {
+			if t, ok := m.textAt(i); ok {
+				if len(joined) > 0 {
+					joined = append(joined, s.join...)
+				}
+				joined = append(joined, t.s...)
+			}
+		}
+		if len(joined) == 0 {
+			return event.Value{}, false
+		}
+		return s.one(m, text{s: event.View(joined)})
+	case count == 1:
+		if t, ok := m.textAt(self + 1); ok {
+			return s.one(m, t)
+		}
+	}
+	return event.Value{}, false
+}
+
+// splitText makes a list of a text with separators.
+func (s *move) splitText(m *Mapper, t text) (event.Value, bool) {
+	count := 1
+	for rest := t.s; ; count++ {
+		i := strings.Index(rest, s.separator)
+		if i < 0 {
+			break
+		}
+		rest = rest[i+len(s.separator):]
+	}
+	list := m.event.Strings(count)
+	for rest, more := t.s, true; more; {
+		var part string
+		part, rest, more = strings.Cut(rest, s.separator)
+		if part == "" || m.isAbsent(part) {
+			continue
+		}
+		if v, ok := s.one(m, text{part, t.clean}); ok {
+			list = append(list, v.Str())
+		}
+	}
+	return event.StringList(list), len(list) > 0
+}
+
+// classify sets event.action and the classification that goes with it.
+type classify struct {
+	fixed *action
+	from  *move
+	known map[string]*action
+}
+
+// action is an entry of the vocabulary as values of an event.
+type action struct{ name, kind, category, typ, outcome event.Value }
+
+func newAction(a ecs.Action) *action {
+	return &action{
+		name: event.CleanString(a.Name), kind: event.CleanString(a.Kind), outcome: cleanOrAbsent(a.Outcome),
+		category: listOrAbsent(a.Category), typ: listOrAbsent(a.Type),
+	}
+}
+
+func cleanOrAbsent(s string) event.Value {
+	if s == "" {
+		return event.Value{}
+	}
+	return event.CleanString(s)
+}
+
+func listOrAbsent(list []string) event.Value {
+	if len(list) == 0 {
+		return event.Value{}
+	}
+	return event.StringList(list)
+}
+
+func (s *classify) run(m *Mapper) {
+	a := s.fixed
+	if a == nil {
+		s.from.run(m)
+		if a = s.known[m.event.Str(ecs.EventAction)]; a == nil {
+			return
+		}
+	}
+	a.apply(m.event)
+}
+
+func (a *action) apply(e *event.Event) {
+	e.Set(ecs.EventAction, a.name)
+	e.Set(ecs.EventKind, a.kind)
+	e.Set(ecs.EventCategory, a.category)
+	e.Set(ecs.EventType, a.typ)
+	e.Set(ecs.EventOutcome, a.outcome)
+}
+
+// enrich fills fields from the row of a table that a text names.
+type enrich struct {
+	table   *table
+	kind    string
+	sources []source
+	fields  []enriched
+}
+
+type enriched struct {
+	column int
+	field  ecs.ID
+	finish finish
+}
+
+func (s *enrich) run(m *Mapper) {
+	for i := range s.sources {
+		t, ok := m.text(&s.sources[i])
+		if !ok {
+			continue
+		}
+		row := s.table.find(m.event, s.kind, t)
+		if row == nil {
+			continue
+		}
+		for _, f := range s.fields {
+			if row[f.column] == "" {
+				continue
+			}
+			if v, ok := f.finish(m.event, text{s: row[f.column]}); ok {
+				m.event.Set(f.field, v)
+			}
+		}
+		return
+	}
+}
+
+// cases runs the first of its cases whose conditions hold.
+type cases struct{ list []oneCase }
+
+type oneCase struct {
+	when   []condition
+	unless []condition
+	steps  []step
+}
+
+func (s *cases) run(m *Mapper) {
+	for i := range s.list {
+		c := &s.list[i]
+		if !holdAll(m, c.when) || holdAny(m, c.unless) {
+			continue
+		}
+		for _, step := range c.steps {
+			step.run(m)
+		}
+		return
+	}
+}
+
+// timestamp sets @timestamp from the first source that is a time.
+type timestamp struct {
+	sources []timeSource
+}
+
+type timeSource struct {
+	source
+	format timeFormat
+}
+
+func (s *timestamp) run(m *Mapper) {
+	for i := range s.sources {
+		from := &s.sources[i]
+		if t, ok := m.text(&from.source); ok {
+			if ns, ok := from.format(t.s); ok {
+				m.event.Set(ecs.Timestamp, event.Time(ns))
+				m.use(from.key)
+				return
+			}
+		}
+	}
+}
+
+// recordID composes the vendor's own id of the record. Every part must be
+// there: half an id would take different records for the same.
+type recordID struct {
+	prefix string
+	parts  [][]source
+}
+
+func (s *recordID) run(m *Mapper) {
+	size := len(s.prefix)
+	for _, part := range s.parts {
+		t, ok := m.firstText(part)
+		if !ok {
+			return
+		}
+		size += 1 + len(t.s)
+	}
+	id := append(m.event.Scratch(size), s.prefix...)
+	for _, part := range s.parts {
+		t, _ := m.firstText(part)
+		id = append(append(id, '|'), t.s...)
+	}
+	m.event.RecordID = event.View(id)
+}
+
+// elapsed sets the seconds between a point in time and @timestamp.
+type elapsed struct {
+	field ecs.ID
+	start ecs.ID
+}
+
+func (s *elapsed) run(m *Mapper) {
+	start, now := m.event.Get(s.start), m.event.Timestamp()
+	if start == nil || now == 0 || start.Time() > now {
+		return
+	}
+	m.event.Set(s.field, event.Int((now-start.Time())/1e9))
+}
