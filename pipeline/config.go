@@ -20,9 +20,6 @@ type Config struct {
 	MaxAge    time.Duration `yaml:"max_age"`
 	// Retry is the pause between attempts at a sink.
 	Retry Backoff `yaml:"retry"`
-	// Drain is how long a batch in progress may go on after its partition was
-	// revoked or the gateway was told to stop.
-	Drain time.Duration `yaml:"drain"`
 	// OptionalPatience is how long a sink that is not required is tried before
 	// its documents go to the dead letter.
 	OptionalPatience time.Duration `yaml:"optional_patience"`
@@ -38,7 +35,6 @@ func DefaultConfig() Config {
 		MaxFuture:        s.MaxFuture,
 		MaxAge:           s.MaxAge,
 		Retry:            Backoff{Min: 250 * time.Millisecond, Max: 30 * time.Second},
-		Drain:            5 * time.Second,
 		OptionalPatience: 30 * time.Second,
 	}
 }
@@ -68,7 +64,6 @@ func (c *Config) Validate() error {
 		{"max_age", c.MaxAge, time.Minute},
 		{"retry.min", c.Retry.Min, time.Millisecond},
 		{"retry.max", c.Retry.Max, c.Retry.Min},
-		{"drain", c.Drain, 0},
 		{"optional_patience", c.OptionalPatience, 0},
 	} {
 		if d.value < d.least {

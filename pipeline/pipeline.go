@@ -19,8 +19,9 @@ import (
 // worker the partition's batches in order, one at a time; different partitions
 // run concurrently. A nil return from Handle permits the source to commit up
 // to and including the batch's last record, never more. When a partition is
-// revoked the source cancels the context of Handle, waits for it, commits what
-// was acknowledged and calls Close.
+// revoked, or ctx ends, the source lets a batch in progress finish for a while,
+// then cancels the context of Handle, waits for it, commits what was
+// acknowledged and calls Close.
 //
 // Run returns nil when a finite input is exhausted or ctx ended, and an error
 // only for what restarting cannot cure.

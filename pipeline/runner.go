@@ -103,8 +103,6 @@ func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 	defer w.counts.inFlight.Sub(float64(live))
 	mapped := time.Now()
 	docs := w.shard.Documents()
-	ctx, cancel := withGrace(ctx, w.runner.cfg.Drain)
-	defer cancel()
 	if err := w.write(ctx, docs); err != nil {
 		w.counts.abandoned.Add(float64(live))
 		return err
@@ -150,5 +148,10 @@ func (w *worker) countShard(docs []*event.Document) {
 	}
 }
 
-// Close implements event.Worker.
-func (w *worker) Close() {}
+// Close implements event.Worker. A detector that keeps shared accounts (how
+// many keys it holds) closes them.
+func (w *worker) Close() {
+	if c, ok := w.shard.detector.(interface{ Close() }); ok {
+		c.Close()
+	}
+}
