@@ -18,11 +18,7 @@ func (c *compiler) block(b *blockSpec) []step {
 	for field, node := range c.entries(b.Set) {
 		steps = append(steps, &set{field, c.constant(node, field)})
 	}
-	for field, node := range c.entries(b.Fields) {
-		if step := c.value(field, node); step != nil {
-			steps = append(steps, step)
-		}
-	}
+	steps = append(steps, c.fields(b.Fields)...)
 	for i := range b.Enrich {
 		if step := c.enrich(&b.Enrich[i]); step != nil {
 			steps = append(steps, step)
@@ -39,17 +35,50 @@ func (c *compiler) block(b *blockSpec) []step {
 	return steps
 }
 
+// fields compiles where fields come from: those of the dictionary, and those
+// that stand under the vendor's root beside what is left over.
+func (c *compiler) fields(n strict.Node) []step {
+	var steps []step
+	for _, entry := range c.mappingEntries(n) {
+		name := entry.Key.Text()
+		_, known := c.dict.Lookup(name.Value)
+		if own, ours := strings.CutPrefix(name.Value, c.mapping.root+"."); ours && !known {
+			if step := c.derive(own, entry.Value); step != nil {
+				steps = append(steps, step)
+			}
+			continue
+		}
+		if id, ok := c.field(name); ok {
+			if step := c.value(id, entry.Value); step != nil {
+				steps = append(steps, step)
+			}
+		}
+	}
+	return steps
+}
+
+func (c *compiler) mappingEntries(n strict.Node) []strict.Entry {
+	if n.IsZero() || n.Kind() == strict.Mapping {
+		return n.Entries()
+	}
+	c.problem(n, "", "expected a mapping from field names, found %s", n.Describe())
+	return nil
+}
+
+// derive compiles a list of texts under the vendor's root.
+func (c *compiler) derive(name string, n strict.Node) step {
+	spec := valueSpec{Scale: 1}
+	if err := spec.DecodeYAML(n); err != nil {
+		c.add(err)
+		return nil
+	}
+	return &derive{name, c.newMove(ecs.Tags, c.sources(spec.From), &spec)}
+}
+
 // entries yields the fields that a mapping names with what they get.
 func (c *compiler) entries(n strict.Node) func(yield func(ecs.ID, strict.Node) bool) {
 	return func(yield func(ecs.ID, strict.Node) bool) {
-		if n.IsZero() {
-			return
-		}
-		if n.Kind() != strict.Mapping {
-			c.problem(n, "", "expected a mapping from field names, found %s", n.Describe())
-			return
-		}
-		for _, entry := range n.Entries() {
+		for _, entry := range c.mappingEntries(n) {
 			if id, ok := c.field(entry.Key.Text()); ok && !yield(id, entry.Value) {
 				return
 			}
@@ -167,9 +196,9 @@ func (c *compiler) newMove(field ecs.ID, sources []source, spec *valueSpec) *mov
 	if spec.Split != "" && !m.list {
 		c.problem(spec.node, "", "split makes a list, but %s holds one value", f.Name)
 	}
-	lossy := !spec.Map.IsZero() || !spec.Bits.IsZero() || spec.Lookup.Value != "" || spec.Part != nil
-	if spec.Part != nil {
-		m.transforms = append(m.transforms, partOf(spec.Part.By, spec.Part.Index))
+	lossy := !spec.Map.IsZero() || !spec.Bits.IsZero() || spec.Lookup.Value != "" || len(spec.Part) > 0
+	for _, part := range spec.Part {
+		m.transforms = append(m.transforms, partOf(part.By, part.Index))
 	}
 	var format timeFormat
 	if f.Kind == ecs.Time {
@@ -222,7 +251,7 @@ func (c *compiler) finish(field ecs.ID, spec *valueSpec, format timeFormat) fini
 		}
 		return choose(choices)
 	case !spec.Bits.IsZero():
-		var flags []flag
+		var flags []maskBit
 		for _, entry := range spec.Bits.Entries() {
 			raw, _ := entry.Key.Scalar()
 			bit, ok := digits(raw)
@@ -230,7 +259,7 @@ func (c *compiler) finish(field ecs.ID, spec *valueSpec, format timeFormat) fini
 				c.problem(entry.Key, "", "expected the number of a bit, 0 to 63, found %s", entry.Key.Describe())
 				continue
 			}
-			flags = append(flags, flag{uint(bit), c.constant(entry.Value, field)})
+			flags = append(flags, maskBit{uint(bit), c.constant(entry.Value, field)})
 		}
 		return chooseBits(flags, f.Array)
 	case spec.Scale == 0:

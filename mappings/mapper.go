@@ -23,7 +23,8 @@ type Mapper struct {
 	used     []uint32 // of a key: the generation whose event took its value
 	within   []uint32 // of a key: the generation whose event took a value below it
 	now      uint32   // generation: one for every event
-	key      []byte
+	key      []byte   // room for keys that are not in the record as such
+	kind     []byte   // what the record's mapping calls this kind of event
 	original bool
 	scope    *scope // what expressions see; nil until one runs
 }
@@ -205,21 +206,21 @@ func (m *Mapper) fill(self int, chosen *mapping, r *event.Record) {
 // eventSteps returns the steps for the kind of event that the record names.
 func (m *Mapper) eventSteps() []step {
 	chosen := m.mapping
+	m.kind = m.kind[:0]
 	if len(chosen.by) == 0 {
 		return nil
 	}
-	m.key = m.key[:0]
 	for i, part := range chosen.by {
 		t, ok := m.firstText(part)
 		if !ok {
 			return chosen.other
 		}
 		if i > 0 {
-			m.key = append(m.key, '/')
+			m.kind = append(m.kind, '/')
 		}
-		m.key = append(m.key, t.s...)
+		m.kind = append(m.kind, t.s...)
 	}
-	if steps, ok := chosen.events[string(m.key)]; ok {
+	if steps, ok := chosen.events[string(m.kind)]; ok {
 		return steps
 	}
 	return chosen.other
@@ -292,10 +293,10 @@ func (m *Mapper) textAt(i int) (text, bool) {
 	case scan.String:
 		if n.Escaped {
 			t := event.View(scan.AppendUnescaped(m.event.Scratch(len(raw)), raw))
-			return text{s: t}, t != "" && !m.isAbsent(t)
+			return text{s: t}, !m.isAbsent(t)
 		}
 		t := event.View(raw)
-		return text{t, true}, t != "" && !m.isAbsent(t)
+		return text{t, true}, !m.isAbsent(t)
 	case scan.Number, scan.True, scan.False:
 		return text{event.View(raw), true}, true
 	}
@@ -314,7 +315,7 @@ func (m *Mapper) firstText(sources []source) (text, bool) {
 // isAbsent reports whether a text is one of those that the vendor writes where
 // there is no value.
 func (m *Mapper) isAbsent(s string) bool {
-	return m.mapping != nil && len(s) <= longestAbsent && slices.Contains(m.mapping.absent, s)
+	return s == "" || m.mapping != nil && len(s) <= longestAbsent && slices.Contains(m.mapping.absent, s)
 }
 
 // longestAbsent bounds the texts of absent:, so that long values skip the search.

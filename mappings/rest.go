@@ -28,7 +28,7 @@ func (m *Mapper) keepMembers(self int, above string) {
 	array := nodes[self].Kind == scan.Array
 	for i, position := self+1, 0; i < end; i, position = int(nodes[i].Next), position+1 {
 		n := &nodes[i]
-		if n.Kind == scan.Null || n.Kind == scan.String && n.Start == n.End {
+		if n.Kind == scan.Null || n.Kind == scan.String && m.isAbsent(event.View(m.tape.Raw(n))) {
 			continue
 		}
 		if id := n.Tag; id != 0 {

@@ -13,14 +13,16 @@ type shapeSpec struct {
 	conditions []condition
 }
 
-// checkShapes refuses two files that could both take a record with nothing to
-// prefer one: shapes with as many conditions that do not contradict each
-// other. Files that both give topics or headers are told apart by those.
+// checkShapes refuses two files that ask for the same of a record: the same
+// paths, with values that no path tells apart. Files that both give topics or
+// headers are told apart by those. Where two different shapes happen to hold
+// for one record, the one with more conditions counts, then the one whose file
+// comes first by path.
 func (c *compiler) checkShapes() {
 	for i := range c.shapes {
 		for j := range i {
 			a, b := &c.shapes[i], &c.shapes[j]
-			if a.spec == b.spec || len(a.conditions) != len(b.conditions) || a.spec.hints() && b.spec.hints() || contradict(a.conditions, b.conditions) {
+			if a.spec == b.spec || a.spec.hints() && b.spec.hints() || !sameShape(a.conditions, b.conditions) {
 				continue
 			}
 			line, column := b.node.Position()
@@ -32,20 +34,21 @@ func (c *compiler) checkShapes() {
 
 func (s *fileSpec) hints() bool { return len(s.Topics)+len(s.Headers) > 0 }
 
-// contradict reports whether no record can meet both: a path would need two
-// different values.
-func contradict(a, b []condition) bool {
+func sameShape(a, b []condition) bool {
+	if len(a) != len(b) {
+		return false
+	}
 	for i := range a {
-		for j := range b {
-			if !slices.Equal(a[i].sources, b[j].sources) || a[i].present || b[j].present {
-				continue
-			}
-			if !overlap(a[i].patterns, b[j].patterns) {
-				return true
-			}
+		counterpart := slices.IndexFunc(b, func(other condition) bool { return slices.Equal(a[i].sources, other.sources) })
+		if counterpart < 0 {
+			return false
+		}
+		other := &b[counterpart]
+		if !a[i].present && !other.present && !overlap(a[i].patterns, other.patterns) {
+			return false
 		}
 	}
-	return false
+	return true
 }
 
 // overlap reports whether some text could match a pattern of both lists.

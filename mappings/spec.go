@@ -62,7 +62,7 @@ type valueSpec struct {
 	From      paths       `yaml:"from"`
 	Field     strict.Text `yaml:"field"`
 	As        strict.Text `yaml:"as"`
-	Part      *partSpec   `yaml:"part"`
+	Part      partList    `yaml:"part"`
 	Split     string      `yaml:"split"`
 	Join      string      `yaml:"join"`
 	Scale     float64     `yaml:"scale"`
@@ -131,5 +131,21 @@ func (v *valueSpec) DecodeYAML(n strict.Node) error {
 		return err
 	}
 	*v = valueSpec(out)
+	return nil
+}
+
+// partList is one part or a list of them, taken one of the other.
+type partList []partSpec
+
+// DecodeYAML reads one part or a list.
+func (p *partList) DecodeYAML(n strict.Node) error {
+	if n.Kind() == strict.List {
+		return n.Decode((*[]partSpec)(p))
+	}
+	var one partSpec
+	if err := n.Decode(&one); err != nil {
+		return err
+	}
+	*p = partList{one}
 	return nil
 }

@@ -330,3 +330,31 @@ func (s *elapsed) run(m *Mapper) {
 	}
 	m.event.Set(s.field, event.Int((now-start.Time())/1e9))
 }
+
+// derive keeps a list of texts made of a raw field under the vendor's root.
+type derive struct {
+	name string
+	move *move
+}
+
+func (s *derive) run(m *Mapper) {
+	for i := range s.move.sources {
+		v, ok := s.move.value(m, &s.move.sources[i])
+		if !ok {
+			continue
+		}
+		size := 2
+		for _, item := range v.List() {
+			size += 6*len(item) + 3
+		}
+		out := append(m.event.Scratch(size), '[')
+		for i, item := range v.List() {
+			if i > 0 {
+				out = append(out, ',')
+			}
+			out = event.AppendString(out, item)
+		}
+		m.event.Extra(s.name, event.View(append(out, ']')))
+		return
+	}
+}

@@ -41,6 +41,10 @@ func transformByName(name string) (transform, bool) {
 		return decodeUTF16Hex, true
 	case "first_hex":
 		return firstHex, true
+	case "decimal":
+		return decimal, true
+	case "channel_version":
+		return channelVersion, true
 	case "ip":
 		return checkIP, true
 	case "domain":
@@ -52,7 +56,7 @@ func transformByName(name string) (transform, bool) {
 }
 
 func transformNames() []string {
-	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "first_hex", "ip", "domain", "short_host"}
+	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "first_hex", "decimal", "channel_version", "ip", "domain", "short_host"}
 }
 
 // changeCase folds ASCII in scratch room; from is the first letter to change.
@@ -122,6 +126,31 @@ func readHex(e *event.Event, t text) (text, bool) {
 		return t, false
 	}
 	return text{event.View(strconv.AppendUint(e.Scratch(20), n, 10)), true}, true
+}
+
+// decimal leaves the zeros before a number away.
+func decimal(_ *event.Event, t text) (text, bool) {
+	if _, ok := digits(t.s); !ok || t.s == "" {
+		return t, false
+	}
+	t.s = strings.TrimLeft(t.s[:len(t.s)-1], "0") + t.s[len(t.s)-1:]
+	return t, true
+}
+
+// channelVersion writes an entry of Falcon's ConfigStateData, such as
+// 1,123,20, as channel and version in decimal: 291:32. That the second and
+// third part are these in hexadecimal digits is inferred from sensors' own
+// downloads.
+func channelVersion(e *event.Event, t text) (text, bool) {
+	_, rest, ok := strings.Cut(t.s, ",")
+	channel, version, ok2 := strings.Cut(rest, ",")
+	c, err := strconv.ParseUint(channel, 16, 64)
+	v, err2 := strconv.ParseUint(version, 16, 64)
+	if !ok || !ok2 || err != nil || err2 != nil {
+		return t, false
+	}
+	out := append(strconv.AppendUint(e.Scratch(41), c, 10), ':')
+	return text{event.View(strconv.AppendUint(out, v, 10)), true}, true
 }
 
 // firstHex takes the first hexadecimal code with 0x out of a text, such as the

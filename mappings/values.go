@@ -84,15 +84,15 @@ func choose(choices map[string]event.Value) finish {
 	}
 }
 
-// flag is one bit of a mask and what it stands for.
-type flag struct {
+// maskBit is one bit of a mask and what it stands for.
+type maskBit struct {
 	bit   uint
 	value event.Value
 }
 
 // chooseBits reads a whole number as a bit mask. A list gets the value of
 // every flag that is set, a single field that of the first.
-func chooseBits(flags []flag, list bool) finish {
+func chooseBits(flags []maskBit, list bool) finish {
 	return func(e *event.Event, t text) (event.Value, bool) {
 		mask, err := strconv.ParseUint(t.s, 10, 64)
 		if err != nil {

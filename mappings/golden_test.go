@@ -1,0 +1,136 @@
+package mappings
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+func updating() bool { return flag.Lookup("update").Value.String() == "true" }
+
+func TestMain(m *testing.M) {
+	flag.Bool("update", false, "rewrite the golden files")
+	flag.Parse()
+	os.Exit(m.Run())
+}
+
+// libraryPlan compiles what ships with edrwatch.
+func libraryPlan(t testing.TB) *Plan {
+	t.Helper()
+	files, err := Parse(Library())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dict, err := ecs.New(files.Fields()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := files.Compile(dict)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// TestGolden maps every testdata/<case>.json of the library and compares the
+// events with <case>.golden.json. Every kind of event that a file names must
+// have a case.
+func TestGolden(t *testing.T) {
+	plan := libraryPlan(t)
+	m := plan.NewMapper()
+	seen := map[string]bool{}
+	cases, err := filepath.Glob("*/testdata/*.json")
+	if err != nil || len(cases) == 0 {
+		t.Fatalf("no cases: %v", err)
+	}
+	for _, file := range cases {
+		if strings.HasSuffix(file, ".golden.json") {
+			continue
+		}
+		t.Run(strings.TrimSuffix(file, ".json"), func(t *testing.T) {
+			raw, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var documents []json.RawMessage
+			err = m.Map(&event.Partition{}, &event.Record{Value: raw}, func(e *event.Event) {
+				seen[e.Mapped] = true
+				seen[e.Mapped+": "+string(m.kind)] = true
+				documents = append(documents, e.AppendJSON(nil))
+				checkEvent(t, e)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := json.MarshalIndent(documents, "", "  ")
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareGolden(t, strings.TrimSuffix(file, ".json")+".golden.json", append(got, '\n'))
+		})
+	}
+	for _, mapping := range plan.mappings {
+		if mapping != plan.fallback && mapping.split == 0 && !seen[mapping.dataset] {
+			t.Errorf("%s has no golden pair", mapping.dataset)
+		}
+		for name := range mapping.events {
+			if !seen[mapping.dataset+": "+name] {
+				t.Errorf("%s: event %q has no golden pair", mapping.dataset, name)
+			}
+		}
+	}
+}
+
+func compareGolden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if updating() {
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatalf("%v: write it with go test ./mappings -update", err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s differs: go test ./mappings -update, then look at the difference\ngot\n%s", file, got)
+	}
+}
+
+// checkEvent holds an event to what every event must have.
+func checkEvent(t *testing.T, e *event.Event) {
+	t.Helper()
+	c := &compiler{}
+	for _, a := range ecs.Actions() {
+		c.actionNames = append(c.actionNames, a.Name)
+	}
+	for _, id := range []ecs.ID{ecs.Timestamp, ecs.EcsVersion, ecs.EventAction, ecs.EventKind, ecs.EventModule, ecs.EventDataset} {
+		if e.Mapped != "" && !e.Has(id) {
+			t.Errorf("%s is absent", e.Dictionary().Field(id).Name)
+		}
+	}
+	for id, v := range e.Fields {
+		f := e.Dictionary().Field(id)
+		if v.Kind() != f.Kind {
+			t.Errorf("%s holds a %s, not a %s", f.Name, v.Kind(), f.Kind)
+		}
+		allowed := c.vocabulary(f.Name)
+		values := v.List()
+		if values == nil {
+			values = []string{v.Str()}
+		}
+		for _, s := range values {
+			if allowed != nil && !strings.Contains(" "+strings.Join(allowed, " ")+" ", " "+s+" ") {
+				t.Errorf("%s has the value %q", f.Name, s)
+			}
+		}
+	}
+}
