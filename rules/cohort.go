@@ -1,0 +1,251 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+// cohortPlan is the part of a silence rule that looks at many agents at once.
+type cohortPlan struct {
+	by                   []ecs.ID
+	names                []string
+	percent              float64
+	minAgents, minSilent int64
+	within               int64
+}
+
+// cohort is a group of agents, such as all of one product on one system. It
+// fires when many of those that were alive fall silent within a short time;
+// agents that went one by one, hours ago, count neither as silent nor as part
+// of the whole.
+type cohort struct {
+	episode
+	key       string
+	agentType string
+	alive     int64
+	silent    []missed // In the order in which they became overdue.
+	missing   int64    // Entries of silent that still are.
+	firing    bool
+	dropped   int   // Entries that the list has lost at its front.
+	folded    int64 // Alerts of single agents that were not raised.
+	reported  int64 // Count in the last document.
+	reportAt  int64
+	most      int64 // Highest count of the episode.
+}
+
+// missed is an agent that became overdue; key is nil once it is back.
+type missed struct {
+	key *silenceKey
+	at  int64
+}
+
+// all is the number of agents that the silent ones are a share of.
+func (c *cohort) all() int64 { return c.alive + c.missing }
+
+// updateEvery is the least time between two documents of a firing cohort, and
+// growth by which it is told again.
+const (
+	updateEvery  = int64(time.Minute)
+	updateGrowth = 1.25
+)
+
+// join puts an agent that is alive into its cohort.
+func (st *silenceState) join(k *silenceKey, m *moment) {
+	if st.p.cohort == nil {
+		return
+	}
+	st.buf = st.buf[:0]
+	for i, id := range st.p.cohort.by {
+		if i > 0 {
+			st.buf = append(st.buf, '/')
+		}
+		value := m.e.Str(id)
+		if value == "" {
+			value = known(m.entity, id)
+		}
+		st.buf = append(st.buf, value...)
+	}
+	if k.cohort != nil && k.cohort.key == string(st.buf) {
+		return
+	}
+	st.leave(k)
+	c := st.cohorts[string(st.buf)]
+	if c == nil {
+		c = &cohort{key: string(st.buf)}
+		st.cohorts[c.key] = c
+	}
+	if c.agentType == "" {
+		c.agentType = strings.Clone(m.e.Str(ecs.AgentType))
+	}
+	k.cohort = c
+	c.alive++
+}
+
+// known is what the session knows of an agent where its event does not say.
+func known(n *entity, id ecs.ID) string {
+	value := ""
+	if n != nil {
+		switch id {
+		case ecs.AgentType:
+			value = n.agentType
+		case ecs.AgentVersion:
+			value = n.agentVersion
+		case ecs.HostOSType:
+			value = n.osType
+		case ecs.EDRContentVersion:
+			value = n.contentVers
+		}
+	}
+	if value == "" {
+		return "unknown"
+	}
+	return value
+}
+
+// leave takes an agent out of its cohort.
+func (st *silenceState) leave(k *silenceKey) {
+	c := k.cohort
+	if c == nil {
+		return
+	}
+	if k.overdue {
+		st.forget(c, k)
+	} else {
+		c.alive--
+	}
+	k.cohort = nil
+}
+
+// forget takes an agent off the list of the silent.
+func (st *silenceState) forget(c *cohort, k *silenceKey) {
+	k.overdue = false
+	if k.entity != nil && k.entity.fold == c {
+		k.entity.fold = nil
+	}
+	c.silent[k.place-c.dropped].key = nil
+	c.missing--
+	n := 0
+	for n < len(c.silent) && c.silent[n].key == nil {
+		n++
+	}
+	c.drop(n)
+}
+
+// drop removes the first entries of the list.
+func (c *cohort) drop(n int) {
+	c.silent = c.silent[n:]
+	c.dropped += n
+	if len(c.silent) == 0 {
+		c.silent = nil
+	}
+}
+
+// missing counts an agent as silent and raises or updates the cohort's alert.
+func (st *silenceState) missing(e *entry[silenceKey], due int64) {
+	k := &e.data
+	c := k.cohort
+	if c == nil || k.overdue {
+		return
+	}
+	k.overdue = true
+	c.alive--
+	k.place = c.dropped + len(c.silent)
+	c.silent = append(c.silent, missed{k, due})
+	c.missing++
+	if k.entity != nil {
+		k.entity.fold = c
+	}
+	if c.firing {
+		st.grow(c, due)
+		return
+	}
+	st.expire(c, due)
+	n, all := c.missing, c.all()
+	p := st.p.cohort
+	if all < p.minAgents || n < p.minSilent || float64(n) < p.percent/100*float64(all) {
+		return
+	}
+	c.firing, c.folded = true, 0
+	start := k.heard
+	for _, s := range c.silent {
+		if s.key != nil {
+			start = min(start, s.key.heard)
+		}
+	}
+	c.episode = begin(st.r, c.key, start, "")
+	c.most = n
+	st.tell(c, due, "firing", fmt.Sprintf("%s of %s agents of %s (%s) fell silent within %s", grouped(n), grouped(all), c.key, share(n, all),
+		duration(p.within)))
+}
+
+// expire takes agents off the list that fell silent too long ago to belong to
+// what happens now. They stay known and come back with their next event.
+func (st *silenceState) expire(c *cohort, now int64) {
+	n := 0
+	for ; n < len(c.silent) && c.silent[n].at <= now-st.p.cohort.within; n++ {
+		k := c.silent[n].key
+		if k == nil {
+			continue
+		}
+		c.missing--
+		k.overdue, k.cohort = false, nil
+		if k.entity != nil && k.entity.fold == c {
+			k.entity.fold = nil
+		}
+	}
+	c.drop(n)
+}
+
+// grow tells of more silent agents, when there are many more or some time has
+// passed.
+func (st *silenceState) grow(c *cohort, now int64) {
+	n, all := c.missing, c.all()
+	c.most = max(c.most, n)
+	if float64(n) < updateGrowth*float64(c.reported) || now-c.reportAt < updateEvery {
+		return
+	}
+	st.tell(c, now, "firing", fmt.Sprintf("%s of %s agents of %s (%s) are silent, after %s at the last report", grouped(n), grouped(all), c.key,
+		share(n, all), grouped(c.reported)))
+}
+
+// recover counts an agent as alive again and resolves the alert when fewer
+// than half of the share that raised it are still silent.
+func (st *silenceState) recover(k *silenceKey, now int64) {
+	c := k.cohort
+	st.forget(c, k)
+	c.alive++
+	n, all := c.missing, c.all()
+	if !c.firing || float64(n) >= st.p.cohort.percent/200*float64(all) {
+		return
+	}
+	c.firing = false
+	st.tell(c, now, "resolved", fmt.Sprintf("%s of %s agents of %s are still silent, after %s at the worst", grouped(n), grouped(all), c.key,
+		grouped(c.most)))
+	st.expire(c, now+st.p.cohort.within) // What is still silent is left to the rules about single agents.
+}
+
+// tell writes a document of the cohort's episode.
+func (st *silenceState) tell(c *cohort, at int64, status, reason string) {
+	n := c.missing
+	c.count, c.reported, c.reportAt = n, n, at
+	p := st.p.cohort
+	evidence := []pair{
+		text("cohort", c.key), text("by", strings.Join(p.names, ", ")), text("share", share(n, c.alive+n)),
+		text("threshold", fmt.Sprintf(">= %v %%", p.percent)), text("within", duration(p.within)), text("after", duration(st.p.after)),
+		number("worst", c.most), number("folded", c.folded), text("first_last_heard", string(event.AppendTime(nil, c.start))),
+	}
+	var hosts []string
+	for _, s := range c.silent {
+		if s.key != nil && s.key.entity != nil && len(hosts) < maxHosts {
+			hosts = append(hosts, s.key.entity.name())
+		}
+	}
+	st.s.raise(st.r, &c.episode, &alert{
+		at: at, status: status, key: c.key, denominator: c.all(), hosts: hosts, hostsTotal: int(n),
+		agentType: c.agentType, reason: reason, evidence: evidence,
+	})
+}

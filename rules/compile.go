@@ -1,0 +1,142 @@
+package rules
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// plan is a compiled rule: what its type's sessions are made from.
+type plan interface {
+	// hooks are the conditions under which the state wants to see events.
+	hooks() []hook
+	// horizon is how far back records have to be read again to rebuild the
+	// state.
+	horizon() time.Duration
+	newState(s *Session, r *Rule) state
+}
+
+// hook is a condition of a rule. The state's observe is called for every event
+// of which it is true.
+type hook struct {
+	slot         int
+	truth        func(*expression.Env) expression.Truth
+	alternatives []expression.Alternative
+	x            *expression.Expression // nil for a hook that no author wrote.
+}
+
+// hookOf makes the hook of a condition.
+func hookOf(slot int, x *expression.Expression) hook {
+	return hook{slot: slot, truth: x.Eval, alternatives: x.Alternatives(), x: x}
+}
+
+// compiler compiles one rule against a dictionary.
+type compiler struct {
+	checker
+	dict *ecs.Dictionary
+}
+
+// condition compiles an expression; nil after a problem.
+func (c *compiler) condition(text strict.Text) *expression.Expression {
+	x, problems, warnings := expression.Compile(text, c.dict)
+	c.problems = append(c.problems, problems...)
+	c.warnings = append(c.warnings, warnings...)
+	return x
+}
+
+// Compile checks the conditions against the dictionary and compiles the set.
+// All problems of all rules come back in one *strict.Error. Disabled and
+// deprecated rules are checked and left out.
+func (f *Files) Compile(dict *ecs.Dictionary) (*Ruleset, error) {
+	set := &Ruleset{dict: dict}
+	var problems []strict.Problem
+	for i := range f.rules {
+		src := &f.rules[i]
+		c := &compiler{checker: checker{node: src.node}, dict: dict}
+		rule := c.rule(src)
+		checkTests(c, src.decl.header())
+		problems = append(problems, c.problems...)
+		set.warnings = append(set.warnings, c.warnings...)
+		if h := src.decl.header(); len(c.problems) == 0 && h.Enabled && h.Maturity != "deprecated" {
+			rule.number = len(set.rules)
+			set.rules = append(set.rules, rule)
+		}
+	}
+	if err := strict.NewError(problems...); err != nil {
+		return nil, err
+	}
+	set.finish()
+	return set, nil
+}
+
+// rule compiles one rule.
+func (c *compiler) rule(src *source) *Rule {
+	h := src.decl.header()
+	line, _ := src.node.Position()
+	r := &Rule{
+		ID: strings.ToLower(h.ID), Name: h.Name, Version: h.Version, Kind: h.Kind, Type: h.Type, Description: h.Description,
+		Severity: h.Severity, RiskScore: h.risk(), Maturity: h.Maturity, Tags: h.Tags, References: h.References,
+		FalsePositives: h.FalsePositives, KnownGaps: h.KnownGaps, Note: h.Note, Threat: h.Threat, Scope: h.Scope,
+		File: src.file, Line: line,
+		keepFiring: int64(h.KeepFiringFor), suppress: int64(h.Suppress),
+	}
+	r.groupBy = c.groupBy(h)
+	r.threat = threatFields(h.Threat)
+	r.plan = src.decl.compile(c)
+	if len(c.problems) > 0 {
+		return r
+	}
+	for _, k := range r.plan.hooks() {
+		if len(k.alternatives) == 0 {
+			c.warn("condition", "no field has to be present or to have a certain value for this to be true, so every event is evaluated",
+				"add a term such as event.action == \"…\"")
+		}
+	}
+	return r
+}
+
+// keyPart is one part of a group_by key.
+type keyPart struct {
+	field    ecs.ID
+	name     string
+	entity   bool // The agent that the event is about.
+	optional bool // The key goes without it where it is missing.
+}
+
+// groupBy resolves the names of the key. Without group_by it is the agent.
+func (c *compiler) groupBy(h *Header) []keyPart {
+	if h.GroupBy == nil {
+		return []keyPart{{entity: true, name: "entity"}}
+	}
+	parts := make([]keyPart, 0, len(*h.GroupBy))
+	for _, name := range *h.GroupBy {
+		bare := strings.TrimSuffix(name, "?")
+		part := keyPart{name: bare, optional: bare != name, entity: bare == "entity"}
+		if !part.entity {
+			part.field = c.field("group_by", bare)
+		}
+		parts = append(parts, part)
+	}
+	return parts
+}
+
+// field resolves a field that a key of the rule names.
+func (c *compiler) field(key, name string) ecs.ID {
+	id, ok := c.dict.Lookup(name)
+	if !ok {
+		hint := ""
+		if near, ok := strict.Nearest(name, c.dict.Names()); ok {
+			hint = fmt.Sprintf("did you mean %q?", near)
+		}
+		c.problem(key, fmt.Sprintf("unknown field %q", name), hint)
+		return id
+	}
+	if c.dict.Field(id).Kind != ecs.String {
+		c.problem(key, fmt.Sprintf("%s is a %s, expected a string field", name, c.dict.Field(id).Kind), "")
+	}
+	return id
+}

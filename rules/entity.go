@@ -1,0 +1,146 @@
+package rules
+
+import (
+	"strings"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+// entity is what a session knows of an agent: enough to name it in an alert
+// that no event raises, such as silence. All strings are its own.
+type entity struct {
+	key                                   string
+	agentID, agentType, agentVersion      string
+	hostName, hostID, osType, contentVers string
+	lastSeen                              int64 // Clock at its last record of any kind.
+	fold                                  *cohort
+}
+
+// name is the host's name, else the agent's id.
+func (n *entity) name() string {
+	switch {
+	case n.hostName != "":
+		return n.hostName
+	case n.agentID != "":
+		return n.agentID
+	}
+	return n.key
+}
+
+// entities finds the agent that an event is about: by agent.id, else by
+// agent.type and the host's short name in lower case, else by host.id, else by
+// the host's name. A record without agent.id is joined to the agent whose
+// records have named the same type and host.
+type entities struct {
+	known   *keyed[*entity]
+	aliases *keyed[*entity] // type/host → the agent that has an id.
+	buf     []byte
+}
+
+func newEntities(limit int) *entities {
+	return &entities{known: newKeyed[*entity](limit), aliases: newKeyed[*entity](limit)}
+}
+
+// resolve returns the event's entity and learns from the event; nil for an
+// event that names neither agent nor host.
+func (t *entities) resolve(e *event.Event, now int64) *entity {
+	n := t.find(e)
+	if n == nil {
+		return nil
+	}
+	n.lastSeen = now
+	renamed := t.learn(e, n)
+	if renamed && n.agentID != "" && n.hostName != "" && n.agentType != "" {
+		alias, _ := t.aliases.obtain(appendHostKey(t.buf[:0], n.agentType, n.hostName))
+		alias.data = n
+	}
+	return n
+}
+
+func (t *entities) find(e *event.Event) *entity {
+	if id := e.Str(ecs.AgentID); id != "" {
+		return t.obtain(append(t.buf[:0], id...))
+	}
+	host, typ := e.Str(ecs.HostName), e.Str(ecs.AgentType)
+	if host == "" {
+		host = e.Str(ecs.HostHostname)
+	}
+	if host != "" && typ != "" {
+		t.buf = appendHostKey(t.buf[:0], typ, host)
+		if alias := t.aliases.get(t.buf); alias != nil {
+			return alias.data
+		}
+		return t.obtain(t.buf)
+	}
+	if id := e.Str(ecs.HostID); id != "" {
+		return t.obtain(append(t.buf[:0], id...))
+	}
+	if host != "" {
+		return t.obtain(appendShort(t.buf[:0], host))
+	}
+	return nil
+}
+
+func (t *entities) obtain(key []byte) *entity {
+	t.buf = key
+	entry, created := t.known.obtain(key)
+	if created {
+		entry.data = &entity{key: entry.key}
+	}
+	return entry.data
+}
+
+// learn copies what the event says about the agent and reports whether its
+// type or host name changed.
+func (t *entities) learn(e *event.Event, n *entity) (renamed bool) {
+	keep(&n.agentID, e.Str(ecs.AgentID))
+	keep(&n.agentVersion, e.Str(ecs.AgentVersion))
+	keep(&n.hostID, e.Str(ecs.HostID))
+	keep(&n.osType, e.Str(ecs.HostOSType))
+	keep(&n.contentVers, e.Str(ecs.EDRContentVersion))
+	renamed = keep(&n.agentType, e.Str(ecs.AgentType))
+	return keep(&n.hostName, e.Str(ecs.HostName)) || renamed
+}
+
+// keep replaces a string by a copy of another that differs and is not empty.
+func keep(have *string, s string) bool {
+	if s == "" || s == *have {
+		return false
+	}
+	*have = strings.Clone(s)
+	return true
+}
+
+// appendHostKey appends type/host, the host without domain and in lower case.
+func appendHostKey(dst []byte, typ, host string) []byte {
+	dst = append(dst, typ...)
+	dst = append(dst, '/')
+	return appendShort(dst, host)
+}
+
+// appendShort appends a host's name without domain and in lower case. An
+// address is left whole.
+func appendShort(dst []byte, host string) []byte {
+	if i := strings.IndexByte(host, '.'); i > 0 && !isAddress(host) {
+		host = host[:i]
+	}
+	for i := range len(host) {
+		b := host[i]
+		if b >= 'A' && b <= 'Z' {
+			b |= 0x20
+		}
+		dst = append(dst, b)
+	}
+	return dst
+}
+
+// isAddress reports whether a name is an IPv4 address: digits and dots.
+func isAddress(host string) bool {
+	for i := range len(host) {
+		if c := host[i]; c != '.' && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return true
+}

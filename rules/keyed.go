@@ -1,0 +1,153 @@
+package rules
+
+import "container/heap"
+
+// keyed holds the state of a rule by key: found by key, forgotten when unused
+// for longest while there are too many, and woken by timers.
+type keyed[T any] struct {
+	entries map[string]*entry[T]
+	max     int
+	evicted uint64
+	onEvict func(*entry[T]) // nil: nothing to do.
+
+	newest, oldest *entry[T] // By last use.
+	timers         timerHeap[T]
+	made           uint64
+}
+
+// entry is the state of one key.
+type entry[T any] struct {
+	key  string
+	data T
+
+	made         uint64 // Order of creation; decides between equal timers.
+	newer, older *entry[T]
+	due          int64
+	pos          int // In the heap; -1 without a timer.
+}
+
+func newKeyed[T any](limit int) *keyed[T] {
+	return &keyed[T]{entries: make(map[string]*entry[T]), max: limit}
+}
+
+// get returns the entry of a key and marks it as used; nil if there is none.
+func (k *keyed[T]) get(key []byte) *entry[T] {
+	e := k.entries[string(key)]
+	if e != nil {
+		k.touch(e)
+	}
+	return e
+}
+
+// obtain returns the entry of a key and makes it if need be. The key is
+// copied.
+func (k *keyed[T]) obtain(key []byte) (e *entry[T], created bool) {
+	if e := k.get(key); e != nil {
+		return e, false
+	}
+	if len(k.entries) >= k.max && k.oldest != nil {
+		k.evicted++
+		victim := k.oldest
+		if k.onEvict != nil {
+			k.onEvict(victim)
+		}
+		k.remove(victim)
+	}
+	k.made++
+	e = &entry[T]{key: string(key), made: k.made, pos: -1}
+	k.entries[e.key] = e
+	k.link(e)
+	return e, true
+}
+
+func (k *keyed[T]) remove(e *entry[T]) {
+	k.wake(e, 0)
+	delete(k.entries, e.key)
+	k.unlink(e)
+}
+
+func (k *keyed[T]) touch(e *entry[T]) {
+	if k.newest != e {
+		k.unlink(e)
+		k.link(e)
+	}
+}
+
+func (k *keyed[T]) link(e *entry[T]) {
+	e.older, e.newer = k.newest, nil
+	if k.newest != nil {
+		k.newest.newer = e
+	}
+	k.newest = e
+	if k.oldest == nil {
+		k.oldest = e
+	}
+}
+
+func (k *keyed[T]) unlink(e *entry[T]) {
+	if e.newer != nil {
+		e.newer.older = e.older
+	} else {
+		k.newest = e.older
+	}
+	if e.older != nil {
+		e.older.newer = e.newer
+	} else {
+		k.oldest = e.newer
+	}
+}
+
+// wake sets the entry's timer; 0 removes it.
+func (k *keyed[T]) wake(e *entry[T], due int64) {
+	switch {
+	case due == 0 && e.pos < 0:
+		return
+	case due == 0:
+		heap.Remove(&k.timers, e.pos)
+		e.pos = -1
+	case e.pos < 0:
+		e.due = due
+		heap.Push(&k.timers, e)
+	case e.due != due:
+		e.due = due
+		heap.Fix(&k.timers, e.pos)
+	}
+}
+
+// next returns the entry whose timer is due first; nil without timers.
+func (k *keyed[T]) next() *entry[T] {
+	if len(k.timers) == 0 {
+		return nil
+	}
+	return k.timers[0]
+}
+
+// timerHeap orders entries by due time and, where equal, by age.
+type timerHeap[T any] []*entry[T]
+
+func (h timerHeap[T]) Len() int { return len(h) }
+func (h timerHeap[T]) Less(i, j int) bool {
+	if h[i].due != h[j].due {
+		return h[i].due < h[j].due
+	}
+	return h[i].made < h[j].made
+}
+
+func (h timerHeap[T]) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].pos, h[j].pos = i, j
+}
+
+func (h *timerHeap[T]) Push(x any) {
+	e := x.(*entry[T])
+	e.pos = len(*h)
+	*h = append(*h, e)
+}
+
+func (h *timerHeap[T]) Pop() any {
+	old := *h
+	e := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return e
+}

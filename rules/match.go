@@ -1,0 +1,314 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// matchRule alerts on events that satisfy a condition: on every one, on the
+// first of an episode, or, with for, when every reading of a time has.
+type matchRule struct {
+	Header    `yaml:",inline"`
+	Condition strict.Text   `yaml:"condition,required"`
+	For       time.Duration `yaml:"for"`
+}
+
+func newMatchRule() *matchRule { return &matchRule{Header: defaultHeader()} }
+
+func (d *matchRule) header() *Header { return &d.Header }
+
+func (d *matchRule) check(c *checker) { c.positive("for", d.For, true) }
+
+func (d *matchRule) compile(c *compiler) plan {
+	x := c.condition(d.Condition)
+	if x == nil {
+		return nil
+	}
+	return &matchPlan{x: x, hold: int64(d.For)}
+}
+
+// matchPlan is a compiled match rule.
+type matchPlan struct {
+	x    *expression.Expression
+	hold int64
+}
+
+func (p *matchPlan) horizon() time.Duration { return time.Duration(p.hold) }
+
+// Slots of a match rule.
+const (
+	slotMatch   = iota
+	slotReading // An event that has every field that the condition names.
+)
+
+func (p *matchPlan) hooks() []hook {
+	if p.hold == 0 {
+		return []hook{hookOf(slotMatch, p.x)}
+	}
+	fields := p.x.Fields()
+	reading := hook{slot: slotReading, x: p.x, truth: func(env *expression.Env) expression.Truth {
+		for _, id := range fields {
+			if !env.Event.Has(id) {
+				return expression.False
+			}
+		}
+		return expression.True
+	}}
+	for _, id := range fields {
+		reading.alternatives = append(reading.alternatives, expression.Alternative{{Field: id, Op: expression.Present}})
+	}
+	return []hook{reading}
+}
+
+func (p *matchPlan) newState(s *Session, r *Rule) state {
+	return &matchState{s: s, r: r, p: p, table: newKeyed[matchKey](s.maxKeys)}
+}
+
+// matchState holds the episodes of a match rule.
+type matchState struct {
+	s     *Session
+	r     *Rule
+	p     *matchPlan
+	table *keyed[matchKey]
+}
+
+// matchKey is the state of one key.
+type matchKey struct {
+	episode
+	firing     bool
+	entity     *entity
+	last       int64 // Clock of the last match.
+	quietUntil int64 // End of suppress.
+	suppressed int64 // Matches in it.
+
+	// With for: the readings that matched without a break.
+	since, reading int64
+	readings       int64
+}
+
+func (st *matchState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
+func (st *matchState) step(int64) int64    { return math.MaxInt64 }
+
+func (st *matchState) next() int64 {
+	if e := st.table.next(); e != nil {
+		return e.due
+	}
+	return math.MaxInt64
+}
+
+func (st *matchState) observe(slot int, m *moment) {
+	key, ok := st.s.groupKey(st.r, m)
+	if !ok {
+		return
+	}
+	if slot == slotReading {
+		st.read(key, m)
+		return
+	}
+	st.s.mark(m, st.r)
+	if st.r.keepFiring == 0 && st.r.suppress == 0 {
+		ep := begin(st.r, string(key), m.at, m.e.Str(ecs.EventID))
+		ep.count = 1
+		st.raise(&ep, string(key), m, nil)
+		return
+	}
+	e, _ := st.table.obtain(key)
+	st.match(e, m)
+}
+
+// match counts one match in the episode of its key, or begins one.
+func (st *matchState) match(e *entry[matchKey], m *moment) {
+	k := &e.data
+	k.last, k.entity = m.now, m.entity
+	switch {
+	case k.firing:
+		k.count++
+	case m.now < k.quietUntil:
+		k.suppressed++
+	default:
+		k.episode = begin(st.r, e.key, m.at, "")
+		k.count = 1
+		var extra []pair
+		if k.suppressed > 0 {
+			extra = append(extra, number("suppressed_before", k.suppressed))
+		}
+		if st.p.hold > 0 {
+			k.start, k.count = k.since, k.readings
+			k.episode.id = begin(st.r, e.key, k.since, "").id
+			extra = append(extra, text("for", duration(st.p.hold)), number("readings", k.readings))
+		}
+		k.suppressed = 0
+		k.firing = st.r.keepFiring > 0 || st.p.hold > 0
+		if st.r.suppress > 0 {
+			k.quietUntil = m.now + st.r.suppress
+		}
+		st.raise(&k.episode, e.key, m, extra)
+	}
+	st.schedule(e)
+}
+
+// schedule sets the timer to what comes first for the key.
+func (st *matchState) schedule(e *entry[matchKey]) {
+	k := &e.data
+	due := k.quietUntil
+	switch {
+	case k.firing && st.p.hold > 0:
+		due = k.last + st.staleAfter() + st.r.keepFiring
+	case k.firing:
+		due = k.last + st.r.keepFiring
+	case st.p.hold > 0:
+		due = max(k.last+st.staleAfter(), k.quietUntil)
+	}
+	if due > 0 {
+		st.table.wake(e, due)
+		st.s.wakeAt(due)
+	}
+}
+
+// fire resolves an episode that nothing has kept firing, or forgets a key.
+func (st *matchState) fire(due int64) {
+	e := st.table.next()
+	k := &e.data
+	if k.firing {
+		st.resolve(e, due, nil)
+	}
+	if due < k.quietUntil {
+		st.table.wake(e, k.quietUntil)
+		return
+	}
+	st.table.remove(e)
+}
+
+func (st *matchState) resolve(e *entry[matchKey], at int64, source *event.Event) {
+	k := &e.data
+	k.firing = false
+	st.s.raise(st.r, &k.episode, &alert{
+		at: at, end: k.last, status: "resolved", key: e.key, entity: k.entity, source: source,
+		reason: fmt.Sprintf("%s no longer matches; it matched %s in %s", subject(k.entity, e.key), times(k.count), duration(k.last-k.start)),
+	})
+}
+
+// staleAfter is the gap between readings from which on for starts again.
+func (st *matchState) staleAfter() int64 { return max(st.p.hold, int64(10*time.Minute)) }
+
+// read takes a reading of a rule with for: it continues, breaks or completes
+// the time that the condition has to hold.
+func (st *matchState) read(key []byte, m *moment) {
+	holds := st.p.x.Eval(&st.s.env) == expression.True
+	if m.late {
+		st.s.counters[st.r.number].Late++
+		return
+	}
+	if !holds {
+		if e := st.table.get(key); e != nil {
+			st.breakOff(e, m)
+		}
+		return
+	}
+	st.s.mark(m, st.r)
+	e, _ := st.table.obtain(key)
+	k := &e.data
+	if k.readings == 0 || m.at-k.reading > st.staleAfter() {
+		k.since, k.readings = m.at, 0
+	}
+	k.readings++
+	k.reading = max(k.reading, m.at)
+	k.entity, k.last = m.entity, m.now
+	if k.firing || m.at-k.since >= st.p.hold {
+		st.match(e, m)
+		return
+	}
+	st.schedule(e)
+}
+
+// breakOff ends the run of matching readings.
+func (st *matchState) breakOff(e *entry[matchKey], m *moment) {
+	k := &e.data
+	if m.at < k.reading {
+		return // A reading from before does not contradict a later one.
+	}
+	k.readings = 0
+	switch {
+	case k.firing && m.now-k.last < st.r.keepFiring:
+		st.table.wake(e, k.last+st.r.keepFiring)
+		st.s.wakeAt(k.last + st.r.keepFiring)
+		return
+	case k.firing:
+		st.resolve(e, m.now, m.e)
+	}
+	if m.now >= k.quietUntil {
+		st.table.remove(e)
+	}
+}
+
+// raise writes the firing document of an episode.
+func (st *matchState) raise(ep *episode, key string, m *moment, extra []pair) {
+	values, words := st.values(m.e)
+	evidence := append([]pair{text("condition", st.p.x.String()), {"values", values}}, extra...)
+	if id := m.e.Str(ecs.EventID); id != "" {
+		evidence = append(evidence, text("event_id", id))
+	}
+	reason := fmt.Sprintf("%s reports %s", subject(m.entity, key), words)
+	if st.p.hold > 0 {
+		reason += fmt.Sprintf(", and has in all of %s over %s", plural(ep.count, "reading"), duration(m.at-ep.start))
+	}
+	st.s.raise(st.r, ep, &alert{
+		at: m.now, end: m.at, status: "firing", key: key, entity: m.entity, source: m.e,
+		reason: reason, evidence: evidence,
+	})
+}
+
+// values shows what the fields of the condition are: as JSON and in words.
+func (st *matchState) values(e *event.Event) (object, words string) {
+	var b []byte
+	var said []string
+	for _, id := range st.p.x.Fields() {
+		v := e.Get(id)
+		if v == nil {
+			continue
+		}
+		name := e.Dictionary().Field(id).Name
+		shown := show(v)
+		if len(b) > 0 {
+			b = append(b, ',')
+		}
+		b = event.AppendString(b, name)
+		b = append(b, ':')
+		b = event.AppendString(b, shown)
+		said = append(said, name+" "+shown)
+	}
+	if len(said) == 0 {
+		return "{}", "the condition"
+	}
+	return "{" + string(b) + "}", strings.Join(said, ", ")
+}
+
+// show writes a value for people.
+func show(v *event.Value) string {
+	switch v.Kind() {
+	case ecs.Int:
+		return strconv.FormatInt(v.Int(), 10)
+	case ecs.Float:
+		return strconv.FormatFloat(v.Float(), 'f', -1, 64)
+	case ecs.Bool:
+		return strconv.FormatBool(v.Bool())
+	case ecs.Time:
+		return string(event.AppendTime(nil, v.Time()))
+	}
+	if list := v.List(); list != nil {
+		return strings.Join(list[:min(len(list), 10)], ", ")
+	}
+	s := v.Str()
+	if len(s) > 200 {
+		return strings.ToValidUTF8(s[:200], "") + "…"
+	}
+	return s
+}

@@ -1,0 +1,28 @@
+package rules
+
+import (
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+)
+
+// offset is a time after the start of a test: "+5m".
+type offset time.Duration
+
+// DecodeYAML reads +5m or 5m.
+func (o *offset) DecodeYAML(n strict.Node) error {
+	s, ok := n.Scalar()
+	if !ok {
+		return n.Errorf("expected a time such as +5m, found %s", n.Describe())
+	}
+	d, err := strict.ParseDuration(strings.TrimPrefix(s, "+"))
+	if err != nil || d < 0 {
+		return n.Errorf("expected a time after the start such as +5m, found %q", s)
+	}
+	*o = offset(d)
+	return nil
+}
+
+// String writes the offset as files have it.
+func (o offset) String() string { return "+" + strict.FormatDuration(time.Duration(o)) }

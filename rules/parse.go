@@ -1,0 +1,176 @@
+package rules
+
+import (
+	"fmt"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+)
+
+// Files are rules as they were read: the shape of every file is right, the
+// conditions are not yet checked against a dictionary.
+type Files struct {
+	rules []source
+}
+
+// source is one rule of a file.
+type source struct {
+	file string
+	node strict.Node
+	decl declaration
+}
+
+// declaration is a rule of a certain type as its file declares it.
+type declaration interface {
+	header() *Header
+	// check reports what can be seen without a dictionary.
+	check(c *checker)
+	// compile compiles the conditions. What it returns is immutable.
+	compile(c *compiler) plan
+}
+
+// declarations are the rule types by name, each with its defaults.
+func declarations() map[string]func() declaration {
+	return map[string]func() declaration{
+		"match":     func() declaration { return newMatchRule() },
+		"threshold": func() declaration { return newThresholdRule() },
+		"silence":   func() declaration { return newSilenceRule() },
+	}
+}
+
+// typeNames are the known rule types in alphabetical order.
+func typeNames() []string {
+	var names []string
+	for name := range declarations() {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Parse reads every .yml and .yaml file of the given trees, in alphabetical
+// order. A file may hold several rules as YAML documents. All problems of all
+// files come back in one *strict.Error. Two rules must not share an id or a
+// name.
+func Parse(trees ...fs.FS) (*Files, error) {
+	files := &Files{}
+	var errs []error
+	for _, tree := range trees {
+		err := fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
+			if err != nil {
+				return err
+			}
+			if ext := path.Ext(name); d.IsDir() || ext != ".yml" && ext != ".yaml" {
+				return nil
+			}
+			src, err := fs.ReadFile(tree, name)
+			if err != nil {
+				return err
+			}
+			errs = append(errs, files.add(name, src))
+			return nil
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("reading rules: %w", err))
+		}
+	}
+	errs = append(errs, files.duplicates())
+	if err := strict.Merge(errs...); err != nil {
+		return nil, err
+	}
+	return files, nil
+}
+
+// ParseFile reads the rules of one file.
+func ParseFile(name string, src []byte) (*Files, error) {
+	files := &Files{}
+	if err := strict.Merge(files.add(name, src), files.duplicates()); err != nil {
+		return nil, err
+	}
+	return files, nil
+}
+
+// Len is the number of rules, disabled ones included.
+func (f *Files) Len() int { return len(f.rules) }
+
+func (f *Files) add(name string, src []byte) error {
+	nodes, err := strict.Parse(name, src)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, node := range nodes {
+		s, err := parseRule(name, node)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		f.rules = append(f.rules, s)
+	}
+	return strict.Merge(errs...)
+}
+
+func parseRule(file string, node strict.Node) (source, error) {
+	if node.Kind() != strict.Mapping {
+		return source{}, node.Errorf("expected a rule, found %s", node.Describe())
+	}
+	decl, err := declare(node)
+	if err != nil {
+		return source{}, err
+	}
+	if err := node.Decode(decl); err != nil {
+		return source{}, err
+	}
+	c := &checker{node: node}
+	checkHeader(c, decl.header())
+	decl.check(c)
+	for i := range decl.header().Tests {
+		decl.header().Tests[i].check(c)
+	}
+	return source{file: file, node: node, decl: decl}, strict.NewError(c.problems...)
+}
+
+// declare makes the empty declaration of the rule's type.
+func declare(node strict.Node) (declaration, error) {
+	typ := node.Get("type")
+	if typ.IsZero() {
+		return nil, node.Errorf("missing key \"type\": expected one of %s", strings.Join(typeNames(), ", "))
+	}
+	word, _ := typ.Scalar()
+	make, ok := declarations()[word]
+	if ok {
+		return make(), nil
+	}
+	p := typ.Problem("unknown rule type %q", word)
+	p.Hint = "there are " + strings.Join(typeNames(), ", ")
+	if near, ok := strict.Nearest(word, typeNames()); ok {
+		p.Hint = fmt.Sprintf("did you mean %q? There are %s", near, strings.Join(typeNames(), ", "))
+	}
+	return nil, strict.NewError(p)
+}
+
+// duplicates reports ids and names that two rules share.
+func (f *Files) duplicates() error {
+	var problems []strict.Problem
+	ids, names := map[string]*source{}, map[string]*source{}
+	for i := range f.rules {
+		s := &f.rules[i]
+		h := s.decl.header()
+		for _, key := range []struct {
+			name, value string
+			seen        map[string]*source
+		}{{"id", strings.ToLower(h.ID), ids}, {"name", h.Name, names}} {
+			first, dup := key.seen[key.value]
+			if !dup {
+				key.seen[key.value] = s
+				continue
+			}
+			line, _ := first.node.Position()
+			problems = append(problems, s.node.Get(key.name).Problem("%s %q is taken by the rule at %s:%d", key.name, key.value, first.file, line))
+		}
+	}
+	return strict.NewError(problems...)
+}

@@ -1,0 +1,137 @@
+package rules
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+)
+
+// Rule is what is known about a rule of a set. It is immutable.
+type Rule struct {
+	ID, Name                  string
+	Version                   int
+	Kind, Type                string // edr.alert.kind; match, threshold, …
+	Description               string
+	Severity                  string
+	RiskScore                 float64
+	Maturity                  string
+	Tags, References          []string
+	FalsePositives, KnownGaps []string
+	Note                      string
+	Threat                    []Threat
+	Scope                     string
+	File                      string
+	Line                      int
+
+	number     int
+	plan       plan
+	groupBy    []keyPart
+	keepFiring int64
+	suppress   int64
+	threat     []fieldList
+}
+
+// Ruleset is a compiled set of rules. It is immutable and safe for concurrent
+// use; only its counters move.
+type Ruleset struct {
+	dict     *ecs.Dictionary
+	rules    []*Rule
+	hooks    []boundHook
+	index    index
+	warnings []strict.Problem
+	totals   []totals
+	subject  []bool // Of an ecs.ID: belongs to host, agent or observer.
+}
+
+// boundHook is a hook with its rule.
+type boundHook struct {
+	hook
+	rule int
+}
+
+// finish builds what the rules share.
+func (set *Ruleset) finish() {
+	for i, r := range set.rules {
+		for _, h := range r.plan.hooks() {
+			set.hooks = append(set.hooks, boundHook{hook: h, rule: i})
+		}
+	}
+	set.index = newIndex(set.hooks)
+	set.totals = make([]totals, len(set.rules))
+	set.subject = subjectFields(set.dict)
+}
+
+// Rules describes the rules that run, in the order of their files.
+func (set *Ruleset) Rules() []*Rule { return set.rules }
+
+// Warnings are what the author of a rule should look at although it works:
+// a condition that can never be true, one that no index can narrow.
+func (set *Ruleset) Warnings() []strict.Problem { return set.warnings }
+
+// Always lists the rules that have to be evaluated for every event, because
+// their conditions have no necessary atom.
+func (set *Ruleset) Always() []*Rule {
+	var list []*Rule
+	for _, h := range set.index.root.always {
+		list = append(list, set.rules[set.hooks[h].rule])
+	}
+	return list
+}
+
+// Horizon is how far back from the last acknowledged record a session has to
+// be fed again to be in the state it was in: the longest window, silence or
+// pending time, with what keeps alerts firing.
+func (set *Ruleset) Horizon() time.Duration {
+	var longest time.Duration
+	for _, r := range set.rules {
+		longest = max(longest, r.plan.horizon()+time.Duration(max(r.keepFiring, r.suppress)))
+	}
+	return longest
+}
+
+// Counters are what a rule did in all sessions of a set so far.
+type Counters struct {
+	Rule       *Rule
+	Candidates uint64 // Events for which a condition was evaluated.
+	Matches    uint64 // Events for which it was true.
+	Absent     uint64 // Events for which it was unknown: a field was missing.
+	Late       uint64 // Matches too late for the rule's window.
+	NoKey      uint64 // Matches without a field of group_by.
+	Alerts     uint64 // Alert documents, firing and resolved.
+	Evicted    uint64 // Keys forgotten for want of room.
+	Keys       int64  // Keys held now.
+}
+
+// totals are the counters of one rule over all sessions.
+type totals struct {
+	candidates, matches, absent, late, noKey, alerts, evicted atomic.Uint64
+	keys                                                      atomic.Int64
+}
+
+// Counters returns what each rule did, in the order of Rules. Sessions report
+// every few hundred events and when they are closed.
+func (set *Ruleset) Counters() []Counters {
+	list := make([]Counters, len(set.rules))
+	for i := range list {
+		t := &set.totals[i]
+		list[i] = Counters{
+			Rule: set.rules[i], Candidates: t.candidates.Load(), Matches: t.matches.Load(), Absent: t.absent.Load(), Late: t.late.Load(),
+			NoKey: t.noKey.Load(), Alerts: t.alerts.Load(), Evicted: t.evicted.Load(), Keys: t.keys.Load(),
+		}
+	}
+	return list
+}
+
+// add publishes what a session counted since it last did.
+func (t *totals) add(c *Counters, keysBefore int64) {
+	t.candidates.Add(c.Candidates)
+	t.matches.Add(c.Matches)
+	t.absent.Add(c.Absent)
+	t.late.Add(c.Late)
+	t.noKey.Add(c.NoKey)
+	t.alerts.Add(c.Alerts)
+	t.evicted.Add(c.Evicted)
+	t.keys.Add(c.Keys - keysBefore)
+}

@@ -1,0 +1,232 @@
+package rules
+
+import (
+	"math"
+	"math/bits"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// SessionOptions bound a session.
+type SessionOptions struct {
+	// Lateness is how far behind the clock an event's time may be for windows
+	// to count it; default 15m. A later event is marked Late; match and
+	// silence still see it.
+	Lateness time.Duration
+	// MaxKeys is how many keys one rule, and how many agents the session,
+	// holds at most; default 1,000,000. The one that was not used for longest
+	// is forgotten for a new one, and counted.
+	MaxKeys int
+}
+
+// Session is the state of a Ruleset for one shard. It belongs to one
+// goroutine.
+type Session struct {
+	set      *Ruleset
+	lateness int64
+	maxKeys  int
+
+	env        expression.Env
+	entities   *entities
+	states     []state
+	candidates []uint64
+	counters   []Counters
+	published  []int64 // Keys as last published.
+	unreported int
+
+	now     int64
+	nextDue int64 // No timer of any state is due before.
+	minStep int64 // No state minds a step of the clock up to this.
+	moment  moment
+	emit    func(*event.Event)
+	writer  alertWriter
+	key     []byte
+}
+
+// moment is the event that is being judged.
+type moment struct {
+	e      *event.Event
+	now    int64 // The clock.
+	at     int64 // The event's time, not after the clock.
+	late   bool
+	entity *entity // nil when the event names none.
+}
+
+// state is the state of one rule in one session.
+type state interface {
+	// observe is called for an event of which the condition of a hook is true.
+	observe(slot int, m *moment)
+	// next is when the first timer is due, math.MaxInt64 without one.
+	next() int64
+	// fire runs the first timer; due is what next returned.
+	fire(due int64)
+	// step tells that the clock moves by a gap at once, nothing having come
+	// in between, before timers run. It returns the largest gap that makes no
+	// difference to the state.
+	step(gap int64) (harmless int64)
+	// keys tells how many keys are held and how many were forgotten.
+	keys() (held int, evicted uint64)
+}
+
+// publishEvery is the number of events between reports to the set's counters.
+const publishEvery = 512
+
+// NewSession returns a session without state.
+func (set *Ruleset) NewSession(o SessionOptions) *Session {
+	if o.Lateness <= 0 {
+		o.Lateness = 15 * time.Minute
+	}
+	if o.MaxKeys <= 0 {
+		o.MaxKeys = 1_000_000
+	}
+	s := &Session{
+		set: set, lateness: int64(o.Lateness), maxKeys: o.MaxKeys,
+		entities:   newEntities(o.MaxKeys),
+		candidates: make([]uint64, set.index.words),
+		counters:   make([]Counters, len(set.rules)),
+		published:  make([]int64, len(set.rules)),
+		nextDue:    math.MaxInt64, minStep: math.MaxInt64,
+	}
+	s.writer.init(set.dict)
+	for _, r := range set.rules {
+		st := r.plan.newState(s, r)
+		s.states = append(s.states, st)
+		s.minStep = min(s.minStep, st.step(0))
+	}
+	return s
+}
+
+// Detect moves the clock to now, firing what is due until then, and judges e
+// (nil: only the clock moves). A clock that would go back stands still.
+// Matching rules are put on the event in edr.rules. Alerts go to emit and are
+// valid until it returns. The sequence of alerts depends on the calls alone.
+func (s *Session) Detect(now int64, e *event.Event, emit func(alert *event.Event)) {
+	s.emit = emit
+	if now > s.now {
+		s.advance(now)
+	}
+	if e != nil {
+		s.judge(e)
+	}
+	s.emit = nil
+}
+
+// advance runs the timers up to now in the order in which they are due.
+func (s *Session) advance(now int64) {
+	if gap := now - s.now; s.now != 0 && gap > s.minStep {
+		s.nextDue = math.MaxInt64
+		for _, st := range s.states {
+			st.step(gap)
+			s.nextDue = min(s.nextDue, st.next())
+		}
+	}
+	for s.nextDue <= now {
+		first, due := -1, int64(math.MaxInt64)
+		for i, st := range s.states {
+			if d := st.next(); d < due {
+				first, due = i, d
+			}
+		}
+		s.nextDue = due
+		if due > now {
+			break
+		}
+		s.now = max(s.now, due)
+		s.states[first].fire(due)
+	}
+	s.now = now
+}
+
+// wakeAt makes sure that the clock stops at a new timer.
+func (s *Session) wakeAt(due int64) { s.nextDue = min(s.nextDue, due) }
+
+func (s *Session) judge(e *event.Event) {
+	at := e.Timestamp()
+	if at == 0 || at > s.now {
+		at = s.now
+	}
+	m := &s.moment
+	*m = moment{e: e, now: s.now, at: at, late: at < s.now-s.lateness, entity: s.entities.resolve(e, s.now)}
+	e.Late = m.late
+	s.env.Event = e
+	s.set.index.candidates(e, s.candidates)
+	for w, word := range s.candidates {
+		if word == 0 {
+			continue
+		}
+		s.candidates[w] = 0
+		for ; word != 0; word &= word - 1 {
+			s.try(&s.set.hooks[w<<6+bits.TrailingZeros64(word)], m)
+		}
+	}
+	if s.unreported++; s.unreported >= publishEvery {
+		s.publish()
+	}
+}
+
+// try evaluates one candidate.
+func (s *Session) try(h *boundHook, m *moment) {
+	c := &s.counters[h.rule]
+	c.Candidates++
+	switch h.truth(&s.env) {
+	case expression.True:
+		c.Matches++
+		s.states[h.rule].observe(h.slot, m)
+	case expression.Unknown:
+		c.Absent++
+	}
+}
+
+// mark puts a rule on the event that it matched.
+func (s *Session) mark(m *moment, r *Rule) { m.e.Append(ecs.EDRRules, r.ID) }
+
+// groupKey builds the key of a rule for the event; false when the event lacks
+// a part of it. The bytes are valid until the next call.
+func (s *Session) groupKey(r *Rule, m *moment) ([]byte, bool) {
+	s.key = s.key[:0]
+	for i := range r.groupBy {
+		part := &r.groupBy[i]
+		text := ""
+		if part.entity {
+			if m.entity != nil {
+				text = m.entity.key
+			}
+		} else {
+			text = m.e.Str(part.field)
+		}
+		if text == "" && !part.optional {
+			s.counters[r.number].NoKey++
+			return nil, false
+		}
+		if i > 0 {
+			s.key = append(s.key, " | "...)
+		}
+		s.key = append(s.key, text...)
+	}
+	return s.key, true
+}
+
+// Close reports the last counts. The session is not used afterwards.
+func (s *Session) Close() {
+	s.publish()
+	for i := range s.published {
+		s.set.totals[i].keys.Add(-s.published[i])
+		s.published[i] = 0
+	}
+}
+
+// publish adds what was counted to the set's counters.
+func (s *Session) publish() {
+	s.unreported = 0
+	for i := range s.counters {
+		held, evicted := s.states[i].keys()
+		c := &s.counters[i]
+		c.Keys, c.Evicted = int64(held), evicted-c.Evicted
+		s.set.totals[i].add(c, s.published[i])
+		s.published[i] = int64(held)
+		*c = Counters{Evicted: evicted}
+	}
+}

@@ -1,0 +1,313 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// silenceRule alerts when the events that keep an agent alive stop.
+type silenceRule struct {
+	Header            `yaml:",inline"`
+	Condition         strict.Text   `yaml:"condition,required"`
+	After             time.Duration `yaml:"after,required"`
+	MultipleOfCadence float64       `yaml:"multiple_of_cadence"`
+	EndsOn            strict.Text   `yaml:"ends_on"`
+	Host              string        `yaml:"host"`
+	Cohort            *cohortKeys   `yaml:"cohort"`
+}
+
+// cohortKeys make a silence rule alert once for many agents.
+type cohortKeys struct {
+	By        []string      `yaml:"by,required"`
+	MinAgents int64         `yaml:"min_agents"`
+	MinSilent int64         `yaml:"min_silent"`
+	Percent   float64       `yaml:"percent,required"`
+	Within    time.Duration `yaml:"within"`
+}
+
+func newSilenceRule() *silenceRule { return &silenceRule{Header: defaultHeader(), Host: "any"} }
+
+func (d *silenceRule) header() *Header { return &d.Header }
+
+func (d *silenceRule) check(c *checker) {
+	c.positive("after", d.After, false)
+	c.oneOf("host", d.Host, []string{"any", "up"})
+	if d.MultipleOfCadence != 0 && (d.MultipleOfCadence < 1.5 || d.MultipleOfCadence > 1000) {
+		c.problem("multiple_of_cadence", fmt.Sprintf("multiple_of_cadence is %v, expected 1.5 to 1000", d.MultipleOfCadence), "")
+	}
+	if d.Suppress != 0 {
+		c.problem("suppress", "silence has no suppress: an agent is silent once until it returns", "")
+	}
+	k := d.Cohort
+	if k == nil {
+		return
+	}
+	if k.Percent <= 0 || k.Percent > 100 {
+		c.problem("cohort.percent", fmt.Sprintf("percent is %v, expected more than 0 and at most 100", k.Percent), "")
+	}
+	if len(k.By) == 0 {
+		c.problem("cohort.by", "by is empty", "name fields such as agent.type")
+	}
+	if k.MinAgents < 0 || k.MinSilent < 0 {
+		c.problem("cohort", "min_agents and min_silent cannot be negative", "")
+	}
+	c.positive("cohort.within", k.Within, true)
+	if d.Scope == "host" {
+		c.problem("scope", "a rule about a cohort needs scope: cohort, site or fleet", "")
+	}
+	if d.Host == "up" {
+		c.problem("host", "host: up has no meaning for a cohort", "")
+	}
+}
+
+func (d *silenceRule) compile(c *compiler) plan {
+	p := &silencePlan{after: int64(d.After), multiple: d.MultipleOfCadence, hostUp: d.Host == "up"}
+	p.alive = c.condition(d.Condition)
+	if d.EndsOn.Value != "" {
+		p.ends = c.condition(d.EndsOn)
+	}
+	if k := d.Cohort; k != nil {
+		p.cohort = &cohortPlan{percent: k.Percent, minAgents: max(k.MinAgents, 1), minSilent: max(k.MinSilent, 1), within: int64(k.Within)}
+		if k.MinSilent == 0 {
+			p.cohort.minSilent = 5
+		}
+		if p.cohort.within == 0 {
+			p.cohort.within = p.after
+		}
+		for _, name := range k.By {
+			p.cohort.by = append(p.cohort.by, c.field("cohort.by", name))
+			p.cohort.names = append(p.cohort.names, name)
+		}
+	}
+	if p.alive == nil || len(c.problems) > 0 {
+		return nil
+	}
+	return p
+}
+
+// silencePlan is a compiled silence rule.
+type silencePlan struct {
+	alive    *expression.Expression
+	ends     *expression.Expression // nil without ends_on.
+	after    int64
+	multiple float64
+	hostUp   bool
+	cohort   *cohortPlan
+}
+
+// Slots of a silence rule, in the order in which they see an event.
+const (
+	slotAlive = iota
+	slotEnds
+)
+
+func (p *silencePlan) hooks() []hook {
+	list := []hook{hookOf(slotAlive, p.alive)}
+	if p.ends != nil {
+		list = append(list, hookOf(slotEnds, p.ends))
+	}
+	return list
+}
+
+// horizon doubles the silence, so that agents that fell silent shortly before
+// the last acknowledged record are known again.
+func (p *silencePlan) horizon() time.Duration { return time.Duration(2 * p.after) }
+
+func (p *silencePlan) newState(s *Session, r *Rule) state {
+	st := &silenceState{s: s, r: r, p: p, table: newKeyed[silenceKey](s.maxKeys)}
+	st.table.onEvict = func(e *entry[silenceKey]) { st.leave(&e.data) }
+	if p.cohort != nil {
+		st.cohorts = make(map[string]*cohort)
+	}
+	st.perAgent = slices.ContainsFunc(r.groupBy, func(k keyPart) bool { return k.entity })
+	return st
+}
+
+// silenceState watches the agents of one silence rule.
+//
+// Its timers run on the clock of the feed with the feed's own gaps taken out:
+// when nothing at all came for longer than half of after, the part beyond that
+// half does not count for anybody. So a feed that stalls and resumes does not
+// look like agents that died, while agents that really are gone are noticed
+// half of after, at most, after it resumes.
+type silenceState struct {
+	s        *Session
+	r        *Rule
+	p        *silencePlan
+	table    *keyed[silenceKey]
+	frozen   int64 // Time taken out so far.
+	cohorts  map[string]*cohort
+	perAgent bool
+	buf      []byte
+}
+
+// silenceKey is the state of one agent.
+type silenceKey struct {
+	episode
+	seen    int64 // Clock without gaps at the last sign of life.
+	heard   int64 // Clock at the last sign of life.
+	cadence int64 // Mean time between signs of life, 0 while unknown.
+	beats   int64
+	armed   bool
+	firing  bool
+	overdue bool // Counted by its cohort as silent.
+	place   int  // In the cohort's list, entries that left its front included.
+	cohort  *cohort
+	folded  string // Episode of a cohort that stands for this silence.
+	entity  *entity
+}
+
+func (st *silenceState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
+
+func (st *silenceState) step(gap int64) int64 {
+	harmless := st.p.after / 2
+	if gap > harmless {
+		st.frozen += gap - harmless
+	}
+	return harmless
+}
+
+func (st *silenceState) next() int64 {
+	if e := st.table.next(); e != nil {
+		return e.due + st.frozen
+	}
+	return math.MaxInt64
+}
+
+// patience is how long the agent may be silent.
+func (st *silenceState) patience(k *silenceKey) int64 {
+	if st.p.multiple == 0 || k.beats < 4 {
+		return st.p.after
+	}
+	return max(st.p.after, int64(st.p.multiple*float64(k.cadence)))
+}
+
+func (st *silenceState) observe(slot int, m *moment) {
+	key, ok := st.s.groupKey(st.r, m)
+	if !ok {
+		return
+	}
+	if slot == slotEnds {
+		if e := st.table.get(key); e != nil {
+			st.disarm(e, m)
+		}
+		return
+	}
+	e, created := st.table.obtain(key)
+	k := &e.data
+	st.returned(e, m)
+	if !created && k.armed {
+		gap := m.now - st.frozen - k.seen
+		if k.beats++; k.cadence == 0 {
+			k.cadence = gap
+		} else if gap < st.patience(k) {
+			k.cadence += (gap - k.cadence) / 8
+		}
+	}
+	k.seen, k.heard, k.armed, k.entity = m.now-st.frozen, m.now, true, m.entity
+	st.join(k, m)
+	if e.pos < 0 { // A running timer finds out by itself that the agent was heard.
+		due := k.seen + st.patience(k)
+		st.table.wake(e, due)
+		st.s.wakeAt(due + st.frozen)
+	}
+}
+
+// returned ends the silence of an agent that is heard again.
+func (st *silenceState) returned(e *entry[silenceKey], m *moment) {
+	k := &e.data
+	if k.overdue {
+		st.recover(k, m.now)
+	}
+	if !k.firing {
+		return
+	}
+	k.firing = false
+	k.count++
+	st.s.mark(m, st.r)
+	st.s.raise(st.r, &k.episode, &alert{
+		at: m.now, status: "resolved", key: e.key, entity: k.entity, source: m.e,
+		reason:   fmt.Sprintf("%s is heard again after %s", subject(k.entity, e.key), duration(m.now-k.heard)),
+		evidence: []pair{text("silent_for", duration(m.now-k.heard)), text("after", duration(st.p.after))},
+	})
+}
+
+// disarm stops waiting for an agent that said goodbye.
+func (st *silenceState) disarm(e *entry[silenceKey], m *moment) {
+	k := &e.data
+	if k.firing {
+		k.firing = false
+		st.s.raise(st.r, &k.episode, &alert{
+			at: m.now, status: "resolved", key: e.key, entity: k.entity, source: m.e,
+			reason: fmt.Sprintf("%s ended cleanly: %s", subject(k.entity, e.key), m.e.Str(ecs.EventAction)),
+		})
+	}
+	k.armed = false
+	st.leave(k)
+	st.table.wake(e, 0)
+}
+
+// fire looks at the agent whose timer is due: it was heard since, or it is
+// silent.
+func (st *silenceState) fire(due int64) {
+	e := st.table.next()
+	k := &e.data
+	if at := k.seen + st.patience(k); at > e.due {
+		st.again(e, at)
+		return
+	}
+	if st.p.cohort != nil {
+		st.table.wake(e, 0)
+		st.missing(e, due)
+		return
+	}
+	if wait := st.excused(k); wait {
+		st.again(e, e.due+max(st.p.after/2, 1))
+		return
+	}
+	st.table.wake(e, 0)
+	k.episode = begin(st.r, e.key, k.heard, "")
+	k.count, k.firing = 1, true
+	evidence := []pair{
+		text("last_heard", string(event.AppendTime(nil, k.heard))), text("silent_for", duration(due-k.heard)), text("after", duration(st.p.after)),
+	}
+	if k.cadence > 0 {
+		evidence = append(evidence, text("cadence", duration(k.cadence)))
+	}
+	reason := fmt.Sprintf("nothing heard from %s for %s, since %s", subject(k.entity, e.key), duration(due-k.heard), event.AppendTime(nil, k.heard))
+	if st.p.hostUp {
+		reason += "; its host still reports"
+		evidence = append(evidence, text("host_last_heard", string(event.AppendTime(nil, k.entity.lastSeen))))
+	}
+	st.s.raise(st.r, &k.episode, &alert{at: due, status: "firing", key: e.key, entity: k.entity, reason: reason, evidence: evidence})
+}
+
+// again sets the timer anew.
+func (st *silenceState) again(e *entry[silenceKey], due int64) {
+	st.table.wake(e, due)
+	st.s.wakeAt(due + st.frozen)
+}
+
+// excused reports that the silence is not to be raised now: a cohort's alert
+// covers it, or the rule asks for a host that is up and it is not known to be.
+func (st *silenceState) excused(k *silenceKey) bool {
+	if st.perAgent && k.entity != nil && k.entity.fold != nil && k.entity.fold.firing {
+		if fold := k.entity.fold; k.folded != fold.id {
+			k.folded = fold.id
+			fold.folded++
+		}
+		return true
+	}
+	if !st.p.hostUp {
+		return false
+	}
+	n := k.entity
+	return n == nil || n.lastSeen <= k.heard || st.s.now-n.lastSeen > st.p.after
+}

@@ -1,0 +1,281 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// TestOptions select and shape test runs.
+type TestOptions struct {
+	Run     *regexp.Regexp // Only tests whose "rule name/test name" matches; nil: all.
+	Session SessionOptions
+}
+
+// Report is the outcome of RunTests.
+type Report struct {
+	Results        []TestResult
+	Passed, Failed int
+}
+
+// TestResult is the outcome of one test.
+type TestResult struct {
+	RuleID, Rule, Test string
+	File               string
+	Line               int
+	Failures           []string // What was expected and what came; empty when passed.
+	Alerts             []string // The alert documents, for whoever looks into a failure.
+	Duration           time.Duration
+}
+
+// Passed reports whether the test passed.
+func (r *TestResult) Passed() bool { return len(r.Failures) == 0 }
+
+// RunTests runs the tests in the rule files with the engine that runs in
+// production, each rule by itself, disabled ones included. Every test runs
+// twice, which must give the same documents.
+func RunTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error) {
+	var report Report
+	for i := range files.rules {
+		src := &files.rules[i]
+		set, err := (&Files{rules: []source{enabled(src)}}).Compile(dict)
+		if err != nil {
+			return report, err
+		}
+		h := src.decl.header()
+		line, _ := src.node.Position()
+		for t := range h.Tests {
+			if o.Run != nil && !o.Run.MatchString(h.Name+"/"+h.Tests[t].Name) {
+				continue
+			}
+			began := time.Now()
+			result := TestResult{RuleID: strings.ToLower(h.ID), Rule: h.Name, Test: h.Tests[t].Name, File: src.file, Line: line}
+			result.Failures, result.Alerts = runTest(set, &h.Tests[t], o.Session)
+			result.Duration = time.Since(began)
+			if result.Passed() {
+				report.Passed++
+			} else {
+				report.Failed++
+			}
+			report.Results = append(report.Results, result)
+		}
+	}
+	return report, nil
+}
+
+// enabled returns a rule that compiles into a set whatever its maturity.
+func enabled(src *source) source {
+	decl, err := declare(src.node)
+	if err != nil || src.node.Decode(decl) != nil {
+		return *src // It was read before, so this cannot happen.
+	}
+	decl.header().Enabled = true
+	if decl.header().Maturity == "deprecated" {
+		decl.header().Maturity = "development"
+	}
+	return source{file: src.file, node: src.node, decl: decl}
+}
+
+// arrival is one event of a test on its way.
+type arrival struct {
+	at     int64
+	time   int64
+	number int
+	set    map[string]strict.Node
+	agent  string // Of a fleet.
+	host   string
+}
+
+// raised is one alert of a test.
+type raised struct {
+	at     int64
+	id     string
+	status string
+	body   string
+	meets  []bool // Per expectation.
+}
+
+func runTest(set *Ruleset, t *Test, o SessionOptions) (failures, alerts []string) {
+	start, _ := t.start() // Checked when the file was read.
+	arrivals := t.arrivals(start)
+	wheres := make([]*expression.Expression, len(t.Expect))
+	end := start
+	for i, x := range t.Expect {
+		if x.Where.Value != "" {
+			wheres[i], _, _ = expression.Compile(x.Where, set.dict)
+		}
+		end = max(end, start+int64(x.when()))
+	}
+	got := play(set, arrivals, end, wheres, o)
+	again := play(set, arrivals, end, wheres, o)
+	for i := range got {
+		alerts = append(alerts, got[i].body)
+	}
+	if !slices.EqualFunc(got, again, func(a, b raised) bool { return a.body == b.body }) {
+		failures = append(failures, "two runs gave different alerts")
+	}
+	for i := range t.Expect {
+		if f := t.Expect[i].judge(i, start, got); f != "" {
+			failures = append(failures, f)
+		}
+	}
+	return failures, alerts
+}
+
+// when is the offset at which an expectation is looked at.
+func (x *Expect) when() offset {
+	if x.By != nil {
+		return *x.By
+	}
+	return *x.At
+}
+
+// judge compares an expectation with what was raised.
+func (x *Expect) judge(number int, start int64, got []raised) string {
+	limit := start + int64(x.when())
+	seen := map[string]string{} // Episode → last status.
+	for _, r := range got {
+		if r.at > limit {
+			continue
+		}
+		if x.Status == "resolved" && r.status != "resolved" {
+			continue
+		}
+		if x.Status != "resolved" && r.status == "resolved" {
+			if _, ok := seen[r.id]; ok {
+				seen[r.id] = r.status
+			}
+			continue
+		}
+		if r.meets[number] {
+			seen[r.id] = r.status
+		}
+	}
+	found, word := len(seen), "by"
+	if x.At != nil {
+		found, word = 0, "at"
+		for _, status := range seen {
+			if status == "firing" {
+				found++
+			}
+		}
+	}
+	if found == x.Alerts {
+		return ""
+	}
+	where := ""
+	if x.Where.Value != "" {
+		where = " where " + x.Where.Value
+	}
+	return fmt.Sprintf("expected %s %s %s%s, found %d", plural(int64(x.Alerts), strings.TrimSpace(x.Status+" alert")), word, x.when(), where, found)
+}
+
+// play runs events through a new session.
+func play(set *Ruleset, arrivals []arrival, end int64, wheres []*expression.Expression, o SessionOptions) []raised {
+	s := set.NewSession(o)
+	defer s.Close()
+	var got []raised
+	env := expression.Env{}
+	emit := func(a *event.Event) {
+		env.Event = a
+		r := raised{at: a.Timestamp(), id: strings.Clone(a.Str(ecs.EDRAlertID)), status: strings.Clone(a.Str(ecs.EDRAlertStatus))}
+		for _, w := range wheres {
+			r.meets = append(r.meets, w == nil || w.Eval(&env) == expression.True)
+		}
+		r.body = string(a.AppendJSON(nil))
+		got = append(got, r)
+	}
+	e := event.New(set.dict)
+	for i := range arrivals {
+		if arrivals[i].at > end {
+			break
+		}
+		arrivals[i].fill(e)
+		s.Detect(arrivals[i].at, e, emit)
+	}
+	s.Detect(end, nil, emit)
+	return got
+}
+
+// fill makes the event.
+func (a *arrival) fill(e *event.Event) {
+	e.Reset()
+	e.Set(ecs.Timestamp, event.Time(a.time))
+	if a.agent != "" {
+		e.SetString(ecs.AgentID, a.agent)
+		e.SetString(ecs.HostName, a.host)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.set)) {
+		// The values were checked when the set was compiled.
+		_ = setField(e, name, a.set[name], a.number)
+	}
+}
+
+// arrivals lists the test's events in the order in which they arrive.
+func (t *Test) arrivals(start int64) []arrival {
+	var list []arrival
+	for _, e := range t.Events {
+		count, every := 1, time.Duration(0)
+		if e.Repeat != nil {
+			count, every = e.Repeat.Count, e.Repeat.Every
+		}
+		for n := range count {
+			at := start + int64(e.At) + int64(n)*int64(every)
+			when := at
+			if e.Time != nil {
+				when = start + int64(*e.Time) + int64(n)*int64(every)
+			}
+			list = append(list, arrival{at: at, time: when, number: n + 1, set: e.Set})
+		}
+	}
+	for i := range t.Fleet {
+		list = append(list, t.Fleet[i].arrivals(start)...)
+	}
+	slices.SortStableFunc(list, func(a, b arrival) int {
+		switch {
+		case a.at < b.at:
+			return -1
+		case a.at > b.at:
+			return 1
+		}
+		return 0
+	})
+	return list
+}
+
+func (f *TestFleet) arrivals(start int64) []arrival {
+	var list []arrival
+	for n := 1; n <= f.Agents; n++ {
+		phase := int64(f.Every) * int64(n-1) / int64(f.Agents)
+		for at := int64(f.From) + phase; at <= int64(f.Until); at += int64(f.Every) {
+			if f.stopped(n, at) {
+				continue
+			}
+			list = append(list, arrival{
+				at: start + at, time: start + at, number: n, set: f.Set,
+				agent: fmt.Sprintf("%sagent-%d", f.Prefix, n), host: fmt.Sprintf("%shost-%d", f.Prefix, n),
+			})
+		}
+	}
+	return list
+}
+
+// stopped reports whether an agent is silent at a time.
+func (f *TestFleet) stopped(n int, at int64) bool {
+	for i := range f.Stop {
+		s := &f.Stop[i]
+		first, last, _ := s.agents(f.Agents)
+		if n >= first && n <= last && at >= int64(s.At) && (s.Until == nil || at < int64(*s.Until)) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,311 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// thresholdRule alerts when the number of matching events of a key within a
+// sliding window of event time satisfies having.
+type thresholdRule struct {
+	Header    `yaml:",inline"`
+	Condition strict.Text   `yaml:"condition,required"`
+	Window    time.Duration `yaml:"window,required"`
+	Having    Having        `yaml:"having,required"`
+}
+
+// Having bounds a count, as in a Sigma correlation. All given bounds hold.
+type Having struct {
+	GT  *int64 `yaml:"gt"`
+	GTE *int64 `yaml:"gte"`
+	LT  *int64 `yaml:"lt"`
+	LTE *int64 `yaml:"lte"`
+	EQ  *int64 `yaml:"eq"`
+}
+
+// limits returns the bounds as an inclusive range.
+func (h *Having) limits() (low, high int64) {
+	low, high = 1, math.MaxInt64
+	if h.GT != nil {
+		low = max(low, *h.GT+1)
+	}
+	if h.GTE != nil {
+		low = max(low, *h.GTE)
+	}
+	if h.LT != nil {
+		high = min(high, *h.LT-1)
+	}
+	if h.LTE != nil {
+		high = min(high, *h.LTE)
+	}
+	if h.EQ != nil {
+		low, high = max(low, *h.EQ), min(high, *h.EQ)
+	}
+	return low, high
+}
+
+// String writes the bounds as a rule file's reader says them.
+func (h *Having) String() string {
+	var parts []string
+	for _, b := range []struct {
+		sign  string
+		bound *int64
+	}{{">", h.GT}, {">=", h.GTE}, {"<", h.LT}, {"<=", h.LTE}, {"==", h.EQ}} {
+		if b.bound != nil {
+			parts = append(parts, fmt.Sprintf("%s %d", b.sign, *b.bound))
+		}
+	}
+	return strings.Join(parts, " and ")
+}
+
+// maxCount bounds what a threshold may ask for: the times of that many events
+// are kept for each key.
+const maxCount = 10_000
+
+func newThresholdRule() *thresholdRule { return &thresholdRule{Header: defaultHeader()} }
+
+func (d *thresholdRule) header() *Header { return &d.Header }
+
+func (d *thresholdRule) check(c *checker) {
+	c.positive("window", d.Window, false)
+	low, high := d.Having.limits()
+	switch {
+	case d.Having.GT == nil && d.Having.GTE == nil && d.Having.EQ == nil:
+		c.problem("having", "having needs gt, gte or eq: a count can only be noticed when an event raises it",
+			"for events that stop coming there is type: silence")
+	case low > high:
+		c.problem("having", fmt.Sprintf("no count satisfies %s", d.Having.String()), "")
+	case low > maxCount:
+		c.problem("having", fmt.Sprintf("a count of %d is more than %d", low, maxCount), "count a rarer event or take a smaller window")
+	}
+}
+
+func (d *thresholdRule) compile(c *compiler) plan {
+	x := c.condition(d.Condition)
+	if x == nil {
+		return nil
+	}
+	p := &thresholdPlan{x: x, window: int64(d.Window), having: d.Having.String()}
+	p.low, p.high = d.Having.limits()
+	return p
+}
+
+// thresholdPlan is a compiled threshold rule.
+type thresholdPlan struct {
+	x         *expression.Expression
+	window    int64
+	low, high int64
+	having    string
+}
+
+func (p *thresholdPlan) hooks() []hook          { return []hook{hookOf(0, p.x)} }
+func (p *thresholdPlan) horizon() time.Duration { return time.Duration(p.window) }
+
+// room is how many times a key keeps: twice the threshold, so that the count
+// in an alert is exact until well above it.
+func (p *thresholdPlan) room() int { return int(max(2*p.low, 64)) }
+
+func (p *thresholdPlan) newState(s *Session, r *Rule) state {
+	return &thresholdState{s: s, r: r, p: p, table: newKeyed[thresholdKey](s.maxKeys)}
+}
+
+// thresholdState holds the windows of a threshold rule.
+type thresholdState struct {
+	s     *Session
+	r     *Rule
+	p     *thresholdPlan
+	table *keyed[thresholdKey]
+}
+
+// thresholdKey is the state of one key.
+type thresholdKey struct {
+	episode
+	times      []int64 // Of the latest events, ascending.
+	cut        bool    // Older times of the window were dropped.
+	firing     bool
+	entity     *entity
+	hosts      []string // Distinct names while firing and in the window before.
+	newest     int64    // Latest event time counted.
+	quietUntil int64
+	suppressed int64
+}
+
+func (st *thresholdState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
+func (st *thresholdState) step(int64) int64    { return math.MaxInt64 }
+
+func (st *thresholdState) next() int64 {
+	if e := st.table.next(); e != nil {
+		return e.due
+	}
+	return math.MaxInt64
+}
+
+func (st *thresholdState) observe(_ int, m *moment) {
+	if m.late {
+		st.s.counters[st.r.number].Late++
+		return
+	}
+	key, ok := st.s.groupKey(st.r, m)
+	if !ok {
+		return
+	}
+	st.s.mark(m, st.r)
+	e, _ := st.table.obtain(key)
+	k := &e.data
+	k.entity = m.entity
+	k.newest = max(k.newest, m.at)
+	st.addHost(k, m)
+	pos := k.insert(m.at, st.p.room())
+	k.prune(k.newest - st.p.window - st.s.lateness)
+	if k.firing {
+		k.count++
+	}
+	if first, count, ok := st.crossing(k, m.at, pos); ok && !k.firing {
+		if m.now < k.quietUntil {
+			k.suppressed++
+		} else {
+			st.begin(e, m, first, count)
+		}
+	}
+	st.schedule(e)
+}
+
+// insert adds a time in order and returns how many are not before it.
+func (k *thresholdKey) insert(at int64, room int) (fromEnd int) {
+	i := len(k.times)
+	for i > 0 && k.times[i-1] > at {
+		i--
+	}
+	k.times = slices.Insert(k.times, i, at)
+	fromEnd = len(k.times) - i
+	if len(k.times) > room {
+		k.times = slices.Delete(k.times, 0, len(k.times)-room)
+		k.cut = true
+	}
+	return fromEnd
+}
+
+// prune forgets times up to a limit.
+func (k *thresholdKey) prune(limit int64) {
+	n := 0
+	for n < len(k.times) && k.times[n] <= limit {
+		n++
+	}
+	if n > 0 {
+		k.times = slices.Delete(k.times, 0, n)
+		k.cut = false
+	}
+}
+
+// crossing looks at the windows that the new event is in, each ending at an
+// event, and returns the first whose count satisfies the threshold. A window
+// holds the events of (end - window, end].
+func (st *thresholdState) crossing(k *thresholdKey, at int64, fromEnd int) (first, count int64, ok bool) {
+	i := max(len(k.times)-fromEnd, 0)
+	start := 0
+	for j := i; j < len(k.times) && k.times[j]-at < st.p.window; j++ {
+		for k.times[j]-k.times[start] >= st.p.window {
+			start++
+		}
+		if n := int64(j - start + 1); n >= st.p.low && n <= st.p.high {
+			return k.times[start], n, true
+		}
+	}
+	return 0, 0, false
+}
+
+// begin starts an episode.
+func (st *thresholdState) begin(e *entry[thresholdKey], m *moment, first, count int64) {
+	k := &e.data
+	k.episode = begin(st.r, e.key, first, "")
+	k.count, k.firing = count, true
+	if st.r.suppress > 0 {
+		k.quietUntil = m.now + st.r.suppress
+	}
+	evidence := []pair{
+		text("condition", st.p.x.String()), text("window", duration(st.p.window)), text("threshold", st.p.having), number("value", count),
+	}
+	if k.suppressed > 0 {
+		evidence = append(evidence, number("suppressed_before", k.suppressed))
+		k.suppressed = 0
+	}
+	st.s.raise(st.r, &k.episode, &alert{
+		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: st.subject(k), source: m.e, hosts: st.hosts(k),
+		reason: fmt.Sprintf("%s had %s within %s, expected not %s in %s", st.who(k, e.key), plural(count, "matching event"),
+			duration(m.at-first), st.p.having, duration(st.p.window)),
+		evidence: evidence,
+	})
+}
+
+// schedule sets the timer to the end of the episode or of the key. While the
+// events are behind the clock, the end is put off by the lateness that they
+// may have.
+func (st *thresholdState) schedule(e *entry[thresholdKey]) {
+	due := max(st.ends(&e.data), st.s.now+1)
+	st.table.wake(e, due)
+	st.s.wakeAt(due)
+}
+
+// ends is when the threshold is no longer reached, or the key is empty.
+func (st *thresholdState) ends(k *thresholdKey) int64 {
+	if k.firing {
+		last := k.newest
+		if n := len(k.times); int64(n) >= st.p.low {
+			last = k.times[n-int(st.p.low)]
+		}
+		return last + st.p.window + st.r.keepFiring
+	}
+	return max(k.newest+st.p.window+st.s.lateness, k.quietUntil)
+}
+
+// fire ends an episode or forgets a key.
+func (st *thresholdState) fire(due int64) {
+	e := st.table.next()
+	k := &e.data
+	if !k.firing {
+		st.table.remove(e)
+		return
+	}
+	k.firing = false
+	st.s.raise(st.r, &k.episode, &alert{
+		at: due, end: k.newest, status: "resolved", key: e.key, entity: st.subject(k), hosts: st.hosts(k),
+		reason: fmt.Sprintf("%s is below the threshold again; %s since %s", st.who(k, e.key), plural(k.count, "matching event"),
+			event.AppendTime(nil, k.start)),
+		evidence: []pair{text("window", duration(st.p.window)), text("threshold", st.p.having), number("value", k.count)},
+	})
+	k.hosts = nil
+	st.schedule(e)
+}
+
+// perAgent reports whether keys stand for single agents.
+func (st *thresholdState) perAgent() bool {
+	return slices.ContainsFunc(st.r.groupBy, func(p keyPart) bool { return p.entity }) || st.r.Scope == "host"
+}
+
+func (st *thresholdState) subject(k *thresholdKey) *entity {
+	if st.perAgent() {
+		return k.entity
+	}
+	return nil
+}
+
+func (st *thresholdState) who(k *thresholdKey, key string) string { return subject(st.subject(k), key) }
+
+// addHost remembers the hosts of a key that stands for many.
+func (st *thresholdState) addHost(k *thresholdKey, m *moment) {
+	if st.perAgent() || m.entity == nil || len(k.hosts) >= maxHosts {
+		return
+	}
+	if name := m.entity.name(); !slices.Contains(k.hosts, name) {
+		k.hosts = append(k.hosts, strings.Clone(name))
+	}
+}
+
+func (st *thresholdState) hosts(k *thresholdKey) []string { return slices.Clone(k.hosts) }
