@@ -43,7 +43,7 @@ type TLS struct {
 // SASL is a name and password for the brokers. The password is read again from
 // its file for each connection.
 type SASL struct {
-	// Mechanism is plain, scram-sha-256, scram-sha-512 or "" for none.
+	// Mechanism is PLAIN, SCRAM-SHA-256, SCRAM-SHA-512 or "" for none.
 	Mechanism string        `yaml:"mechanism"`
 	Username  string        `yaml:"username"`
 	Password  secret.String `yaml:"password"`
@@ -51,9 +51,9 @@ type SASL struct {
 
 // The SASL mechanisms.
 const (
-	Plain       = "plain"
-	ScramSHA256 = "scram-sha-256"
-	ScramSHA512 = "scram-sha-512"
+	Plain       = "PLAIN"
+	ScramSHA256 = "SCRAM-SHA-256"
+	ScramSHA512 = "SCRAM-SHA-512"
 )
 
 // DefaultConfig returns the defaults: one broker on this machine, no TLS.
@@ -85,14 +85,14 @@ func (c Config) Validate() error {
 	switch c.SASL.Mechanism {
 	case "":
 		if c.SASL.Username != "" || !c.SASL.Password.IsZero() {
-			fail("sasl.mechanism: expected plain, scram-sha-256 or scram-sha-512 with a username or password, found none")
+			fail("sasl.mechanism: expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512 with a username or password, found none")
 		}
 	case Plain, ScramSHA256, ScramSHA512:
 		if c.SASL.Username == "" || c.SASL.Password.IsZero() {
 			fail("sasl: expected username and password for mechanism %s", c.SASL.Mechanism)
 		}
 	default:
-		fail("sasl.mechanism: expected plain, scram-sha-256 or scram-sha-512, found %q", c.SASL.Mechanism)
+		fail("sasl.mechanism: expected PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, found %q", c.SASL.Mechanism)
 	}
 	return errors.Join(errs...)
 }
@@ -137,7 +137,7 @@ type mechanism struct {
 	log *slog.Logger
 }
 
-func (m mechanism) Name() string { return strings.ToUpper(m.Mechanism) }
+func (m mechanism) Name() string { return m.Mechanism }
 
 func (m mechanism) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
 	if _, err := m.Password.Refresh(); err != nil {
