@@ -51,7 +51,7 @@ func NewData(cfg DataConfig, set Settings) (*Data, error) {
 		mux.Handle("GET "+route.pattern, d.limited(route.serve))
 	}
 	mux.HandleFunc("GET /api/v1/stream", d.stream)
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
+	mux.HandleFunc("GET /api/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, problem{Message: "no such route: " + r.URL.Path})
 	})
 	mux.Handle("GET /", staticFiles(files))

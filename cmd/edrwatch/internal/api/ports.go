@@ -35,6 +35,9 @@ type Status struct {
 	// Input tells where records come from, in one line for a reader: topics
 	// and brokers, or files. Never a secret.
 	Input string `json:"input"`
+	// Example is a command that sends one record to this gateway, for a reader
+	// who looks at an empty console; "" shows a general one.
+	Example string `json:"example,omitempty"`
 	// Records counts input records by outcome: mapped, other, dead, filtered,
 	// duplicate, in_flight.
 	Records map[string]uint64 `json:"records"`
