@@ -163,6 +163,9 @@ func (c *compiler) constant(n strict.Node, field ecs.ID) event.Value {
 
 // value compiles where a field's value comes from.
 func (c *compiler) value(field ecs.ID, n strict.Node) step {
+	if slices.ContainsFunc(n.Items(), func(item strict.Node) bool { return item.Kind() == strict.Mapping }) {
+		return c.firstOf(field, n)
+	}
 	spec := valueSpec{Scale: 1}
 	if err := spec.DecodeYAML(n); err != nil {
 		c.add(err)
@@ -185,6 +188,18 @@ func (c *compiler) value(field ecs.ID, n strict.Node) step {
 		c.problem(n, "from: names a path of the record, field: a field of the event", "the value comes from nowhere")
 	}
 	return c.newMove(field, sources, &spec)
+}
+
+// firstOf compiles several ways to a value, of which the first that leads to
+// one counts.
+func (c *compiler) firstOf(field ecs.ID, n strict.Node) step {
+	out := &firstOf{}
+	for _, item := range n.Items() {
+		if m, ok := c.value(field, item).(*move); ok {
+			out.moves = append(out.moves, m)
+		}
+	}
+	return out
 }
 
 func (c *compiler) newMove(field ecs.ID, sources []source, spec *valueSpec) *move {
@@ -210,7 +225,7 @@ func (c *compiler) newMove(field ecs.ID, sources []source, spec *valueSpec) *mov
 		} else {
 			m.transforms = append(m.transforms, t)
 		}
-		lossy = lossy || spec.As.Value == "first_hex" || spec.As.Value == "domain" || spec.As.Value == "short_host"
+		lossy = lossy || slices.Contains(lossyTransforms(), spec.As.Value)
 	}
 	if spec.Lookup.Value != "" {
 		if t := c.lookup(spec); t != nil {
@@ -241,15 +256,20 @@ func (c *compiler) finish(field ecs.ID, spec *valueSpec, format timeFormat) fini
 	switch {
 	case !spec.Map.IsZero():
 		choices := map[string]event.Value{}
+		var patterns []patternChoice
 		for _, entry := range spec.Map.Entries() {
 			v := c.constant(entry.Value, field)
 			raw, _ := entry.Key.Scalar()
+			if p := newPattern(raw); p.kind != equal {
+				patterns = append(patterns, patternChoice{p, v})
+				continue
+			}
 			choices[raw], choices[strings.ToLower(raw)] = v, v
 		}
-		if len(choices) == 0 {
+		if len(choices)+len(patterns) == 0 {
 			c.problem(spec.Map, "", "expected a mapping from raw values, found %s", spec.Map.Describe())
 		}
-		return choose(choices)
+		return choose(choices, patterns)
 	case !spec.Bits.IsZero():
 		var flags []maskBit
 		for _, entry := range spec.Bits.Entries() {

@@ -80,9 +80,10 @@ func suggest(name string, candidates []string) string {
 }
 
 func (c *compiler) file(spec *fileSpec) {
+	module, _, _ := strings.Cut(spec.Dataset.Value, ".")
 	m := &mapping{
 		dataset: spec.Dataset.Value, root: spec.root(), strip: spec.Strip, absent: spec.Absent,
-		module: event.String(strings.ToLower(spec.Vendor.Value)), set: event.String(spec.Dataset.Value),
+		module: event.String(module), set: event.String(spec.Dataset.Value),
 		events: map[string][]step{},
 	}
 	c.spec, c.mapping, c.zone = spec, m, c.location(spec.Zone)

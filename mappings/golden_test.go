@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -101,8 +102,18 @@ func compareGolden(t *testing.T, file string, got []byte) {
 		t.Fatalf("%v: write it with go test ./mappings -update", err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs: go test ./mappings -update, then look at the difference\ngot\n%s", file, got)
+		t.Errorf("%s differs %s: go test ./mappings -update, then look at the difference", file, firstDifference(got, want))
 	}
+}
+
+func firstDifference(got, want []byte) string {
+	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("in line %d: got %s, want %s", i+1, strings.TrimSpace(g[i]), strings.TrimSpace(w[i]))
+		}
+	}
+	return "in length"
 }
 
 // checkEvent holds an event to what every event must have.

@@ -1,6 +1,8 @@
 package mappings
 
 import (
+	"slices"
+
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
@@ -94,4 +96,15 @@ func (m *mapping) hinted(partition *event.Partition, r *event.Record) bool {
 		}
 	}
 	return false
+}
+
+// Vendors returns the top-level objects under which the mappings keep vendors'
+// own fields, in alphabetical order.
+func (p *Plan) Vendors() []string {
+	roots := []string{p.fallback.root}
+	for _, m := range p.mappings {
+		roots = append(roots, m.root)
+	}
+	slices.Sort(roots)
+	return slices.Compact(roots)
 }

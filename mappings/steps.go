@@ -43,9 +43,12 @@ type move struct {
 	keep       bool        // the raw field stays under the vendor's root, too
 }
 
-func (s *move) run(m *Mapper) {
+func (s *move) run(m *Mapper) { s.try(m) }
+
+// try runs the move and reports whether the field has a value now.
+func (s *move) try(m *Mapper) bool {
 	if s.ifAbsent && m.event.Has(s.field) {
-		return
+		return true
 	}
 	for i := range s.sources {
 		from := &s.sources[i]
@@ -57,10 +60,23 @@ func (s *move) run(m *Mapper) {
 		if from.isKey && !s.keep {
 			m.use(from.key)
 		}
-		return
+		return true
 	}
 	if s.fallback.Kind() != ecs.None {
 		m.event.Set(s.field, s.fallback)
+		return true
+	}
+	return false
+}
+
+// firstOf runs its moves up to the first that gives a value.
+type firstOf struct{ moves []*move }
+
+func (s *firstOf) run(m *Mapper) {
+	for _, move := range s.moves {
+		if move.try(m) {
+			return
+		}
 	}
 }
 

@@ -39,10 +39,16 @@ func transformByName(name string) (transform, bool) {
 		return readHex, true
 	case "utf16_hex":
 		return decodeUTF16Hex, true
+	case "service_key":
+		return serviceKey, true
+	case "service_state":
+		return serviceState, true
 	case "first_hex":
 		return firstHex, true
 	case "decimal":
 		return decimal, true
+	case "exception":
+		return exceptionCode, true
 	case "channel_version":
 		return channelVersion, true
 	case "ip":
@@ -56,7 +62,12 @@ func transformByName(name string) (transform, bool) {
 }
 
 func transformNames() []string {
-	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "first_hex", "decimal", "channel_version", "ip", "domain", "short_host"}
+	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "service_key", "service_state", "first_hex", "decimal", "exception", "channel_version", "ip", "domain", "short_host"}
+}
+
+// lossyTransforms lists those that do not tell all that the raw value does.
+func lossyTransforms() []string {
+	return []string{"basename", "service_key", "service_state", "first_hex", "channel_version", "domain", "short_host"}
 }
 
 // changeCase folds ASCII in scratch room; from is the first letter to change.
@@ -153,6 +164,16 @@ func channelVersion(e *event.Event, t text) (text, bool) {
 	return text{event.View(strconv.AppendUint(out, v, 10)), true}, true
 }
 
+// exceptionCode writes an exception code, which Windows gives in hexadecimal
+// digits with or without 0x, as 0xc0000005.
+func exceptionCode(e *event.Event, t text) (text, bool) {
+	number, ok := readHex(e, t)
+	if !ok {
+		return t, false
+	}
+	return writeHex(e, number)
+}
+
 // firstHex takes the first hexadecimal code with 0x out of a text, such as the
 // bug check in "0x00000050 (0x..., 0x...)".
 func firstHex(_ *event.Event, t text) (text, bool) {
@@ -199,6 +220,30 @@ func decodeUTF16Hex(e *event.Event, t text) (text, bool) {
 		out = utf8.AppendRune(out, r)
 	}
 	return text{s: event.View(out)}, count > 0
+}
+
+// serviceKey takes the key name of a service out of the binary data of the
+// Service Control Manager's event 7036, UTF-16 of such as "CSFalconService/4".
+// Unlike the texts of the event it is not translated.
+func serviceKey(e *event.Event, t text) (text, bool) {
+	t, ok := decodeUTF16Hex(e, t)
+	i := strings.LastIndexByte(t.s, '/')
+	if !ok || i <= 0 {
+		return t, false
+	}
+	t.s = t.s[:i]
+	return t, true
+}
+
+// serviceState takes the state (4: running, 1: stopped) out of the same data.
+func serviceState(e *event.Event, t text) (text, bool) {
+	t, ok := decodeUTF16Hex(e, t)
+	i := strings.LastIndexByte(t.s, '/')
+	if !ok || i < 0 || i+1 == len(t.s) {
+		return t, false
+	}
+	t.s = t.s[i+1:]
+	return t, true
 }
 
 // checkIP lets only addresses pass, without port, zone or brackets.

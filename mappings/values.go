@@ -73,14 +73,28 @@ func parseBool(s string) (event.Value, bool) {
 	return event.Value{}, false
 }
 
-// choose picks a value by the text, without regard to case.
-func choose(choices map[string]event.Value) finish {
+// patternChoice is a value for the texts that match a pattern.
+type patternChoice struct {
+	pattern pattern
+	value   event.Value
+}
+
+// choose picks a value by the text, without regard to case: by an equal text,
+// else by the first pattern that matches.
+func choose(choices map[string]event.Value, patterns []patternChoice) finish {
 	return func(e *event.Event, t text) (event.Value, bool) {
 		if v, ok := choices[t.s]; ok {
 			return v, true
 		}
-		v, ok := choices[changeCase(e, t, strings.ToLower, 'A').s]
-		return v, ok
+		if v, ok := choices[changeCase(e, t, strings.ToLower, 'A').s]; ok {
+			return v, true
+		}
+		for i := range patterns {
+			if patterns[i].pattern.matches(t.s) {
+				return patterns[i].value, true
+			}
+		}
+		return event.Value{}, false
 	}
 }
 
