@@ -47,9 +47,10 @@ func newClient(cfg Config, log *slog.Logger, metrics *httpx.Metrics) (*client, e
 		Addresses: addresses,
 		Transport: authorized{c},
 		// A node that fails is left out and the next one is asked at once;
-		// waiting and trying again is the pipeline's business.
+		// waiting and trying again is the pipeline's business. (One attempt
+		// more than nodes: leaving one out can make the turn skip another.)
 		DisableRetry:      len(urls) == 1,
-		MaxRetries:        len(urls) - 1,
+		MaxRetries:        len(urls),
 		DisableMetaHeader: true,
 	})
 	if err != nil {

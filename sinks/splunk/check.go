@@ -9,9 +9,13 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/fault"
 )
 
-// codeNoData is what the collector says to a request without events. It looks
-// at the token first, so this is how a token is tried without writing.
-const codeNoData = 5
+const (
+	// codeNoData is what the collector says to a request without events. It
+	// looks at the token first, so this is how one is tried without writing.
+	codeNoData = 5
+	// codeHealthy is what the health endpoint of a collector says.
+	codeHealthy = 17
+)
 
 // Check asks whether events could be written now: a collector answers and
 // accepts the token. One collector that works is enough; the others' failures
@@ -46,9 +50,17 @@ func (s *Sink) Check(ctx context.Context) error {
 	return w.worst
 }
 
-// probe sends a request without events.
+// probe asks for the collector's health, where it may be asked, and sends a
+// request without events.
 func (s *Sink) probe(ctx context.Context, e *endpoint) error {
-	a, err := s.client.post(ctx, e, "/services/collector/event", nil, false, 0)
+	a, err := s.client.get(ctx, e, "/services/collector/health")
+	if err != nil {
+		return err
+	}
+	if r, err := decodeReply(a.body); err == nil && *r.Code != codeHealthy && a.status >= http.StatusInternalServerError {
+		return judge(a.status, a.header, a.body, time.Now()).failure
+	}
+	a, err = s.client.post(ctx, e, "/services/collector/event", nil, false, 0)
 	if err != nil {
 		return err
 	}

@@ -89,9 +89,18 @@ type answer struct {
 // unknown), or ctx's. The body may be read until the connection is done with
 // it, even after post has returned: do not reuse it.
 func (c *client) post(parent context.Context, e *endpoint, path string, body []byte, gzipped bool, plain int) (answer, error) {
+	return c.request(parent, e, http.MethodPost, path, body, gzipped, plain)
+}
+
+// get asks one collector for something, as post does.
+func (c *client) get(parent context.Context, e *endpoint, path string) (answer, error) {
+	return c.request(parent, e, http.MethodGet, path, nil, false, 0)
+}
+
+func (c *client) request(parent context.Context, e *endpoint, method, path string, body []byte, gzipped bool, plain int) (answer, error) {
 	ctx, cancel := context.WithTimeout(parent, c.cfg.Timeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.url.String()+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, e.url.String()+path, bytes.NewReader(body))
 	if err != nil {
 		return answer{}, fault.New(fault.Permanent, fault.Internal, "making a request: %w", err)
 	}
