@@ -19,7 +19,7 @@ type Decoder interface {
 // Keys of a mapping go to the fields of a struct that carry the tag `yaml:"name"`; a field without the tag is not
 // readable from a file. `yaml:"name,required"` makes a missing key an error. `yaml:",inline"` takes the keys of an inner
 // struct as own keys, or collects all unknown keys in a map. Keys that are absent leave their fields unchanged, so fill
-// in the defaults before decoding; lists and maps that are present replace what was there.
+// in the defaults before decoding; a list that is present replaces what was there, a map adds its entries.
 //
 // Besides the basic types out may hold time.Duration ("10s", "1d"), Text, Node (kept undecoded), pointers, slices, maps
 // with scalar keys, any, Decoder and encoding.TextUnmarshaler. A string field accepts an unquoted number or boolean and
@@ -264,7 +264,10 @@ func (d *decoding) mapping(n Node, v reflect.Value) {
 		d.mismatch(n, "mapping", "")
 		return
 	}
-	out := reflect.MakeMapWithSize(v.Type(), len(n.Entries()))
+	out := reflect.MakeMapWithSize(v.Type(), v.Len()+len(n.Entries()))
+	for entries := v.MapRange(); entries.Next(); { // A new map, because the defaults may be shared.
+		out.SetMapIndex(entries.Key(), entries.Value())
+	}
 	for _, e := range n.Entries() {
 		d.entry(e, out)
 	}
@@ -310,6 +313,7 @@ func (n Node) Value() any {
 			out[e.Key.n.text] = e.Value.Value()
 		}
 		return out
+	default:
+		return nil
 	}
-	return nil
 }

@@ -47,8 +47,9 @@ func (k Kind) String() string {
 		return "list"
 	case Mapping:
 		return "mapping"
+	default:
+		return "no value"
 	}
-	return "no value"
 }
 
 // Node is a value in a YAML file that knows where it stands. The zero Node stands for a value that is absent.
@@ -134,8 +135,9 @@ func (n Node) Scalar() (string, bool) {
 	switch n.Kind() {
 	case Bool, Int, Float, String:
 		return n.n.text, true
+	default:
+		return "", false
 	}
-	return "", false
 }
 
 // Text returns a scalar's text together with its position; the zero Text for other kinds.
@@ -180,6 +182,9 @@ func (n Node) WithFile(path, text string) Node {
 	}
 	return c
 }
+
+// FromFile reports whether the text is the content of another file, see WithFile.
+func (n Node) FromFile() bool { return n.n != nil && n.n.path != "" }
 
 // Written returns what the file says in place of a text that WithText has replaced; false when nothing was replaced.
 func (n Node) Written() (string, bool) {

@@ -143,6 +143,7 @@ func checkTokens(file string, tokens token.Tokens) error {
 				report(t, fmt.Sprintf("more than %d keys in one file", MaxKeys), "split it")
 				return NewError(problems...)
 			}
+		default:
 		}
 		if depth > MaxDepth || indicators > MaxDepth {
 			report(t, fmt.Sprintf("nested more than %d levels deep", MaxDepth), "")

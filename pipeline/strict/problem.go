@@ -41,7 +41,7 @@ func (p Problem) String() string {
 
 // Error holds every problem that was found, so that a user mends a file in one round.
 type Error struct {
-	Problems []Problem // Sorted by file, line and column.
+	Problems []Problem // Sorted by file, line, column and message.
 }
 
 // Error returns all problems, one a line.
@@ -60,7 +60,10 @@ func NewError(problems ...Problem) error {
 	}
 	sorted := slices.Clone(problems)
 	slices.SortStableFunc(sorted, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(
+			cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column),
+			cmp.Compare(a.Message, b.Message),
+		)
 	})
 	return &Error{Problems: slices.Compact(sorted)}
 }

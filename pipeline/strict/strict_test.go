@@ -2,6 +2,7 @@ package strict_test
 
 import (
 	"errors"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -153,6 +154,16 @@ rule.yml:17:3: expected string, found nothing`
 	var r rule
 	if err := node.Decode(&r); err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestMapsAddAndListsReplace(t *testing.T) {
+	node, _ := strict.ParseOne("f.yml", []byte("tags: [new]\nweights: {a: 1}\n"))
+	shared := map[string]float64{"a": 0, "b": 2}
+	r := rule{ID: "x", Tags: []string{"old", "old"}, Weights: shared}
+	_ = node.Decode(&r)
+	if !slices.Equal(r.Tags, []string{"new"}) || !maps.Equal(r.Weights, map[string]float64{"a": 1, "b": 2}) || shared["a"] != 0 {
+		t.Errorf("%v %v %v", r.Tags, r.Weights, shared)
 	}
 }
 

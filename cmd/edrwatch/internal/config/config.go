@@ -12,8 +12,8 @@ const Version = 1
 type Config struct {
 	// Version of this format.
 	Version int `yaml:"version"`
-	// Cluster names the Kafka cluster in ids of documents. Two clusters that feed the same sinks need different names;
-	// changing it makes records that are read again count as new.
+	// Cluster names the Kafka cluster in the ids of documents; the default is the id that the brokers give. Changing it
+	// makes records that are read again count as new.
 	Cluster string `yaml:"cluster"`
 	// Log is what edrwatch says about itself, on standard error.
 	Log Log `yaml:"log"`
@@ -95,7 +95,6 @@ type DeadLetter struct {
 func Default() Config {
 	cfg := Config{
 		Version:  Version,
-		Cluster:  "default",
 		Log:      Log{Level: "info", Format: "auto"},
 		HTTP:     HTTP{Listen: "127.0.0.1:8686", HealthListen: "127.0.0.1:8687"},
 		Mappings: Files{Library: true},

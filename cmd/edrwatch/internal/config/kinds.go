@@ -1,15 +1,19 @@
 package config
 
 import (
-	filesource "github.com/edrwatch/edrwatch/sources/file"
-
 	"github.com/edrwatch/edrwatch/sinks/elasticsearch"
+	filesink "github.com/edrwatch/edrwatch/sinks/file"
+	kafkasink "github.com/edrwatch/edrwatch/sinks/kafka"
+	"github.com/edrwatch/edrwatch/sinks/splunk"
 	"github.com/edrwatch/edrwatch/sinks/store"
+	filesource "github.com/edrwatch/edrwatch/sources/file"
+	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 )
 
 // sourceKinds returns the types of sources.
 func sourceKinds() []kind {
 	return []kind{
+		{"kafka", func() any { c := kafkasource.DefaultConfig(); return &c }},
 		{"file", func() any { c := filesource.DefaultConfig(); return &c }},
 	}
 }
@@ -18,6 +22,9 @@ func sourceKinds() []kind {
 func sinkKinds() []kind {
 	return []kind{
 		{"elasticsearch", func() any { c := elasticsearch.DefaultConfig(); return &c }},
+		{"splunk", func() any { c := splunk.DefaultConfig(); return &c }},
+		{"kafka", func() any { c := kafkasink.DefaultConfig(); return &c }},
+		{"file", func() any { c := filesink.DefaultConfig(); return &c }},
 		{"store", func() any { c := store.DefaultConfig(); return &c }},
 	}
 }
@@ -25,6 +32,11 @@ func sinkKinds() []kind {
 // deadLetterKinds returns the types of dead letters, the default first.
 func deadLetterKinds() []kind {
 	return []kind{
-		{"store", func() any { c := store.DefaultConfig(); return &c }},
+		{"file", func() any {
+			c := filesink.DefaultConfig()
+			c.Path = "dead-letter.ndjson"
+			return &c
+		}},
+		{"kafka", func() any { c := kafkasink.DefaultConfig(); return &c }},
 	}
 }

@@ -139,6 +139,9 @@ func scalar(v reflect.Value, n strict.Node, key string) string {
 		if err != nil {
 			return strconv.Quote(err.Error())
 		}
+		if v.Type() == reflect.TypeFor[strict.Bytes]() {
+			return string(text) // Needs no quotes, not even without a unit.
+		}
 		return quoted(string(text))
 	}
 	switch v.Kind() {

@@ -56,16 +56,20 @@ func (s schema) structure(v reflect.Value) map[string]any {
 	return out
 }
 
-// variants returns one alternative for every type of an entry.
-func (s schema) variants(t reflect.Type) map[string]any {
+// variants returns one alternative for every type of an entry. Only the default type may be left out.
+func (s schema) variants(given variant) map[string]any {
 	var alternatives []any
-	for _, k := range reflect.New(t).Interface().(variant).kinds() {
-		v := reflect.New(t)
+	for _, k := range given.kinds() {
+		v := reflect.New(reflect.TypeOf(given).Elem())
 		entry := v.Interface().(variant)
 		entry.setSettings(k.make())
 		of := s.structure(v.Elem())
 		properties := of["properties"].(map[string]any)
 		properties["type"] = map[string]any{"const": k.name, "description": properties["type"].(map[string]any)["description"]}
+		if *given.kindName() != k.name {
+			required, _ := of["required"].([]string)
+			of["required"] = append(required, "type")
+		}
 		alternatives = append(alternatives, of)
 	}
 	return map[string]any{"oneOf": alternatives}
@@ -74,8 +78,8 @@ func (s schema) variants(t reflect.Type) map[string]any {
 func (s schema) value(v reflect.Value) map[string]any {
 	v = filled(v)
 	t := v.Type()
-	if isVariant(t) {
-		return s.variants(t)
+	if given, ok := v.Addr().Interface().(variant); ok {
+		return s.variants(given)
 	}
 	switch formOf(t) {
 	case formStruct:

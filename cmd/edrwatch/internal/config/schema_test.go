@@ -52,24 +52,23 @@ func structs() map[reflect.Type]bool {
 // TestFieldDocs compares fields.tsv with the comments in the sources.
 func TestFieldDocs(t *testing.T) {
 	var lines []string
+	src := sources{}
 	for s := range structs() {
+		comments := src.read(t, s)
+		names := keyNames(s)
 		for i := range s.NumField() {
 			f := s.Field(i)
 			if tag := f.Tag.Get("yaml"); tag == "" || tag == "-" || strings.HasPrefix(tag, ",") {
 				continue
 			}
-			comments := readComments(t, s)
 			text := comments.fields[f.Name]
 			if text == "" && strings.Contains(comments.own, f.Name) {
 				text = comments.own
 			}
 			if text == "" && strings.HasPrefix(f.Type.PkgPath(), module) {
-				text = readComments(t, f.Type).own
+				text = src.read(t, f.Type).own
 			}
-			if text == "" {
-				t.Errorf("%s.%s has no comment, so that nobody can know what it is", s, f.Name)
-			}
-			lines = append(lines, fieldName(s, f.Name)+"\t"+text+"\n")
+			lines = append(lines, fieldName(s, f.Name)+"\t"+names.Replace(text)+"\n")
 		}
 	}
 	slices.Sort(lines)
@@ -93,38 +92,64 @@ type comments struct {
 	fields map[string]string
 }
 
-// readComments reads the comments of a type from the source of its package. A field without a comment of its own shares
-// that of the field above when that names it.
-func readComments(t *testing.T, of reflect.Type) comments {
-	t.Helper()
-	path := strings.TrimPrefix(of.PkgPath(), module)
-	names, err := filepath.Glob(filepath.Join("..", "..", "..", "..", filepath.FromSlash(path), "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := comments{fields: map[string]string{}}
-	for _, name := range names {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
+// keyNames replaces the names that fields have in Go by those that they have in the file.
+func keyNames(s reflect.Type) *strings.Replacer {
+	var pairs []string
+	for i := range s.NumField() {
+		f := s.Field(i)
+		key, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+		for _, end := range []string{" ", ",", ".", ":", ";"} {
+			if key != "" && key != "-" {
+				pairs = append(pairs, f.Name+end, key+end)
+			}
 		}
-		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// sources holds the parsed files of packages, by import path.
+type sources map[string][]*ast.File
+
+// read reads the comments of a type from the source of its package. A field without a comment of its own shares that of
+// the field above when that names it.
+func (s sources) read(t *testing.T, of reflect.Type) comments {
+	t.Helper()
+	if _, ok := s[of.PkgPath()]; !ok {
+		path := filepath.FromSlash(strings.TrimPrefix(of.PkgPath(), module))
+		names, err := filepath.Glob(filepath.Join("..", "..", "..", "..", path, "*.go"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, d := range file.Decls {
-			general, ok := d.(*ast.GenDecl)
-			if !ok {
+		for _, name := range names {
+			if strings.HasSuffix(name, "_test.go") {
 				continue
 			}
-			for _, s := range general.Specs {
-				if spec, ok := s.(*ast.TypeSpec); ok && spec.Name.Name == of.Name() {
-					found.own = oneLine(general.Doc.Text() + spec.Doc.Text())
-					if body, ok := spec.Type.(*ast.StructType); ok {
-						fieldComments(body, found.fields)
-					}
+			file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ParseComments)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s[of.PkgPath()] = append(s[of.PkgPath()], file)
+		}
+	}
+	found := comments{fields: map[string]string{}}
+	for _, file := range s[of.PkgPath()] {
+		ast.Inspect(file, func(n ast.Node) bool {
+			general, ok := n.(*ast.GenDecl)
+			if !ok {
+				return true
+			}
+			for _, sp := range general.Specs {
+				spec, ok := sp.(*ast.TypeSpec)
+				if !ok || spec.Name.Name != of.Name() {
+					continue
+				}
+				found.own = oneLine(general.Doc.Text() + spec.Doc.Text())
+				if body, ok := spec.Type.(*ast.StructType); ok {
+					fieldComments(body, found.fields)
 				}
 			}
-		}
+			return false
+		})
 	}
 	return found
 }

@@ -47,9 +47,6 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	if c.Version != Version {
 		report(root.Get("version"), "this edrwatch reads version 1", "unknown version %d", c.Version)
 	}
-	if c.Cluster == "" {
-		report(root.Get("cluster"), "", "cluster: expected a name, found nothing")
-	}
 	oneOf(root.Get("log"), "level", c.Log.Level, []string{"debug", "info", "warn", "error"}, report)
 	oneOf(root.Get("log"), "format", c.Log.Format, []string{"auto", "json", "text"}, report)
 	l.listeners(report)
@@ -86,7 +83,7 @@ func oneOf(parent strict.Node, key, value string, allowed []string, report repor
 	if nearest, ok := strict.Nearest(value, allowed); ok {
 		hint = fmt.Sprintf("did you mean %q?", nearest)
 	}
-	report(n, hint, "%s: expected %s, found %s", key, strings.Join(allowed, ", "), n.Describe())
+	report(n, hint, "%s: expected %s or %s, found %s", key, strings.Join(allowed[:len(allowed)-1], ", "), allowed[len(allowed)-1], n.Describe())
 }
 
 func (l *Loaded) listeners(report reporter) {
