@@ -147,6 +147,7 @@ func (s *Session) describeSubject(d *event.Event, a *alert) {
 		setString(d, ecs.AgentVersion, n.agentVersion)
 		setString(d, ecs.HostName, n.hostName)
 		setString(d, ecs.HostID, n.hostID)
+		setString(d, ecs.HostType, n.hostType)
 		setString(d, ecs.HostOSType, n.osType)
 		setString(d, ecs.EDRContentVersion, n.contentVers)
 		if len(a.hosts) == 0 {

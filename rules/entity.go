@@ -2,6 +2,7 @@ package rules
 
 import (
 	"strings"
+	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
@@ -13,7 +14,9 @@ type entity struct {
 	key                                   string
 	agentID, agentType, agentVersion      string
 	hostName, hostID, osType, contentVers string
+	hostType                              string
 	lastSeen                              int64 // Clock at its last record of any kind.
+	awakeSince                            int64 // Clock at the first record after a long gap.
 	fold                                  *cohort
 }
 
@@ -27,6 +30,10 @@ func (n *entity) name() string {
 	}
 	return n.key
 }
+
+// awakeGap is the time without any record after which a host counts as newly
+// awake.
+const awakeGap = int64(10 * time.Minute)
 
 // entities finds the agent that an event is about: by agent.id, else by
 // agent.type and the host's short name in lower case, else by host.id, else by
@@ -48,6 +55,9 @@ func (t *entities) resolve(e *event.Event, now int64) *entity {
 	n := t.find(e)
 	if n == nil {
 		return nil
+	}
+	if now-n.lastSeen > awakeGap {
+		n.awakeSince = now
 	}
 	n.lastSeen = now
 	renamed := t.learn(e, n)
@@ -98,6 +108,7 @@ func (t *entities) learn(e *event.Event, n *entity) (renamed bool) {
 	keep(&n.agentVersion, e.Str(ecs.AgentVersion))
 	keep(&n.hostID, e.Str(ecs.HostID))
 	keep(&n.osType, e.Str(ecs.HostOSType))
+	keep(&n.hostType, e.Str(ecs.HostType))
 	keep(&n.contentVers, e.Str(ecs.EDRContentVersion))
 	renamed = keep(&n.agentType, e.Str(ecs.AgentType))
 	return keep(&n.hostName, e.Str(ecs.HostName)) || renamed

@@ -20,6 +20,7 @@ type silenceRule struct {
 	MultipleOfCadence float64       `yaml:"multiple_of_cadence"`
 	EndsOn            strict.Text   `yaml:"ends_on"`
 	Host              string        `yaml:"host"`
+	HostType          []string      `yaml:"host_type"`
 	Cohort            *cohortKeys   `yaml:"cohort"`
 }
 
@@ -68,7 +69,7 @@ func (d *silenceRule) check(c *checker) {
 }
 
 func (d *silenceRule) compile(c *compiler) plan {
-	p := &silencePlan{after: int64(d.After), multiple: d.MultipleOfCadence, hostUp: d.Host == "up"}
+	p := &silencePlan{after: int64(d.After), multiple: d.MultipleOfCadence, hostUp: d.Host == "up", hostTypes: d.HostType}
 	p.alive = c.condition(d.Condition)
 	if d.EndsOn.Value != "" {
 		p.ends = c.condition(d.EndsOn)
@@ -94,12 +95,13 @@ func (d *silenceRule) compile(c *compiler) plan {
 
 // silencePlan is a compiled silence rule.
 type silencePlan struct {
-	alive    *expression.Expression
-	ends     *expression.Expression // nil without ends_on.
-	after    int64
-	multiple float64
-	hostUp   bool
-	cohort   *cohortPlan
+	alive     *expression.Expression
+	ends      *expression.Expression // nil without ends_on.
+	after     int64
+	multiple  float64
+	hostUp    bool
+	hostTypes []string // Of host.type; "unknown" for none. Empty: all.
+	cohort    *cohortPlan
 }
 
 // Slots of a silence rule, in the order in which they see an event.
@@ -154,7 +156,6 @@ type silenceKey struct {
 	seen    int64 // Clock without gaps at the last sign of life.
 	heard   int64 // Clock at the last sign of life.
 	cadence int64 // Mean time between signs of life, 0 while unknown.
-	beats   int64
 	armed   bool
 	firing  bool
 	overdue bool // Counted by its cohort as silent.
@@ -181,10 +182,14 @@ func (st *silenceState) next() int64 {
 	return math.MaxInt64
 }
 
-// patience is how long the agent may be silent.
+// patience is how long the agent may be silent. With multiple_of_cadence an
+// agent whose cadence is not known yet gets three times as long.
 func (st *silenceState) patience(k *silenceKey) int64 {
-	if st.p.multiple == 0 || k.beats < 4 {
+	switch {
+	case st.p.multiple == 0:
 		return st.p.after
+	case k.cadence == 0:
+		return 3 * st.p.after
 	}
 	return max(st.p.after, int64(st.p.multiple*float64(k.cadence)))
 }
@@ -205,18 +210,17 @@ func (st *silenceState) observe(slot int, m *moment) {
 	st.returned(e, m)
 	if !created && k.armed {
 		gap := m.now - st.frozen - k.seen
-		if k.beats++; k.cadence == 0 {
-			k.cadence = gap
-		} else if gap < st.patience(k) {
+		if k.cadence == 0 {
+			k.cadence = max(gap, 1)
+		} else if gap <= st.patience(k) {
 			k.cadence += (gap - k.cadence) / 8
 		}
 	}
 	k.seen, k.heard, k.armed, k.entity = m.now-st.frozen, m.now, true, m.entity
 	st.join(k, m)
-	if e.pos < 0 { // A running timer finds out by itself that the agent was heard.
-		due := k.seen + st.patience(k)
-		st.table.wake(e, due)
-		st.s.wakeAt(due + st.frozen)
+	// A timer that runs out earlier finds out by itself that the agent was heard.
+	if due := k.seen + st.patience(k); e.pos < 0 || due < e.due {
+		st.again(e, due)
 	}
 }
 
@@ -296,7 +300,8 @@ func (st *silenceState) again(e *entry[silenceKey], due int64) {
 }
 
 // excused reports that the silence is not to be raised now: a cohort's alert
-// covers it, or the rule asks for a host that is up and it is not known to be.
+// covers it, it is not of the hosts that the rule is about, or the rule asks for
+// a host that is up and it has not been heard steadily of late.
 func (st *silenceState) excused(k *silenceKey) bool {
 	if st.perAgent && k.entity != nil && k.entity.fold != nil && k.entity.fold.firing {
 		if fold := k.entity.fold; k.folded != fold.id {
@@ -305,9 +310,19 @@ func (st *silenceState) excused(k *silenceKey) bool {
 		}
 		return true
 	}
+	n := k.entity
+	if len(st.p.hostTypes) > 0 {
+		typ := "unknown"
+		if n != nil && n.hostType != "" {
+			typ = n.hostType
+		}
+		if !slices.Contains(st.p.hostTypes, typ) {
+			return true
+		}
+	}
 	if !st.p.hostUp {
 		return false
 	}
-	n := k.entity
-	return n == nil || n.lastSeen <= k.heard || st.s.now-n.lastSeen > st.p.after
+	half := st.p.after / 2
+	return n == nil || n.lastSeen <= k.heard || st.s.now-n.lastSeen > half || st.s.now-n.awakeSince < half
 }

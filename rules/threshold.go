@@ -19,6 +19,7 @@ type thresholdRule struct {
 	Condition strict.Text   `yaml:"condition,required"`
 	Window    time.Duration `yaml:"window,required"`
 	Having    Having        `yaml:"having,required"`
+	Debounce  time.Duration `yaml:"debounce"` // Events closer than this to one that was counted are the same occurrence.
 }
 
 // Having bounds a count, as in a Sigma correlation. All given bounds hold.
@@ -75,6 +76,10 @@ func (d *thresholdRule) header() *Header { return &d.Header }
 
 func (d *thresholdRule) check(c *checker) {
 	c.positive("window", d.Window, false)
+	c.positive("debounce", d.Debounce, true)
+	if d.Debounce >= d.Window && d.Window > 0 {
+		c.problem("debounce", "debounce is not shorter than window, so that nothing could ever be counted twice", "")
+	}
 	low, high := d.Having.limits()
 	switch {
 	case d.Having.GT == nil && d.Having.GTE == nil && d.Having.EQ == nil:
@@ -92,7 +97,7 @@ func (d *thresholdRule) compile(c *compiler) plan {
 	if x == nil {
 		return nil
 	}
-	p := &thresholdPlan{x: x, window: int64(d.Window), having: d.Having.String()}
+	p := &thresholdPlan{x: x, window: int64(d.Window), debounce: int64(d.Debounce), having: d.Having.String()}
 	p.low, p.high = d.Having.limits()
 	return p
 }
@@ -101,6 +106,7 @@ func (d *thresholdRule) compile(c *compiler) plan {
 type thresholdPlan struct {
 	x         *expression.Expression
 	window    int64
+	debounce  int64
 	low, high int64
 	having    string
 }
@@ -162,6 +168,9 @@ func (st *thresholdState) observe(_ int, m *moment) {
 	k.entity = m.entity
 	k.newest = max(k.newest, m.at)
 	st.addHost(k, m)
+	if k.near(m.at, st.p.debounce) {
+		return
+	}
 	pos := k.insert(m.at, st.p.room())
 	k.prune(k.newest - st.p.window - st.s.lateness)
 	if k.firing {
@@ -175,6 +184,19 @@ func (st *thresholdState) observe(_ int, m *moment) {
 		}
 	}
 	st.schedule(e)
+}
+
+// near reports whether a counted event is closer than a span.
+func (k *thresholdKey) near(at, span int64) bool {
+	for i := len(k.times) - 1; i >= 0 && span > 0; i-- {
+		switch d := at - k.times[i]; {
+		case d < span && d > -span:
+			return true
+		case d >= span:
+			return false
+		}
+	}
+	return false
 }
 
 // insert adds a time in order and returns how many are not before it.
