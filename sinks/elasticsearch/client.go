@@ -169,4 +169,8 @@ func (c *client) failed(parent context.Context, err error) error {
 	}
 }
 
-func (c *client) close() { c.transport.CloseIdleConnections() }
+func (c *client) close() error {
+	err := c.base.Close(context.Background())
+	c.transport.CloseIdleConnections()
+	return err
+}

@@ -36,10 +36,7 @@ func NewSetup(cfg Config, dict *ecs.Dictionary, log *slog.Logger) (*Setup, error
 }
 
 // Close closes idle connections.
-func (s *Setup) Close() error {
-	s.client.close()
-	return nil
-}
+func (s *Setup) Close() error { return s.client.close() }
 
 // Change is what Apply did with one asset.
 type Change string

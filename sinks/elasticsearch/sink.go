@@ -56,10 +56,7 @@ func New(cfg Config, set Settings) (*Sink, error) {
 }
 
 // Close closes idle connections.
-func (s *Sink) Close() error {
-	s.client.close()
-	return nil
-}
+func (s *Sink) Close() error { return s.client.close() }
 
 // part is a run of documents of one Write with their results.
 type part struct {
