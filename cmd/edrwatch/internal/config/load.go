@@ -18,6 +18,10 @@ type Loaded struct {
 	root   strict.Node
 }
 
+// Made returns a configuration that the program has made itself, such as that of the embedded set-up, so that it can be
+// printed. Everything in it is a default.
+func Made(cfg Config) *Loaded { return &Loaded{Config: cfg} }
+
 // Load reads a configuration file and the environment, as os.Environ returns it. The error is a *strict.Error with
 // everything that is wrong. Without a file, with path "", the environment alone configures edrwatch.
 func Load(path string, environ []string) (*Loaded, error) {

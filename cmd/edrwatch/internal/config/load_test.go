@@ -155,6 +155,25 @@ func TestLoadWithoutFile(t *testing.T) {
 	}
 }
 
+func TestMadeConfigurationCanBePrinted(t *testing.T) {
+	loaded, err := config.Load("testdata/good/minimal.yml", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed bytes.Buffer
+	if err := config.Made(loaded.Config).Print(&printed); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := config.Parse("printed.yml", printed.Bytes(), nil); err != nil || again.Config.Sinks[0].Name != "out" {
+		t.Errorf("%v\n%s", err, &printed)
+	}
+	for line := range strings.Lines(printed.String()) {
+		if strings.Contains(line, "#") && !strings.HasSuffix(line, "# default\n") {
+			t.Errorf("%q", line)
+		}
+	}
+}
+
 func TestFromEnvironment(t *testing.T) {
 	for variable, want := range map[string]bool{
 		"EDRWATCH_SINKS_A_TYPE=store": true, "EDRWATCH_SOURCES_A_TYPE=file": true, "EDRWATCH_SINKS_A_TYPE=": false,
