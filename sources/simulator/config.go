@@ -36,8 +36,11 @@ func (c Config) Validate() error {
 	if c.Agents < 1 || c.Agents > MaxAgents {
 		problems = append(problems, fmt.Errorf("agents: expected 1 to %d, found %d", MaxAgents, c.Agents))
 	}
-	if c.Start.IsZero() {
+	switch year := c.Start.Year(); {
+	case c.Start.IsZero():
 		problems = append(problems, errors.New("start: neither the configuration nor the scenario gives a time"))
+	case year < 1970 || year > 9000:
+		problems = append(problems, fmt.Errorf("start: expected a year between 1970 and 9000, found %d", year))
 	}
 	if c.Duration <= 0 {
 		problems = append(problems, fmt.Errorf("duration: expected more than 0, found %s", c.Duration))

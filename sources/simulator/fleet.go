@@ -146,7 +146,7 @@ func (f *Fleet) Next() (Emission, bool) {
 			f.now = f.end
 			return Emission{}, false
 		}
-		f.now = it.at
+		f.now = max(f.now, it.at)
 		switch it.task {
 		case taskRecord, taskChain:
 			if emission, ok := f.emit(it); ok {

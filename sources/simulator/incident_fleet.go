@@ -19,6 +19,9 @@ func (p *siteOutage) check(c Composition) error {
 	if !slices.Contains(sites, p.Site) {
 		return fmt.Errorf("site: expected one of %v, found %q", sites, p.Site)
 	}
+	if p.For <= 0 {
+		return fmt.Errorf("for: expected a time above 0, found %s", p.For)
+	}
 	return nil
 }
 func (p *siteOutage) suits(*Fleet, *agent) bool { return false }
@@ -55,7 +58,7 @@ type patchNight struct {
 }
 
 func (p *patchNight) check(Composition) error {
-	if p.Share < 0 || p.Share > 1 || p.For <= 0 {
+	if !(p.Share >= 0 && p.Share <= 1 && p.For > 0) {
 		return fmt.Errorf("share and for: expected a share between 0 and 1 and a time above 0, found %g and %s", p.Share, p.For)
 	}
 	return nil

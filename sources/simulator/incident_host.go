@@ -24,8 +24,8 @@ type cpuSpike struct {
 }
 
 func (p *cpuSpike) check(Composition) error {
-	if p.CPU <= 0 || p.CPU > 1 {
-		return fmt.Errorf("cpu: expected a share above 0 and at most 1, found %g", p.CPU)
+	if !(p.CPU > 0 && p.CPU <= 1 && p.For > 0) {
+		return fmt.Errorf("cpu and for: expected a share above 0 and at most 1 and a time above 0, found %g and %s", p.CPU, p.For)
 	}
 	return nil
 }
@@ -52,8 +52,9 @@ type memoryLeak struct {
 }
 
 func (p *memoryLeak) check(Composition) error {
-	if p.PerMinute < 1 || p.Limit < 1 {
-		return fmt.Errorf("mib_per_minute and mib: expected at least 1, found %d and %d", p.PerMinute, p.Limit)
+	const most = 1 << 20
+	if p.PerMinute < 1 || p.PerMinute > most || p.Limit < 1 || p.Limit > most {
+		return fmt.Errorf("mib_per_minute and mib: expected 1 to %d, found %d and %d", most, p.PerMinute, p.Limit)
 	}
 	return nil
 }

@@ -51,10 +51,12 @@ type push struct {
 
 func (p *contentPush) check(Composition) error {
 	switch {
-	case p.Rate <= 0 || p.Rate > 1:
-		return fmt.Errorf("rate: expected a share above 0 and at most 1, found %g", p.Rate)
-	case p.Failure < 0 || p.Failure > 1 || p.Blink < 0 || p.Blink > 1 || p.Recover < 0 || p.Recover > 1:
+	case !(p.Rate >= 1e-6 && p.Rate <= 1):
+		return fmt.Errorf("rate: expected a share between 0.000001 and 1, found %g", p.Rate)
+	case !(p.Failure >= 0 && p.Failure <= 1 && p.Blink >= 0 && p.Blink <= 1 && p.Recover >= 0 && p.Recover <= 1):
 		return fmt.Errorf("failure, blink, recover: expected shares between 0 and 1, found %g, %g, %g", p.Failure, p.Blink, p.Recover)
+	case p.RevertAfter < 0 || p.RecoverBy < 0:
+		return fmt.Errorf("revert_after and recover_within: expected at least 0, found %s and %s", p.RevertAfter, p.RecoverBy)
 	case p.CrashMin < 0 || p.CrashMax < p.CrashMin:
 		return fmt.Errorf("crash_min and crash_max: expected 0 <= crash_min <= crash_max, found %s and %s", p.CrashMin, p.CrashMax)
 	}

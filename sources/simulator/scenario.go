@@ -114,7 +114,7 @@ func LoadScenario(file string, src []byte) (Scenario, error) {
 func (s Scenario) validate() []error {
 	var problems []error
 	share := func(name string, v float64) {
-		if v < 0 || v > 1 {
+		if !(v >= 0 && v <= 1) { // Also refuses what is no number.
 			problems = append(problems, fmt.Errorf("%s: expected a share between 0 and 1, found %g", name, v))
 		}
 	}
@@ -128,12 +128,24 @@ func (s Scenario) validate() []error {
 	share("noise.malformed", s.Noise.Malformed)
 	share("noise.late", s.Noise.Late)
 	f := s.Fleet
-	if f.CrowdStrike < 0 || f.Defender < 0 || f.SentinelOne < 0 || f.CrowdStrike+f.Defender+f.SentinelOne <= 0 {
+	if !(f.CrowdStrike >= 0 && f.Defender >= 0 && f.SentinelOne >= 0 && f.CrowdStrike+f.Defender+f.SentinelOne > 0) {
 		problems = append(problems, fmt.Errorf("fleet: expected vendor weights of at least 0 with a sum above 0, found crowdstrike %g, defender %g, sentinelone %g",
 			f.CrowdStrike, f.Defender, f.SentinelOne))
 	}
 	if f.Sites < 1 || f.Sites > len(siteCodes) {
 		problems = append(problems, fmt.Errorf("fleet.sites: expected 1 to %d, found %d", len(siteCodes), f.Sites))
+	}
+	for _, d := range []struct {
+		name  string
+		value time.Duration
+		least time.Duration
+	}{
+		{"noise.late_by", s.Noise.LateBy, 0}, {"noise.awake", s.Noise.Awake, time.Minute},
+		{"noise.asleep", s.Noise.Asleep, time.Minute}, {"noise.uptime", s.Noise.Uptime, time.Minute},
+	} {
+		if d.value < d.least {
+			problems = append(problems, fmt.Errorf("%s: expected at least %s, found %s", d.name, d.least, d.value))
+		}
 	}
 	pushes := 0
 	for _, incident := range s.Incidents {

@@ -270,3 +270,29 @@ func TestScenarioFilesAreReadStrictly(t *testing.T) {
 		t.Errorf("expected a hint at july19, found %v", err)
 	}
 }
+
+func FuzzLoadScenario(f *testing.F) {
+	for _, name := range Names() {
+		src, err := shipped.ReadFile("scenarios/" + name + ".yml")
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(src)
+	}
+	f.Fuzz(func(t *testing.T, src []byte) {
+		s, err := LoadScenario("fuzz.yml", src)
+		if err != nil {
+			return
+		}
+		// Whatever is accepted runs.
+		fleet, err := New(Config{Agents: 100, Start: time.Unix(1_700_000_000, 0), Duration: time.Minute, Scenario: s})
+		if err != nil {
+			return
+		}
+		for n := 0; n < 1000; n++ {
+			if _, ok := fleet.Next(); !ok {
+				break
+			}
+		}
+	})
+}
