@@ -3,7 +3,6 @@ import { h, settled, show } from "./dom.js";
 import { at, count, duration, stamp, words } from "./format.js";
 import { choice, problem, segments, severities, severityBadge, statusText } from "./parts.js";
 import { bounds, ranges } from "./range.js";
-import { isEmpty, waiting } from "./waiting.js";
 
 const pageSize = 50;
 
@@ -13,7 +12,7 @@ export function alertsPage(app) {
   const search = h("input", { type: "search", class: "mono", "aria-label": "Search alerts", placeholder: "Search, such as rule:silent* or edr.alert.site:berlin   ( / )", spellcheck: "false", autocomplete: "off" });
   search.addEventListener("input", settled(350, () => app.set({ q: search.value.trim() })));
   const controls = h("div", { class: "filters" });
-  const trouble = h("div");
+  const trouble = h("div", { class: "trouble" });
   const summary = h("span", { class: "end", role: "status" });
   const rows = h("tbody");
   const foot = h("div", { class: "more" });
@@ -31,7 +30,6 @@ export function alertsPage(app) {
   });
 
   async function update(next) {
-    if (isEmpty(app.status)) return show(element, waiting(app.status));
     const key = (p) => JSON.stringify({ ...p, alert: "" });
     if (key(next) !== key(params)) more = [];
     params = next;
@@ -87,7 +85,7 @@ export function alertsPage(app) {
     return h("tr", { class: "row", tabindex: 0, "data-id": a.id, "aria-label": message, onclick: open, onkeydown: (e) => e.key === "Enter" && open() },
       h("td", null, severityBadge(a.severity)), h("td", null, statusText(a.status)),
       h("td", { class: "nowrap" }, stamp(a.updated), lasted > 0 ? h("span", { class: "reason" }, `for ${duration(lasted)}`) : null),
-      h("td", null, h("span", { class: "clip" }, message), alert.reason && alert.reason !== message ? h("span", { class: "reason" }, alert.reason) : null),
+      h("td", null, message, alert.reason && alert.reason !== message ? h("span", { class: "reason" }, alert.reason) : null),
       h("td", { class: "clip" }, words(a.kind)),
       h("td", { class: "clip", title: a.host || alert.site || alert.scope }, where(a, alert)),
       h("td", { class: "num" }, alert.count === undefined ? "–" : [count(alert.count), alert.denominator ? h("span", { class: "faint" }, ` of ${count(alert.denominator)}`) : null]));

@@ -56,8 +56,9 @@ export class Drawer {
       this.#head(at(doc, "message") || rule?.name || words(a.kind), [severityBadge(a.severity), statusText(a.status)]),
       h("section", null, alert.reason ? h("p", null, alert.reason) : null, this.#affected(alert),
         h("dl", { class: "facts" }, facts.map(([name, value]) => [h("dt", null, name), h("dd", null, value)]))),
-      this.#evidence(alert.evidence), this.#hosts(alert.hosts),
+      this.#evidence(alert.evidence),
       rule && (rule.note || rule.description) ? h("section", null, h("h3", null, "What to do"), h("p", { class: "note" }, rule.note || rule.description)) : null,
+      this.#hosts(alert.hosts),
       history.length > 1 ? h("section", null, h("h3", null, "History"), h("ol", { class: "history" }, history.map((d) => h("li", null,
         h("span", { class: "mono soft" }, stamp(d.time)), statusText(d.status), h("span", { class: "clip soft" }, at(d.document, "edr.alert.reason") || at(d.document, "message") || ""))))) : null,
       h("section", null, h("h3", null, "Document"), h("div", { class: "jsonbar" }, copyButton(doc)), h("details", null, h("summary", null, "Show JSON"), json(doc))));

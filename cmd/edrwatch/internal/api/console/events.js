@@ -4,7 +4,6 @@ import { h, show } from "./dom.js";
 import { at, count, flat, plain, quoted, stamp } from "./format.js";
 import { choice, copyButton, json, problem } from "./parts.js";
 import { bounds, ranges } from "./range.js";
-import { isEmpty, waiting } from "./waiting.js";
 
 const pageSize = 50;
 
@@ -18,7 +17,7 @@ export function eventsPage(app) {
   search.addEventListener("search", () => app.set({ q: search.value.trim() }));
   const controls = h("div", { class: "filters" });
   const help = helpBox();
-  const trouble = h("div");
+  const trouble = h("div", { class: "trouble" });
   const chart = new Histogram((from, to) => app.set({ from, to }));
   const summary = h("span", { class: "end", role: "status" });
   const rows = h("tbody");
@@ -34,7 +33,6 @@ export function eventsPage(app) {
   const query = () => ({ q: params.q, stream: params.stream, ...bounds({ range: params.range ?? "all", from: params.from, to: params.to }, app.status) });
 
   async function update(next) {
-    if (isEmpty(app.status)) return show(element, waiting(app.status));
     params = next;
     if (document.activeElement !== search) search.value = params.q ?? "";
     drawControls();
@@ -125,6 +123,9 @@ function says(e) {
     const value = at(e.document, path);
     if (value !== undefined && pairs.length < 6) pairs.push([name, value]);
   }
+  const early = ["state", "mode", "agent"];
+  const rank = ([name]) => (early.includes(name) ? early.indexOf(name) : early.length);
+  pairs.sort((a, b) => rank(a) - rank(b));
   return pairs.slice(0, 6).map(([name, value]) => h("span", null, h("b", null, `${name} `), plain(value)));
 }
 

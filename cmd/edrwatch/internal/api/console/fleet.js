@@ -2,7 +2,6 @@ import { get } from "./api.js";
 import { h, settled, show } from "./dom.js";
 import { count, duration, quoted, stamp } from "./format.js";
 import { breakdown, stateBadge } from "./parts.js";
-import { isEmpty, waiting } from "./waiting.js";
 
 const pageSize = 100;
 const filters = ["state", "type", "version", "mode", "content", "ring"];
@@ -11,18 +10,17 @@ export function fleetPage(app) {
   let params = {};
   const search = h("input", { type: "search", "aria-label": "Search agents", placeholder: "Part of a host, agent id, version or operating system   ( / )", spellcheck: "false", autocomplete: "off" });
   search.addEventListener("input", settled(250, () => app.set({ q: search.value.trim(), page: "" })));
-  const chosen = h("div", { class: "filters" });
+  const chosen = h("div", { class: "filters trouble" });
   const breakdowns = h("div", { class: "breakdowns" });
   const summary = h("span", { class: "end", role: "status" });
   const head = h("tr");
   const rows = h("tbody");
   const foot = h("div", { class: "more" });
-  const element = h("div", { class: "stack" }, h("h1", { class: "hush" }, "Fleet"), breakdowns,
+  const element = h("div", { class: "stack" }, h("h1", { class: "hush" }, "Fleet"), h("div", { class: "facets" }, breakdowns, h("div", { class: "stack" },
     h("div", { class: "filters" }, h("div", { class: "grow" }, search), chosen),
-    h("section", { class: "card" }, h("header", null, h("h2", null, "Agents"), summary), h("div", { class: "scroll" }, h("table", { class: "fleet-table" }, h("thead", null, head), rows)), foot));
+    h("section", { class: "card" }, h("header", null, h("h2", null, "Agents"), summary), h("div", { class: "scroll" }, h("table", { class: "fleet-table" }, h("thead", null, head), rows)), foot))));
 
   async function update(next) {
-    if (isEmpty(app.status)) return show(element, waiting(app.status));
     params = next;
     if (document.activeElement !== search) search.value = params.q ?? "";
     const wanted = { q: params.q, ...Object.fromEntries(filters.map((f) => [f, params[f]])) };
@@ -33,21 +31,21 @@ export function fleetPage(app) {
     const pick = (field) => (v) => app.set({ [field]: params[field] === v ? "" : v, page: "" });
     show(breakdowns, breakdown("State", sum.state, sum.agents, params.state, pick("state")), breakdown("Type", sum.type, sum.agents, params.type, pick("type")),
       breakdown("Mode", sum.mode, sum.agents, params.mode, pick("mode")),
-      breakdown("Agent version", sum.version, sum.agents, "", (v) => app.set({ q: v, page: "" })),
+      breakdown("Agent version", sum.version.map(versionFirst), sum.agents, "", (v) => app.set({ q: v, page: "" })),
       breakdown("Content version", sum.content, sum.agents, params.content, pick("content")),
       sum.ring.some((g) => g.value) ? breakdown("Update ring", sum.ring, sum.agents, params.ring, pick("ring")) : null);
     show(chosen, filters.filter((f) => params[f]).map((f) => h("button", { class: "button", type: "button", title: "Remove this filter", onclick: () => app.set({ [f]: "", page: "" }) }, `${f}: ${params[f]}  ×`)));
     const [first, last] = [page * pageSize + 1, Math.min((page + 1) * pageSize, fleet.total)];
     show(summary, fleet.total > pageSize ? `${count(first)}–${count(last)} of ${count(fleet.total)}` : count(fleet.total));
     show(head, columns().map(([name, title, style]) => header(name, title, style)));
-    show(rows, fleet.agents.length ? fleet.agents.map((a) => row(a, sum.newest)) : h("tr", null, h("td", { colspan: columns().length, class: "empty" }, "No agent matches.")));
+    show(rows, fleet.agents.length ? fleet.agents.map((a) => row(a, app.status.store.newest)) : h("tr", null, h("td", { colspan: columns().length, class: "empty" }, "No agent matches.")));
     foot.hidden = fleet.total <= pageSize;
     show(foot, h("button", { class: "button", type: "button", disabled: page === 0, onclick: () => app.set({ page: String(page - 1) }) }, "Previous"), " ",
       h("button", { class: "button", type: "button", disabled: last >= fleet.total, onclick: () => app.set({ page: String(page + 1) }) }, "Next"));
   }
 
-  const columns = () => [["host", "Host", "c-host"], ["state", "State", "c-state"], ["mode", "Mode", "c-mode"], ["type", "Agent", ""], ["version", "Version", "c-version"],
-    ["content", "Content", "c-content"], ["ring", "Ring", "c-ring"], ["os", "System", ""], ["last_seen", "Last seen (UTC)", "c-seen"]];
+  const columns = () => [["host", "Host", "c-host"], ["state", "State", "c-state"], ["mode", "Mode", "c-mode"], ["version", "Agent", ""],
+    ["content", "Content", "c-content"], ["ring", "Ring", "c-ring"], ["os", "System", "c-os"], ["last_seen", "Last seen (UTC)", "c-seen"]];
 
   function header(name, title, style) {
     const sorted = (params.sort ?? "host") === name;
@@ -60,12 +58,16 @@ export function fleetPage(app) {
     const behind = newest && a.last_seen ? Date.parse(newest) - Date.parse(a.last_seen) : 0;
     const open = () => app.go("events", { q: a.id.includes("@") ? `host:${quoted(a.host)}` : `agent:${quoted(a.id)}` });
     return h("tr", { class: "row", tabindex: 0, title: `Agent ${a.id}: show its events`, onclick: open, onkeydown: (e) => e.key === "Enter" && open() },
-      h("td", { class: "mono clip" }, a.host || h("span", { class: "faint" }, a.id)), h("td", null, stateBadge(a.state)), h("td", null, a.mode || dash()), h("td", { class: "clip" }, a.type || dash()),
-      h("td", { class: "clip" }, a.version || dash()), h("td", { class: "clip" }, a.content || dash()), h("td", { class: "clip" }, a.ring || dash()), h("td", { class: "clip", title: a.os }, a.os || dash()),
-      h("td", { class: "nowrap", title: `${count(a.documents)} events, the latest ${a.last_action}` }, stamp(a.last_seen), behind > 60_000 ? h("span", { class: "reason faint" }, ` −${duration(behind)}`) : null));
+      h("td", { class: "mono clip", title: a.host }, a.host || h("span", { class: "faint" }, a.id)), h("td", null, stateBadge(a.state)), h("td", null, a.mode || dash()),
+      h("td", { class: "clip", title: `${a.type} ${a.version}` }, a.type || dash(), " ", h("span", { class: "soft" }, a.version)),
+      h("td", { class: "clip", title: a.content }, a.content || dash()), h("td", { class: "clip" }, a.ring || dash()), h("td", { class: "clip", title: a.os }, a.os || dash()),
+      h("td", { class: "nowrap", title: `${count(a.documents)} events, the latest ${a.last_action}` }, stamp(a.last_seen), behind > 60_000 ? h("span", { class: "faint" }, `  ${duration(behind)} ago`) : null));
   }
 
   return { element, update };
 }
 
 const dash = () => h("span", { class: "faint" }, "–");
+
+/** versionFirst turns "elastic-endpoint 8.14.3" around: the end of a long name is cut off. */
+const versionFirst = (group) => ({ ...group, value: group.value.split(" ").reverse().join(" ") });

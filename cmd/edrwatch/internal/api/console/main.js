@@ -10,6 +10,7 @@ import { fleetPage } from "./fleet.js";
 import { count, stamp } from "./format.js";
 import { overviewPage } from "./overview.js";
 import { problem } from "./parts.js";
+import { isEmpty, waiting } from "./waiting.js";
 
 const pages = { overview: overviewPage, alerts: alertsPage, events: eventsPage, fleet: fleetPage };
 const every = 5000;
@@ -66,6 +67,8 @@ async function refresh() {
     app.status = status;
     showStatus(status, firing);
     if (page !== current.page) return;
+    if (isEmpty(status)) return show(main, waiting(status));
+    if (!page.element.isConnected) show(main, page.element);
     await page.update(params);
     failed.remove();
   } catch (e) {

@@ -2,10 +2,8 @@ import { get } from "./api.js";
 import { Histogram, legend } from "./chart.js";
 import { h, show } from "./dom.js";
 import { at, bytes, clock, count, percent, short, stamp, words } from "./format.js";
-import { bars, breakdown, severities, severityBadge, statusText } from "./parts.js";
+import { bars, breakdown, segments, severities, severityBadge, statusText } from "./parts.js";
 import { bounds, ranges } from "./range.js";
-import { isEmpty, waiting } from "./waiting.js";
-import { segments } from "./parts.js";
 
 export function overviewPage(app) {
   const tiles = h("div", { class: "tiles" });
@@ -25,8 +23,6 @@ export function overviewPage(app) {
 
   async function update(params) {
     const { status } = app;
-    if (isEmpty(status)) return show(element, waiting(status));
-    if (!tiles.isConnected) show(element, tiles, body);
     const state = { range: params.range ?? "all" };
     const within = bounds(state, status);
     const [histogram, alerts, summary, fleet] = await Promise.all([

@@ -38,10 +38,10 @@ export function breakdown(title, groups, total, picked, pick, most = 6) {
 /** bars lists counts with a bar each, as large as the largest. */
 export function bars(groups, pick) {
   const largest = Math.max(1, ...groups.map((g) => g.count));
-  return h("ul", { class: "groups" }, groups.map((g) => h("li", null,
+  return h("ul", { class: "groups kinds" }, groups.map((g) => h("li", null,
     h("button", { class: "plain", type: "button", onclick: () => pick(g.value) },
-      h("i", { class: g.colour ?? "" }), h("span", { class: "clip" }, words(g.value)),
-      h("span", { class: "track" }, h("span", { "width%": (100 * g.count) / largest })), h("span", { class: "num" }, count(g.count)), h("span")))));
+      h("span", { class: "clip" }, words(g.value)),
+      h("span", { class: "track" }, h("span", { "width%": (100 * g.count) / largest })), h("span", { class: "num" }, count(g.count))))));
 }
 
 /** json shows a document with its parts coloured. */

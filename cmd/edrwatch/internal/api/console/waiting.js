@@ -2,8 +2,9 @@
 
 import { h } from "./dom.js";
 
-const example = (topic, server) => `echo '{"event_simpleName":"SensorHeartbeat","aid":"0123456789abcdef0123456789abcdef","cid":"fedcba9876543210fedcba9876543210","ComputerName":"PC-1","event_platform":"Win","timestamp":"'$(date +%s000)'"}' \\
-  | kcat -P -b ${server} -t ${topic}`;
+const example = (topic, server) => `kcat -P -b ${server} -t ${topic} <<END
+{"event_simpleName":"SensorHeartbeat","aid":"0123456789abcdef0123456789abcdef","cid":"fedcba9876543210fedcba9876543210","ComputerName":"PC-1","event_platform":"Win","timestamp":"$(date +%s000)"}
+END`;
 
 export function waiting(status) {
   const gateway = status?.gateway;
