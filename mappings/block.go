@@ -261,6 +261,7 @@ func (c *compiler) finish(field ecs.ID, spec *valueSpec, format timeFormat) fini
 			v := c.constant(entry.Value, field)
 			raw, _ := entry.Key.Scalar()
 			if p := newPattern(raw); p.kind != equal {
+				c.checkPattern(entry.Key, p)
 				patterns = append(patterns, patternChoice{p, v})
 				continue
 			}
@@ -375,6 +376,13 @@ func (c *compiler) conditions(n strict.Node, exact bool) []condition {
 	return out
 }
 
+// checkPattern refuses a * in the middle, which would only match itself.
+func (c *compiler) checkPattern(n strict.Node, p pattern) {
+	if strings.Contains(p.text, "*") {
+		c.problem(n, "", "expected * at the beginning or the end only, found %s", n.Describe())
+	}
+}
+
 func (c *compiler) condition(sources []source, n strict.Node) condition {
 	out := condition{sources: sources}
 	items := n.Items()
@@ -388,6 +396,7 @@ func (c *compiler) condition(sources []source, n strict.Node) condition {
 			continue
 		}
 		p := newPattern(s)
+		c.checkPattern(item, p)
 		out.patterns = append(out.patterns, p)
 		out.present = out.present || p.kind == anything
 	}

@@ -102,6 +102,9 @@ func (c *compiler) file(spec *fileSpec) {
 		m.split = c.plan.keys.add(spec.Split.Value)
 	}
 	c.takes(spec, m)
+	if len(spec.Drop) > 0 {
+		m.steps = append(m.steps, &drop{c.sources(spec.Drop)})
+	}
 	c.agent(spec)
 	c.times(spec)
 	m.steps = append(m.steps, c.block(&spec.Block)...)
@@ -266,6 +269,10 @@ func (c *compiler) sources(list paths) []source {
 // field resolves a name of the dictionary that can hold a value.
 func (c *compiler) field(n strict.Text) (ecs.ID, bool) {
 	id, ok := c.dict.Lookup(n.Value)
+	if !ok && c.dict.IsObject(n.Value) {
+		c.problemAt(n, "name one of the fields below it", "field %q is an object", n.Value)
+		return 0, false
+	}
 	if !ok {
 		hint := suggest(n.Value, c.names)
 		if strings.HasPrefix(n.Value, c.mapping.root+".") {
@@ -275,7 +282,7 @@ func (c *compiler) field(n strict.Text) (ecs.ID, bool) {
 		return 0, false
 	}
 	if f := c.dict.Field(id); f.Kind == ecs.JSON || !c.dict.Layout().Place(id).Leaf {
-		c.problemAt(n, "", "field %q is an object: expected a field that holds one value", n.Value)
+		c.problemAt(n, "", "field %q is an object: expected a field that holds a value", n.Value)
 		return 0, false
 	}
 	return id, true

@@ -22,6 +22,7 @@ type fileSpec struct {
 	Timestamp []timeSpec           `yaml:"timestamp"`
 	Zone      strict.Text          `yaml:"zone"`
 	Absent    []string             `yaml:"absent"`
+	Drop      paths                `yaml:"drop"`
 	Names     map[string]string    `yaml:"names"`
 	Lookups   map[string]tableSpec `yaml:"lookups"`
 	By        []paths              `yaml:"by"`

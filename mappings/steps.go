@@ -333,6 +333,17 @@ func (s *recordID) run(m *Mapper) {
 	m.event.RecordID = event.View(id)
 }
 
+// drop leaves raw fields away that say nothing which the event does not.
+type drop struct{ sources []source }
+
+func (s *drop) run(m *Mapper) {
+	for i := range s.sources {
+		if m.at[s.sources[i].key] != 0 {
+			m.use(s.sources[i].key)
+		}
+	}
+}
+
 // elapsed sets the seconds between a point in time and @timestamp.
 type elapsed struct {
 	field ecs.ID

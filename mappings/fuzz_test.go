@@ -1,0 +1,93 @@
+package mappings
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+	"testing/fstest"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/fault"
+)
+
+// FuzzMap maps arbitrary bytes with the whole library: an error that buries
+// the record or at least one event, and every event is a valid document.
+func FuzzMap(f *testing.F) {
+	cases, err := filepath.Glob("*/testdata/*.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range cases {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
+	f.Add([]byte(`{"records":[{"a":1},{"records":[]}]}`))
+	f.Add([]byte(`{"event_simpleName":["x"],"aid":{"a":1},"timestamp":-1e999}`))
+	m := libraryPlan(f).NewMapper(KeepOriginal())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		events := 0
+		err := m.Map(&event.Partition{Topic: "t"}, &event.Record{Value: data}, func(e *event.Event) {
+			events++
+			if document := e.AppendJSON(nil); !json.Valid(document) {
+				t.Fatalf("not valid JSON: %s", document)
+			}
+			checkEventValues(t, e)
+		})
+		switch {
+		case err != nil && events > 0:
+			t.Errorf("%d events and an error: %v", events, err)
+		case err != nil && fault.Of(err).Class != fault.Permanent:
+			t.Errorf("an error that would be tried again: %v", err)
+		case err == nil && events == 0:
+			t.Error("neither an event nor an error")
+		}
+	})
+}
+
+func checkEventValues(t *testing.T, e *event.Event) {
+	for id, v := range e.Fields {
+		if f := e.Dictionary().Field(id); v.Kind() != f.Kind && (v.Kind() != ecs.Int || f.Kind != ecs.Float) {
+			t.Errorf("%s holds a %s, not a %s", f.Name, v.Kind(), f.Kind)
+		}
+	}
+}
+
+// FuzzLoad compiles arbitrary mapping files: an error or a plan that maps.
+func FuzzLoad(f *testing.F) {
+	files, err := filepath.Glob("*/*.yml")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Add(header + "fields: {host.ip: {from: a, split: x}}\nexpr: {message: 'upper(text(\"b\"))'}\n")
+	table, err := os.ReadFile("agents.csv")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		parsed, err := Parse(fstest.MapFS{"v/a.yml": {Data: []byte(text)}, "agents.csv": {Data: table}})
+		if err != nil {
+			return
+		}
+		dict, err := ecs.New(parsed.Fields()...)
+		if err != nil {
+			return
+		}
+		plan, err := parsed.Compile(dict)
+		if err != nil {
+			return
+		}
+		mapped(t, plan, "t", `{"aid":"a","event_simpleName":"SensorHeartbeat","winlog":{"event_id":7036},"a":"1","records":[{}]}`)
+	})
+}
