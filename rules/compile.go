@@ -24,14 +24,15 @@ type plan interface {
 // of which it is true.
 type hook struct {
 	slot         int
+	role         string
 	truth        func(*expression.Env) expression.Truth
 	alternatives []expression.Alternative
-	x            *expression.Expression // nil for a hook that no author wrote.
+	x            *expression.Expression // What the author wrote.
 }
 
 // hookOf makes the hook of a condition.
-func hookOf(slot int, x *expression.Expression) hook {
-	return hook{slot: slot, truth: x.Eval, alternatives: x.Alternatives(), x: x}
+func hookOf(slot int, role string, x *expression.Expression) hook {
+	return hook{slot: slot, role: role, truth: x.Eval, alternatives: x.Alternatives(), x: x}
 }
 
 // compiler compiles one rule against a dictionary.

@@ -51,10 +51,10 @@ const (
 
 func (p *matchPlan) hooks() []hook {
 	if p.hold == 0 {
-		return []hook{hookOf(slotMatch, p.x)}
+		return []hook{hookOf(slotMatch, "condition", p.x)}
 	}
 	fields := p.x.Fields()
-	reading := hook{slot: slotReading, x: p.x, truth: func(env *expression.Env) expression.Truth {
+	reading := hook{slot: slotReading, role: "reading", x: p.x, truth: func(env *expression.Env) expression.Truth {
 		for _, id := range fields {
 			if !env.Event.Has(id) {
 				return expression.False

@@ -111,9 +111,9 @@ const (
 )
 
 func (p *silencePlan) hooks() []hook {
-	list := []hook{hookOf(slotAlive, p.alive)}
+	list := []hook{hookOf(slotAlive, "condition", p.alive)}
 	if p.ends != nil {
-		list = append(list, hookOf(slotEnds, p.ends))
+		list = append(list, hookOf(slotEnds, "ends_on", p.ends))
 	}
 	return list
 }

@@ -111,7 +111,7 @@ type thresholdPlan struct {
 	having    string
 }
 
-func (p *thresholdPlan) hooks() []hook          { return []hook{hookOf(0, p.x)} }
+func (p *thresholdPlan) hooks() []hook          { return []hook{hookOf(0, "condition", p.x)} }
 func (p *thresholdPlan) horizon() time.Duration { return time.Duration(p.window) }
 
 // room is how many times a key keeps: twice the threshold, so that the count

@@ -144,14 +144,14 @@ func (c *compiler) warn(n ast.Node, message, hint string) {
 
 // syntax reports what expr's parser says.
 func (c *compiler) syntax(err error) {
+	if strings.Contains(err.Error(), "exceeds maximum allowed nodes") {
+		c.report(0, fmt.Sprintf("the condition has more than %d parts", MaxNodes), "split the rule")
+		return
+	}
 	var e *file.Error
 	if !errors.As(err, &e) {
 		message, _, _ := strings.Cut(err.Error(), "\n")
-		hint := ""
-		if strings.Contains(message, "exceeds maximum allowed nodes") {
-			message, hint = fmt.Sprintf("the condition has more than %d parts", MaxNodes), "split the rule"
-		}
-		c.report(0, message, hint)
+		c.report(0, message, "")
 		return
 	}
 	c.report(c.offset(e.From), e.Message, "")

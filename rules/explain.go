@@ -1,0 +1,62 @@
+package rules
+
+import (
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// Verdict is what one condition of a rule says about an event.
+type Verdict struct {
+	Rule      *Rule
+	Condition string // Source text.
+	Role      string // condition, ends_on or reading.
+	Candidate bool   // The index proposes the rule for this event.
+	Result    string // true, false or unknown.
+	Terms     []Term // The whole condition first, then its parts.
+}
+
+// Term is the verdict on a part of a condition.
+type Term struct {
+	Text   string
+	Depth  int    // 0 for the whole condition.
+	Result string // true, false or unknown.
+	Fields []TermField
+}
+
+// TermField is a field that a term reads.
+type TermField struct {
+	Name  string
+	Value string // As text; "" when missing.
+	Found bool   // The event has it.
+}
+
+// Explain tells for every rule of the set what its conditions say about the
+// event, part by part. It looks at the event alone, not at windows or
+// episodes, and changes nothing. It is safe for concurrent use with other
+// events.
+func (set *Ruleset) Explain(e *event.Event) []Verdict {
+	bits := make([]uint64, set.index.words)
+	set.index.candidates(e, bits)
+	env := &expression.Env{Event: e}
+	verdicts := make([]Verdict, 0, len(set.hooks))
+	for i := range set.hooks {
+		h := &set.hooks[i]
+		v := Verdict{
+			Rule: set.rules[h.rule], Condition: h.x.String(), Role: h.role, Candidate: bits[i>>6]&(1<<(i&63)) != 0,
+			Result: h.x.Eval(env).String(),
+		}
+		for _, part := range h.x.Explain(env) {
+			t := Term{Text: part.Text, Depth: part.Depth, Result: part.Truth.String()}
+			for _, id := range part.Fields {
+				f := TermField{Name: set.dict.Field(id).Name}
+				if value := e.Get(id); value != nil {
+					f.Value, f.Found = show(value), true
+				}
+				t.Fields = append(t.Fields, f)
+			}
+			v.Terms = append(v.Terms, t)
+		}
+		verdicts = append(verdicts, v)
+	}
+	return verdicts
+}
