@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,6 +66,8 @@ func (r *Runner) Open(_ context.Context, p event.Partition) (event.Worker, error
 		runner: r,
 		shard:  NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p)),
 		counts: r.metrics.partition(p.Topic),
+		events: make(map[string]prometheus.Counter),
+		alerts: make(map[[2]string]prometheus.Counter),
 	}
 	for _, o := range r.outputs {
 		w.deliveries = append(w.deliveries, &delivery{out: o})
@@ -79,6 +82,9 @@ type worker struct {
 	counts     *partitionCounts
 	deliveries []*delivery
 	seen       ShardStats
+	// Counters by event.action, and by kind and severity of alerts.
+	events map[string]prometheus.Counter
+	alerts map[[2]string]prometheus.Counter
 }
 
 // Handle implements event.Worker.
@@ -141,11 +147,33 @@ func (w *worker) countShard(docs []*event.Document) {
 	w.counts.watermark.Set(float64(w.shard.Now()) / 1e9)
 	for _, d := range docs {
 		if d.Stream == event.Alerts {
-			m.alerts.WithLabelValues(d.AlertKind, d.Severity).Inc()
+			w.alertCounter(d.AlertKind, d.Severity).Inc()
 		} else {
-			m.events.WithLabelValues(d.Action).Inc()
+			w.eventCounter(d.Action).Inc()
 		}
 	}
+}
+
+// eventCounter returns the counter of an action. Texts of documents are valid
+// until the batch ends and counters keep their labels: those are copied.
+func (w *worker) eventCounter(action string) prometheus.Counter {
+	c, ok := w.events[action]
+	if !ok {
+		action = strings.Clone(action)
+		c = w.runner.metrics.events.WithLabelValues(action)
+		w.events[action] = c
+	}
+	return c
+}
+
+func (w *worker) alertCounter(kind, severity string) prometheus.Counter {
+	c, ok := w.alerts[[2]string{kind, severity}]
+	if !ok {
+		kind, severity = strings.Clone(kind), strings.Clone(severity)
+		c = w.runner.metrics.alerts.WithLabelValues(kind, severity)
+		w.alerts[[2]string{kind, severity}] = c
+	}
+	return c
 }
 
 // Close implements event.Worker. A detector that keeps shared accounts (how
