@@ -16,7 +16,7 @@ type ShardConfig struct {
 	// DedupeWindow is for how long a repeated vendor record id counts as a
 	// duplicate, on the shard's clock. 0 switches it off.
 	DedupeWindow time.Duration
-	// DedupeLimit bounds the ids remembered; 16 bytes each, roughly.
+	// DedupeLimit bounds the ids remembered, at 16 to 32 bytes each.
 	DedupeLimit int
 	// DedupeCoordinates also treats a repeated (partition, offset) as a
 	// duplicate: captures can hold one record twice, a Kafka partition cannot.

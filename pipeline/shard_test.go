@@ -97,7 +97,7 @@ func TestDedupeForgetsInTimeAndInSize(t *testing.T) {
 	for i := range uint64(10_000) {
 		d.seen(i, int64(10*time.Minute))
 	}
-	if n := len(d.young) + len(d.old); n > 100 {
+	if n := d.young.count + d.old.count; n > 100 {
 		t.Errorf("%d hashes are kept, the limit is 100", n)
 	}
 }

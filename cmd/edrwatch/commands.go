@@ -1,0 +1,13 @@
+package main
+
+import "github.com/spf13/cobra"
+
+// commands lists the subcommands.
+func commands() []*cobra.Command {
+	return []*cobra.Command{
+		demoCommand(), runCommand(),
+		normalizeCommand(), replayCommand(), simulateCommand(),
+		rulesCommand(), schemaCommand(),
+		setupCommand(), checkCommand(), configCommand(),
+	}
+}

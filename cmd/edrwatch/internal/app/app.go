@@ -1,0 +1,257 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/sinks/store"
+)
+
+// Options are what a command adds to the configuration.
+type Options struct {
+	Logger  *slog.Logger
+	Stdout  io.Writer
+	Version string
+}
+
+// App is one gateway. New builds it, Run runs it until its context ends, Close
+// releases what New opened. All are called from one goroutine.
+type App struct {
+	cfg       config.Config
+	opts      Options
+	log       *slog.Logger
+	registry  *prometheus.Registry
+	detection *Detection
+	runner    *pipeline.Runner
+	sources   []namedSource
+	sinks     []any // for Check and Close
+	store     *store.Store
+	hub       *api.Hub
+	servers   *servers
+	closers   []func() error
+	started   time.Time
+	rate      rate
+
+	mu     sync.Mutex
+	health map[string]error // of sources
+}
+
+type namedSource struct {
+	name string
+	pipeline.Source
+}
+
+// checker and closer are what components offer beyond their one method.
+type checker interface{ Check(context.Context) error }
+
+// New builds a gateway from its configuration and opens its listeners. On an
+// error everything that was opened is closed again.
+func New(cfg config.Config, opts Options) (_ *App, err error) {
+	a := &App{
+		cfg: cfg, opts: opts, log: opts.Logger, registry: prometheus.NewRegistry(), started: time.Now(),
+		hub: api.NewHub(api.DefaultConfig().Data.MaxStreams), health: map[string]error{},
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}()
+	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	a.registerBuildInfo()
+	a.detection, err = LoadDetection(DetectionOf(&cfg))
+	if err != nil {
+		return nil, err
+	}
+	if err := a.buildPipeline(); err != nil {
+		return nil, err
+	}
+	if err := a.buildSources(); err != nil {
+		return nil, err
+	}
+	a.servers, err = a.listen()
+	return a, err
+}
+
+func (a *App) registerBuildInfo() {
+	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: "edrwatch", Name: "build_info", Help: "Always 1; the labels say what runs.",
+	}, []string{"version"})
+	info.WithLabelValues(a.opts.Version).Set(1)
+	a.registry.MustRegister(info)
+}
+
+func (a *App) builder() *builder {
+	return &builder{
+		cfg: &a.cfg, log: a.log, reg: a.registry, dict: a.detection.Dictionary, roots: a.detection.Mappings.Vendors(),
+		horizon: a.detection.Rules.Horizon, health: a.setSourceHealth, stdout: a.opts.Stdout,
+	}
+}
+
+// buildPipeline makes the sinks and the runner that feeds them.
+func (a *App) buildPipeline() error {
+	b := a.builder()
+	var outputs []pipeline.Output
+	for _, s := range a.cfg.Sinks {
+		sink, err := b.sink(s)
+		if err != nil {
+			return fmt.Errorf("building sink %s: %w", s.Name, err)
+		}
+		a.own(sink)
+		if st, ok := sink.(*store.Store); ok && a.store == nil {
+			a.store = st
+		}
+		outputs = append(outputs, pipeline.Output{Name: s.Name, Sink: sink, Required: s.Required, Route: s.Route})
+	}
+	dead, err := b.deadLetter(a.cfg.DeadLetter)
+	if err != nil {
+		return fmt.Errorf("building dead letter: %w", err)
+	}
+	a.own(dead)
+	a.runner, err = pipeline.NewRunner(a.cfg.Pipeline, pipeline.Settings{
+		NewMapper:   a.detection.NewMapper,
+		NewDetector: func(event.Partition) pipeline.Detector { return a.detection.NewDetector(a.cfg.Pipeline.Lateness) },
+		Outputs:     outputs,
+		DeadLetter:  dead,
+		Observe:     a.observe,
+		Logger:      a.log,
+		Metrics:     a.registry,
+	})
+	return err
+}
+
+func (a *App) buildSources() error {
+	b := a.builder()
+	for _, s := range a.cfg.Sources {
+		source, err := b.source(s)
+		if err != nil {
+			return fmt.Errorf("building source %s: %w", s.Name, err)
+		}
+		a.own(source)
+		a.sources = append(a.sources, namedSource{s.Name, source})
+		a.setSourceHealth(s.Name, nil)
+	}
+	return nil
+}
+
+// own remembers a component for checks and for closing.
+func (a *App) own(component any) {
+	a.sinks = append(a.sinks, component)
+	if c, ok := component.(io.Closer); ok {
+		a.closers = append(a.closers, c.Close)
+	}
+}
+
+// Run serves and takes records until ctx ends or all inputs are exhausted. On
+// the way out partitions drain before sinks close; the listeners are the last
+// to go, so that probes and metrics tell about the shutdown.
+func (a *App) Run(ctx context.Context) error {
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopServing()
+	served := make(chan error, 1)
+	go func() { served <- a.servers.serve(serving) }()
+	a.log.Info("edrwatch is running", "version", a.opts.Version, "console", a.servers.consoleURL(),
+		"health", a.servers.healthURL(), "sources", len(a.sources), "sinks", len(a.cfg.Sinks),
+		"rules", len(a.detection.Rules.Rules()))
+
+	running, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	go func() {
+		if err := <-served; err != nil {
+			stop(fmt.Errorf("serving HTTP: %w", err))
+		}
+		close(served)
+	}()
+	group, running := errgroup.WithContext(running)
+	for _, s := range a.sources {
+		group.Go(func() error {
+			if err := s.Run(running, a.runner.Open); err != nil {
+				return fmt.Errorf("source %s: %w", s.name, err)
+			}
+			return nil
+		})
+	}
+	err := group.Wait()
+	if cause := context.Cause(running); err == nil && ctx.Err() == nil && cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	if ctx.Err() != nil {
+		a.log.Info("edrwatch has drained and stops")
+	}
+	stopServing()
+	for range served {
+	}
+	return err
+}
+
+// Close releases sinks and sources, the last made first.
+func (a *App) Close() error {
+	var errs []error
+	if a.servers != nil {
+		errs = append(errs, a.servers.close())
+	}
+	for _, c := range slices.Backward(a.closers) {
+		errs = append(errs, c())
+	}
+	a.closers = nil
+	return errors.Join(errs...)
+}
+
+// Check tries every component that can be tried and returns what is wrong, by
+// component name.
+func (a *App) Check(ctx context.Context) map[string]error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	results := map[string]error{}
+	for i, s := range a.sources {
+		if c, ok := a.sources[i].Source.(checker); ok {
+			results["source "+s.name] = c.Check(ctx)
+		}
+	}
+	for i, s := range a.cfg.Sinks {
+		if c, ok := a.sinks[i].(checker); ok {
+			results["sink "+s.Name] = c.Check(ctx)
+		}
+	}
+	if c, ok := a.sinks[len(a.cfg.Sinks)].(checker); ok {
+		results["dead letter"] = c.Check(ctx)
+	}
+	return results
+}
+
+func (a *App) setSourceHealth(name string, err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.health[name] = err
+}
+
+func (a *App) sourceHealth(name string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.health[name]
+}
+
+// ConsoleURL is where the console answers; "" without one.
+func (a *App) ConsoleURL() string { return a.servers.consoleURL() }
+
+// HealthURL is the base of /livez, /readyz and /metrics.
+func (a *App) HealthURL() string { return a.servers.healthURL() }
+
+// Store is the embedded store, or nil when no sink is one.
+func (a *App) Store() *store.Store { return a.store }
+
+// Registry holds the metrics.
+func (a *App) Registry() *prometheus.Registry { return a.registry }

@@ -1,0 +1,104 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/mappings"
+	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/rules"
+)
+
+// Detection is what judges records: the dictionary, the mapping plan and the
+// rules. It is immutable and shared by all shards.
+type Detection struct {
+	Dictionary *ecs.Dictionary
+	Mappings   *mappings.Plan
+	Rules      *rules.Ruleset
+	files      *rules.Files
+}
+
+// DetectionConfig says where mapping and rule files come from.
+type DetectionConfig struct {
+	// MappingDirs are read in addition to the shipped mappings.
+	MappingDirs []string
+	// RuleDirs replace the shipped library, unless Library is set.
+	RuleDirs []string
+	Library  bool
+}
+
+// DetectionOf returns the part of a configuration that concerns detection.
+func DetectionOf(cfg *config.Config) DetectionConfig {
+	return DetectionConfig{
+		MappingDirs: cfg.Mappings.Directories, RuleDirs: cfg.Rules.Directories, Library: cfg.Rules.Library,
+	}
+}
+
+// LoadDetection reads and compiles mapping and rule files. The error lists
+// every problem of every file.
+func LoadDetection(cfg DetectionConfig) (*Detection, error) {
+	mappingTrees, err := trees(mappings.Library(), true, cfg.MappingDirs)
+	if err != nil {
+		return nil, err
+	}
+	mapped, err := mappings.Parse(mappingTrees...)
+	if err != nil {
+		return nil, err
+	}
+	dict, err := ecs.New(mapped.Fields()...)
+	if err != nil {
+		return nil, fmt.Errorf("extending the dictionary: %w", err)
+	}
+	plan, planErr := mapped.Compile(dict)
+
+	ruleTrees, err := trees(rules.Library(), cfg.Library || len(cfg.RuleDirs) == 0, cfg.RuleDirs)
+	if err != nil {
+		return nil, err
+	}
+	files, err := rules.Parse(ruleTrees...)
+	if err := errors.Join(planErr, err); err != nil {
+		return nil, err
+	}
+	set, err := files.Compile(dict)
+	if err != nil {
+		return nil, err
+	}
+	return &Detection{Dictionary: dict, Mappings: plan, Rules: set, files: files}, nil
+}
+
+// trees lists the shipped files, where wanted, and the given directories.
+func trees(shipped fs.FS, wanted bool, dirs []string) ([]fs.FS, error) {
+	var all []fs.FS
+	if wanted {
+		all = append(all, shipped)
+	}
+	for _, dir := range dirs {
+		info, err := os.Stat(dir)
+		if err != nil {
+			return nil, fmt.Errorf("opening directory: %w", err)
+		}
+		if !info.IsDir() {
+			return nil, fmt.Errorf("opening directory: %s is a file: name the directory that holds it", dir)
+		}
+		all = append(all, os.DirFS(dir))
+	}
+	return all, nil
+}
+
+// NewMapper returns a mapper for one shard.
+func (d *Detection) NewMapper() pipeline.Mapper { return d.Mappings.NewMapper() }
+
+// NewDetector returns the rule state of one shard.
+func (d *Detection) NewDetector(lateness time.Duration) pipeline.Detector {
+	return d.Rules.NewSession(rules.SessionOptions{Lateness: lateness})
+}
+
+// TestRules runs the tests that stand in the rule files.
+func (d *Detection) TestRules(o rules.TestOptions) (rules.Report, error) {
+	return rules.RunTests(d.files, d.Dictionary, o)
+}

@@ -1,0 +1,180 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/sources/simulator"
+)
+
+// Config says what is replayed, and how fast.
+type Config struct {
+	Scenario string
+	Agents   int
+	Seed     uint64
+	Pace     time.Duration // real time that the scenario is compressed into
+	Stay     bool          // keep the console up after the end, until ctx ends
+	Listen   string        // of the console; "" takes a free port
+	Version  string
+	Logger   *slog.Logger
+	Out      io.Writer
+	Terminal bool // Out is a terminal: progress and colours
+}
+
+// settle is how long the gateway may take to work off what was produced.
+const settle = 90 * time.Second
+
+// Run plays the demo and returns its verdict. The error is about running it;
+// a missed incident is a verdict.
+func Run(ctx context.Context, cfg Config) (_ Verdict, err error) {
+	dir, err := os.MkdirTemp("", "edrwatch-demo-")
+	if err != nil {
+		return Verdict{}, fmt.Errorf("making the demo's directory: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	broker, err := app.StartBroker(app.BrokerConfig{Listen: "127.0.0.1:0", Dir: filepath.Join(dir, "broker"), Topics: app.EmbeddedTopics()})
+	if err != nil {
+		return Verdict{}, err
+	}
+	defer broker.Close()
+	listen := cfg.Listen
+	if listen == "" {
+		listen = "127.0.0.1:0"
+	}
+	gateway, err := app.New(
+		app.Embedded(broker, app.EmbeddedConfig{Dir: dir, Listen: listen, HealthListen: "127.0.0.1:0"}),
+		app.Options{Logger: cfg.Logger, Stdout: io.Discard, Version: cfg.Version})
+	if err != nil {
+		return Verdict{}, err
+	}
+	defer func() {
+		if closeErr := gateway.Close(); err == nil {
+			err = closeErr
+		}
+	}()
+	fleet, err := newFleet(cfg)
+	if err != nil {
+		return Verdict{}, err
+	}
+
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	group, running := errgroup.WithContext(running)
+	group.Go(func() error { return gateway.Run(running) })
+	var verdict Verdict
+	group.Go(func() error {
+		defer stop()
+		var err error
+		verdict, err = play(running, cfg, broker, gateway, fleet)
+		return err
+	})
+	err = group.Wait()
+	if ctx.Err() != nil && verdict.Complete {
+		err = nil // Interrupted while the console was kept up: that is how it ends.
+	}
+	return verdict, err
+}
+
+func newFleet(cfg Config) (*simulator.Fleet, error) {
+	scenario, err := simulator.Shipped(cfg.Scenario)
+	if err != nil {
+		return nil, err
+	}
+	return simulator.New(simulator.Config{Seed: cfg.Seed, Agents: cfg.Agents, Scenario: scenario})
+}
+
+// play produces the fleet's records, waits until the gateway is through with
+// them and judges what it found.
+func play(ctx context.Context, cfg Config, broker *app.Broker, gateway *app.App, fleet *simulator.Fleet) (Verdict, error) {
+	truth := fleet.Truth()
+	screen := newScreen(cfg, truth, gateway.Store())
+	screen.open(gateway.ConsoleURL(), broker.Addr())
+	producer := &producer{fleet: fleet, start: truth.Start, end: truth.End, pace: cfg.Pace, writer: &kafka.Writer{
+		Addr: kafka.TCP(broker.Addr()), Balancer: &kafka.Hash{}, RequiredAcks: kafka.RequireAll,
+		BatchTimeout: 5 * time.Millisecond, BatchSize: 5000, BatchBytes: 900 << 10,
+	}}
+	defer producer.writer.Close()
+
+	watching, done := context.WithCancel(ctx)
+	var watch errgroup.Group
+	watch.Go(func() error { return screen.watch(watching, &producer.now, &producer.sent) })
+	err := producer.run(ctx)
+	if err == nil {
+		err = settled(ctx, gateway, producer.sent.Load())
+	}
+	done()
+	if watchErr := watch.Wait(); err == nil && ctx.Err() == nil {
+		err = watchErr
+	}
+	if err != nil {
+		return Verdict{}, err
+	}
+	verdict, err := judge(ctx, gateway, fleet.Truth())
+	if err != nil {
+		return Verdict{}, err
+	}
+	screen.close(verdict, producer.sent.Load())
+	if cfg.Stay {
+		screen.stay(gateway.ConsoleURL())
+		<-ctx.Done()
+	}
+	return verdict, nil
+}
+
+// producer writes the fleet's records into the broker as any Kafka client
+// would, with the fleet's time as the records' timestamps.
+type producer struct {
+	fleet      *simulator.Fleet
+	start, end time.Time
+	pace       time.Duration
+	writer     *kafka.Writer
+	sent       atomic.Int64
+	now        atomic.Int64 // virtual time, ms
+}
+
+func (p *producer) run(ctx context.Context) error {
+	const batch = 2000
+	began := time.Now()
+	speed := float64(p.end.Sub(p.start)) / float64(max(p.pace, time.Millisecond))
+	var messages []kafka.Message
+	flush := func() error {
+		if err := p.writer.WriteMessages(ctx, messages...); err != nil {
+			return fmt.Errorf("producing into the embedded broker: %w", err)
+		}
+		p.sent.Add(int64(len(messages)))
+		messages = messages[:0]
+		return nil
+	}
+	for {
+		e, ok := p.fleet.Next()
+		if !ok {
+			return flush()
+		}
+		virtual := time.UnixMilli(e.Time).Sub(p.start)
+		ahead := time.Duration(float64(virtual)/speed) - time.Since(began)
+		if len(messages) >= batch || ahead > 50*time.Millisecond {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		if ahead > 50*time.Millisecond {
+			select {
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			case <-time.After(ahead):
+			}
+		}
+		p.now.Store(e.Time)
+		messages = append(messages, kafka.Message{Topic: e.Topic, Key: e.Key, Value: e.Value, Time: time.UnixMilli(e.Time)})
+	}
+}

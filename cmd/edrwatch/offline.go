@@ -1,0 +1,158 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/offline"
+	"github.com/edrwatch/edrwatch/pipeline"
+)
+
+// offlineFlags are the options that normalize and replay share.
+type offlineFlags struct {
+	format   string
+	dead     string
+	summary  string
+	config   string
+	mappings []string
+	quiet    bool
+}
+
+func (f *offlineFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.format, "format", "auto", "input format: raw, capture or auto (by shape)")
+	flags.StringVar(&f.dead, "dead", "", "write what could not be used to `FILE`, one {line,stage,reason,original} a line")
+	flags.StringVar(&f.summary, "summary", "", "write the account of all lines to `FILE` (- is standard output)")
+	flags.StringVarP(&f.config, "config", "c", "", "take mappings, rules and limits from this configuration `FILE`")
+	flags.StringSliceVar(&f.mappings, "mappings", nil, "read mapping files of this `DIR`, too")
+	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
+}
+
+// openInputs opens the named files; none or "-" is standard input.
+func openInputs(names []string, stdin io.Reader) ([]offline.Input, func(), error) {
+	if len(names) == 0 {
+		names = []string{"-"}
+	}
+	var inputs []offline.Input
+	var files []*os.File
+	closeAll := func() {
+		for _, f := range files {
+			f.Close()
+		}
+	}
+	for _, name := range names {
+		if name == "-" {
+			inputs = append(inputs, offline.Input{Name: "stdin", Reader: stdin})
+			continue
+		}
+		f, err := os.Open(name)
+		if err != nil {
+			closeAll()
+			return nil, nil, fmt.Errorf("opening input: %w", err)
+		}
+		files = append(files, f)
+		inputs = append(inputs, offline.Input{Name: name, Reader: f})
+	}
+	return inputs, closeAll, nil
+}
+
+// outputFile is a result file; "-" is standard output and "" discards.
+type outputFile struct {
+	io.Writer
+	file *os.File
+}
+
+func createOutput(name string, stdout io.Writer) (outputFile, error) {
+	switch name {
+	case "":
+		return outputFile{Writer: io.Discard}, nil
+	case "-":
+		return outputFile{Writer: stdout}, nil
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		return outputFile{}, fmt.Errorf("creating output: %w", err)
+	}
+	return outputFile{f, f}, nil
+}
+
+func (o outputFile) close() error {
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Close()
+}
+
+// runOffline runs a job with the files of the flags and writes its summary.
+func runOffline(cmd *cobra.Command, f *offlineFlags, job offline.Job, events, alerts string) error {
+	if err := job.Format.UnmarshalText([]byte(f.format)); err != nil {
+		return fmt.Errorf("--format: %w", err)
+	}
+	var outs [4]outputFile
+	for i, name := range []string{events, alerts, f.dead, f.summary} {
+		var err error
+		if outs[i], err = createOutput(name, cmd.OutOrStdout()); err != nil {
+			return err
+		}
+	}
+	job.Out = offline.Outputs{Events: outs[0], Alerts: outs[1], Dead: outs[2]}
+	bar := newProgress(cmd.ErrOrStderr(), f.quiet)
+	job.Progress = func(lines int) { bar.update("%d lines", lines) }
+	summary, err := job.Run(cmd.Context())
+	bar.done()
+	if err != nil {
+		return err
+	}
+	if f.summary != "" {
+		text, err := json.Marshal(summary)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(outs[3], "%s\n", text); err != nil {
+			return fmt.Errorf("writing summary: %w", err)
+		}
+	}
+	for _, o := range outs {
+		err = errors.Join(err, o.close())
+	}
+	return err
+}
+
+// job builds the run over the named files: its mapper, and its detector where
+// rules are to judge.
+func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge bool) (offline.Job, func(), error) {
+	limits := pipeline.DefaultConfig()
+	detect := app.DetectionConfig{Library: len(ruleDirs) == 0}
+	if f.config != "" {
+		loaded, err := config.Load(f.config, os.Environ())
+		if err != nil {
+			return offline.Job{}, nil, badConfig(err)
+		}
+		limits = loaded.Config.Pipeline
+		detect = app.DetectionOf(&loaded.Config)
+	}
+	detect.MappingDirs = append(detect.MappingDirs, f.mappings...)
+	if len(ruleDirs) > 0 {
+		detect.RuleDirs, detect.Library = ruleDirs, false
+	}
+	detection, err := app.LoadDetection(detect)
+	if err != nil {
+		return offline.Job{}, nil, badConfig(err)
+	}
+	inputs, closeAll, err := openInputs(names, cmd.InOrStdin())
+	if err != nil {
+		return offline.Job{}, nil, err
+	}
+	job := offline.Job{Inputs: inputs, Shard: limits.Shard(), Mapper: detection.NewMapper()}
+	if judge {
+		job.Detector = detection.NewDetector(limits.Lateness)
+	}
+	return job, closeAll, nil
+}
