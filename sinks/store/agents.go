@@ -1,7 +1,6 @@
 package store
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"strconv"
@@ -110,51 +109,53 @@ func agentInsertSQL() string {
 }
 
 // saveAgents merges the sightings into the fleet table.
-func (s *Store) saveAgents(ctx context.Context, tx *sql.Tx, agents map[string]*sighting) error {
+func (s *Store) saveAgents(in *statements, agents map[string]*sighting) error {
 	added := false
 	for key, a := range agents {
-		id := key
-		host := hostKey(a.value[agentHost])
-		if a.id == "" {
-			err := tx.StmtContext(ctx, s.stmts.agentFind).QueryRowContext(ctx, host, a.value[agentType]).Scan(&id)
-			if err != nil && !errors.Is(err, sql.ErrNoRows) {
-				return err
-			}
-		}
-		args := make([]any, 0, 5+2*agentFields)
-		args = append(args, id, a.first, a.last, a.documents, host)
-		for i := range a.value {
-			args = append(args, a.value[i], a.at[i])
-		}
-		updated, err := affected(tx.StmtContext(ctx, s.stmts.agentUpdate).ExecContext(ctx, args...))
+		isNew, err := in.saveAgent(key, a)
 		if err != nil {
 			return err
 		}
-		if updated == 0 && a.id != "" && a.value[agentType] != "" && host != "" {
-			// The agent may have been known by its host until now.
-			adopted, err := affected(tx.StmtContext(ctx, s.stmts.agentAdopt).ExecContext(ctx, id, provisionalID(a.value[agentType], host)))
-			if err != nil {
-				return err
-			}
-			if adopted > 0 {
-				if updated, err = affected(tx.StmtContext(ctx, s.stmts.agentUpdate).ExecContext(ctx, args...)); err != nil {
-					return err
-				}
-			}
-		}
-		if updated == 0 {
-			if _, err := tx.StmtContext(ctx, s.stmts.agentInsert).ExecContext(ctx, args...); err != nil {
-				return err
-			}
-			added = true
-		}
+		added = added || isNew
 	}
 	if !added {
 		return nil
 	}
-	_, err := tx.ExecContext(ctx, `DELETE FROM agents WHERE id IN (SELECT id FROM agents ORDER BY last_seen
-		LIMIT max(0, (SELECT count(*) FROM agents) - ?))`, s.cfg.MaxAgents)
+	_, err := in.agentForget.Exec(s.cfg.MaxAgents)
 	return err
+}
+
+// saveAgent merges one sighting into the agent's row, or makes a new row.
+func (st *statements) saveAgent(id string, a *sighting) (added bool, err error) {
+	host := hostKey(a.value[agentHost])
+	if a.id == "" {
+		err := st.agentFind.QueryRow(host, a.value[agentType]).Scan(&id)
+		if err != nil && !errors.Is(err, sql.ErrNoRows) {
+			return false, err
+		}
+	}
+	args := make([]any, 0, 5+2*agentFields)
+	args = append(args, id, a.first, a.last, a.documents, host)
+	for i := range a.value {
+		args = append(args, a.value[i], a.at[i])
+	}
+	updated, err := affected(st.agentUpdate.Exec(args...))
+	if err != nil || updated > 0 {
+		return false, err
+	}
+	if a.id != "" && a.value[agentType] != "" && host != "" {
+		// The agent may have been known by its host until now.
+		adopted, err := affected(st.agentAdopt.Exec(id, provisionalID(a.value[agentType], host)))
+		if err != nil {
+			return false, err
+		}
+		if adopted > 0 {
+			_, err = st.agentUpdate.Exec(args...)
+			return false, err
+		}
+	}
+	_, err = st.agentInsert.Exec(args...)
+	return true, err
 }
 
 func affected(res sql.Result, err error) (int64, error) {

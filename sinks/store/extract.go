@@ -24,9 +24,12 @@ type content struct {
 		Clock       []string
 		Content     struct{ Version string }
 		Rollout     struct{ Ring string }
-		Alert       struct{ ID, Status, Severity, Kind string }
+		Alert       alertContent
 	}
 }
+
+// alertContent is what a document says about the alert that it belongs to.
+type alertContent struct{ ID, Status, Severity, Kind string }
 
 // read parses a body. Only a body that is not JSON is an error: a field of an
 // unexpected type is left out.

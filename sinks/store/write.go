@@ -14,7 +14,7 @@ import (
 
 // statements are the prepared statements of the writing connection.
 type statements struct {
-	insert, episode, episodeLatest, agentUpdate, agentInsert, agentFind, agentAdopt *sql.Stmt
+	insert, episode, episodeLatest, agentUpdate, agentInsert, agentFind, agentAdopt, agentForget *sql.Stmt
 }
 
 func (st *statements) all() []struct {
@@ -34,8 +34,19 @@ func (st *statements) all() []struct {
 		{&st.agentUpdate, agentUpdateSQL()},
 		{&st.agentInsert, agentInsertSQL()},
 		{&st.agentFind, "SELECT id FROM agents WHERE host_key=? AND type=? ORDER BY last_seen DESC LIMIT 1"},
+		{&st.agentForget, "DELETE FROM agents WHERE id IN (SELECT id FROM agents ORDER BY last_seen LIMIT max(0, (SELECT count(*) FROM agents) - ?))"},
 		{&st.agentAdopt, "UPDATE agents SET id=?1 WHERE id=?2 AND NOT EXISTS (SELECT 1 FROM agents WHERE id=?1)"},
 	}
+}
+
+// in returns the statements within a transaction.
+func (st *statements) in(tx *sql.Tx) *statements {
+	var within statements
+	from := st.all()
+	for i, s := range within.all() {
+		*s.into = tx.Stmt(*from[i].into)
+	}
+	return &within
 }
 
 func (st *statements) prepare(db *sql.DB) error {
@@ -113,57 +124,71 @@ func (s *Store) examine(d *event.Document, c *content) event.Result {
 }
 
 func (s *Store) commit(ctx context.Context, docs []*event.Document, contents []content, outcomes []event.Result) error {
+	// When ctx ends, database/sql rolls back. The statements themselves run
+	// without ctx: they are short, and watching it costs a goroutine for each.
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer tx.Rollback() //nolint:errcheck // After Commit it does nothing.
-	insert := tx.StmtContext(ctx, s.stmts.insert)
+	if err := s.put(s.stmts.in(tx), docs, contents, outcomes); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		return err
+	}
+	return tx.Commit()
+}
+
+// put adds the documents and what they say about alerts and agents to the
+// transaction.
+func (s *Store) put(in *statements, docs []*event.Document, contents []content, outcomes []event.Result) error {
 	agents := make(map[string]*sighting)
 	for i, d := range docs {
 		if outcomes[i].Outcome != event.Pending {
 			continue
 		}
-		c := &contents[i]
-		alert := &c.EDR.Alert
-		severity, kind, alertID, status := "", "", "", ""
-		if d.Stream == event.Alerts {
-			severity, kind, status = first(d.Severity, alert.Severity), first(d.AlertKind, alert.Kind), alert.Status
-			alertID = first(alert.ID, d.ID)
-		}
-		res, err := insert.ExecContext(ctx, d.ID, int64(d.Stream), d.Time, d.Action, d.Host, d.AgentID,
-			severity, kind, alertID, status, joinRules(d.Rules), event.View(d.Body))
-		if err != nil {
+		seq, alert, err := in.insertDoc(d, &contents[i])
+		switch {
+		case err != nil:
 			return err
-		}
-		n, err := res.RowsAffected()
-		if err != nil {
-			return err
-		}
-		if n == 0 {
+		case seq == 0:
 			outcomes[i].Outcome = event.Duplicate
 			continue
 		}
 		outcomes[i].Outcome = event.Indexed
 		switch d.Stream {
 		case event.Alerts:
-			seq, err := res.LastInsertId()
-			if err != nil {
-				return err
-			}
-			for _, stmt := range []*sql.Stmt{s.stmts.episode, s.stmts.episodeLatest} {
-				if _, err := tx.StmtContext(ctx, stmt).ExecContext(ctx, alertID, seq, severity, kind, status, d.Time); err != nil {
+			for _, stmt := range []*sql.Stmt{in.episode, in.episodeLatest} {
+				if _, err := stmt.Exec(alert.ID, seq, alert.Severity, alert.Kind, alert.Status, d.Time); err != nil {
 					return err
 				}
 			}
 		case event.Telemetry, event.Metrics:
-			see(agents, d, c)
+			see(agents, d, &contents[i])
 		}
 	}
-	if err := s.saveAgents(ctx, tx, agents); err != nil {
-		return err
+	return s.saveAgents(in, agents)
+}
+
+// insertDoc inserts a document and returns its row's number, 0 when its id is
+// stored already, and what is stored of the alert that it belongs to.
+func (st *statements) insertDoc(d *event.Document, c *content) (seq int64, alert alertContent, err error) {
+	if d.Stream == event.Alerts {
+		alert = c.EDR.Alert
+		alert.ID = first(alert.ID, d.ID)
+		alert.Severity, alert.Kind = first(d.Severity, alert.Severity), first(d.AlertKind, alert.Kind)
 	}
-	return tx.Commit()
+	res, err := st.insert.Exec(d.ID, int64(d.Stream), d.Time, d.Action, d.Host, d.AgentID,
+		alert.Severity, alert.Kind, alert.ID, alert.Status, joinRules(d.Rules), event.View(d.Body))
+	if err != nil {
+		return 0, alert, err
+	}
+	if n, err := res.RowsAffected(); err != nil || n == 0 {
+		return 0, alert, err
+	}
+	seq, err = res.LastInsertId()
+	return seq, alert, err
 }
 
 func first(a, b string) string {

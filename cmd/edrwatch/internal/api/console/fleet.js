@@ -1,6 +1,6 @@
 import { get } from "./api.js";
 import { h, settled, show } from "./dom.js";
-import { count, duration, quoted, stamp } from "./format.js";
+import { count, quoted, roughly, stamp } from "./format.js";
 import { breakdown, stateBadge } from "./parts.js";
 
 const pageSize = 100;
@@ -61,7 +61,7 @@ export function fleetPage(app) {
       h("td", { class: "mono clip", title: a.host }, a.host || h("span", { class: "faint" }, a.id)), h("td", null, stateBadge(a.state)), h("td", null, a.mode || dash()),
       h("td", { class: "clip", title: `${a.type} ${a.version}` }, a.type || dash(), " ", h("span", { class: "soft" }, a.version)),
       h("td", { class: "clip", title: a.content }, a.content || dash()), h("td", { class: "clip" }, a.ring || dash()), h("td", { class: "clip", title: a.os }, a.os || dash()),
-      h("td", { class: "nowrap", title: `${count(a.documents)} events, the latest ${a.last_action}` }, stamp(a.last_seen), behind > 60_000 ? h("span", { class: "faint" }, `  ${duration(behind)} ago`) : null));
+      h("td", { class: "nowrap", title: `${count(a.documents)} events, the latest ${a.last_action}` }, stamp(a.last_seen), behind > 60_000 ? h("span", { class: "faint" }, `  ${roughly(behind)} ago`) : null));
   }
 
   return { element, update };

@@ -56,6 +56,9 @@ export function duration(ms) {
   return `${Math.floor(seconds / 86400)} d ${Math.floor((seconds % 86400) / 3600)} h`;
 }
 
+/** roughly writes a duration in its largest unit. */
+export const roughly = (ms) => duration(ms).split(" ").slice(0, 2).join(" ");
+
 /** words writes a value of a vocabulary for people: mass_silence, crash-loop. */
 export const words = (name) => (name ? name.replaceAll("_", " ").replaceAll("-", " ") : "");
 
