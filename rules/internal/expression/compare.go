@@ -64,7 +64,7 @@ func (c *compiler) compileComparison(n *ast.BinaryNode, left, right operand) ope
 			return truthOf((a == b) == equal)
 		}
 	default:
-		return c.at(n, fmt.Sprintf("%s is an %s and cannot be compared", left.node.String(), left.typ), "has(field) tells whether it is present")
+		return c.at(n, fmt.Sprintf("%s is %s and cannot be compared", left.node.String(), left.typ.phrase()), "has(field) tells whether it is present")
 	}
 	return o
 }
@@ -81,8 +81,8 @@ func (c *compiler) mismatch(n *ast.BinaryNode, left, right operand) operand {
 	case left.typ == Duration || right.typ == Duration:
 		hint = "write a duration as duration(\"5m\")"
 	}
-	return c.at(n, fmt.Sprintf("%s is a %s and %s is a %s: they cannot be compared",
-		left.node.String(), left.typ, right.node.String(), right.typ), hint)
+	return c.at(n, fmt.Sprintf("%s is %s and %s is %s: they cannot be compared",
+		left.node.String(), left.typ.phrase(), right.node.String(), right.typ.phrase()), hint)
 }
 
 // compareText compares strings. A field that holds several strings equals a

@@ -143,7 +143,7 @@ func (c *compiler) expect(o operand, want Type, where string) bool {
 		return true
 	}
 	if o.typ != Invalid {
-		c.at(o.node, fmt.Sprintf("%s is a %s, expected a %s %s", o.node.String(), o.typ, want, where), "")
+		c.at(o.node, fmt.Sprintf("%s is %s, expected %s %s", o.node.String(), o.typ.phrase(), want.phrase(), where), "")
 	}
 	return false
 }

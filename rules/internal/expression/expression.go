@@ -62,7 +62,7 @@ func Compile(text strict.Text, dict *ecs.Dictionary) (x *Expression, problems, w
 	}
 	root := c.compile(tree.Node)
 	if root.typ != Bool && root.typ != Invalid {
-		c.at(tree.Node, fmt.Sprintf("the condition is a %s, expected a boolean", root.typ), "compare it with something")
+		c.at(tree.Node, fmt.Sprintf("the condition is %s, expected a boolean", root.typ.phrase()), "compare it with something")
 	}
 	if len(c.problems) > 0 {
 		return nil, c.problems, nil

@@ -28,6 +28,14 @@ func (t Type) String() string {
 	return [...]string{"nothing", "boolean", "string", "number", "time", "duration", "version", "object"}[t]
 }
 
+// phrase returns the name with its article.
+func (t Type) phrase() string {
+	if t == Object {
+		return "an object"
+	}
+	return "a " + t.String()
+}
+
 // Env is what an expression is evaluated in. It belongs to one goroutine; an
 // Expression may be evaluated in many at once.
 type Env struct {
