@@ -115,8 +115,12 @@ func values(prefix string, n int) []string {
 
 // config is quick about everything.
 func (b *broker) config(group string, topics ...string) Config {
+	return quick(b.cluster.ListenAddrs(), group, topics...)
+}
+
+func quick(brokers []string, group string, topics ...string) Config {
 	cfg := DefaultConfig()
-	cfg.Brokers, cfg.Group, cfg.Topics = b.cluster.ListenAddrs(), group, topics
+	cfg.Brokers, cfg.Group, cfg.Topics = brokers, group, topics
 	cfg.FetchMaxWait, cfg.CommitInterval, cfg.MetadataInterval = 20*time.Millisecond, 10*time.Millisecond, 50*time.Millisecond
 	cfg.DrainTimeout, cfg.SessionTimeout, cfg.RebalanceTimeout, cfg.DialTimeout = 50*time.Millisecond, 3*time.Second, 3*time.Second, 5*time.Second
 	return cfg

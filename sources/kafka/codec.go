@@ -121,6 +121,9 @@ func readLimited(dst []byte, r io.Reader, limit int) ([]byte, error) {
 const xerial = "\x82SNAPPY\x00"
 
 func decompressSnappy(dst, src []byte, limit int) ([]byte, error) {
+	if len(src) == 0 {
+		return dst, nil // how kafka-go writes no content
+	}
 	if !bytes.HasPrefix(src, []byte(xerial)) {
 		return appendSnappy(dst, src, limit)
 	}

@@ -61,6 +61,8 @@ func (c *Config) explain(err error) error {
 		return c.explainCode(kafka, operator, transient)
 	case errors.As(err, &handshake) && errors.Is(err, io.EOF):
 		return operator(fault.Misconfigured, "the broker hung up on TLS: use its TLS port, or set tls.enabled to false")
+	case errors.As(err, &handshake) && errors.Is(err, context.DeadlineExceeded):
+		return transient("the broker does not answer TLS: use its TLS port, or set tls.enabled to false")
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return transient("nothing listens there: check host and port in brokers, and that the broker runs")
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
