@@ -28,7 +28,7 @@ func BenchmarkWrite(b *testing.B) {
 	for _, bc := range []struct {
 		name     string
 		maxBytes strict.Bytes
-	}{{"growing", 4 << 30}, {"evicting", 32 << 20}} {
+	}{{"growing", 4 << 30}, {"evicting", 8 << 20}} {
 		b.Run(bc.name, func(b *testing.B) {
 			s := open(b, func(c *Config, _ *Settings) { c.MaxBytes = bc.maxBytes })
 			const size, agents = 500, 10_000
@@ -50,6 +50,40 @@ func BenchmarkWrite(b *testing.B) {
 			}
 			b.ReportMetric(float64(n)/b.Elapsed().Seconds(), "docs/s")
 			b.ReportMetric(float64(bytes)/float64(n), "B/doc")
+		})
+	}
+}
+
+// BenchmarkSearch measures questions of the console to 100,000 events of
+// 10,000 agents.
+func BenchmarkSearch(b *testing.B) {
+	s := open(b, nil)
+	const events, size = 100_000, 2000
+	for n := 0; n < events; n += size {
+		if err := s.Write(b.Context(), batchOf(size, n, 10_000), make([]event.Result, size)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	for _, bc := range []struct {
+		name string
+		run  func() error
+	}{
+		{"newest page", func() error { _, err := s.Search(b.Context(), Query{}); return err }},
+		{"one host", func() error {
+			_, err := s.Search(b.Context(), Query{Text: "host.name:pc-00042.corp.example"})
+			return err
+		}},
+		{"a word that is nowhere", func() error { _, err := s.Search(b.Context(), Query{Text: "nowhere"}); return err }},
+		{"a field that is nowhere", func() error { _, err := s.Search(b.Context(), Query{Text: "edr.resource.cpu_pct>80"}); return err }},
+		{"histogram of all", func() error { _, err := s.Histogram(b.Context(), Query{}, 60); return err }},
+		{"fleet summary", func() error { _, err := s.FleetSummary(b.Context(), FleetQuery{}); return err }},
+	} {
+		b.Run(bc.name, func(b *testing.B) {
+			for b.Loop() {
+				if err := bc.run(); err != nil {
+					b.Fatal(err)
+				}
+			}
 		})
 	}
 }
