@@ -6,8 +6,8 @@ import "github.com/spf13/cobra"
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		demoCommand(), runCommand(),
-		normalizeCommand(), replayCommand(), simulateCommand(),
-		rulesCommand(), schemaCommand(),
+		normalizeCommand(), replayCommand(), captureCommand(), simulateCommand(),
+		rulesCommand(), explainCommand(), schemaCommand(),
 		setupCommand(), checkCommand(), configCommand(),
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"regexp"
 	"text/tabwriter"
 
@@ -23,12 +22,6 @@ func rulesCommand() *cobra.Command {
 
 // detectionOf loads the rules of the directories, or the shipped library.
 func detectionOf(dirs []string) (*app.Detection, error) {
-	for i, dir := range dirs {
-		info, err := os.Stat(dir)
-		if err == nil && !info.IsDir() {
-			return nil, fmt.Errorf("%s is a file: name the directory that holds it", dirs[i])
-		}
-	}
 	detection, err := app.LoadDetection(app.DetectionConfig{RuleDirs: dirs})
 	return detection, badConfig(err)
 }

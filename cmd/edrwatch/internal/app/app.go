@@ -76,6 +76,7 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	a.registry.MustRegister(newRuleMetrics(a.detection.Rules))
 	if err := a.buildPipeline(); err != nil {
 		return nil, err
 	}

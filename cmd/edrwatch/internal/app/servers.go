@@ -28,6 +28,7 @@ const operationsConnections = 64
 // listen binds both listeners, so that an address in use stops the start.
 func (a *App) listen() (*servers, error) {
 	cfg := api.DefaultConfig()
+	cfg.Data.Hosts = a.cfg.HTTP.Hosts
 	operations, err := api.NewOperations(api.OperationsSettings{
 		Alive: a.alive, Checks: a.readiness(), Metrics: a.registry,
 		Build: api.BuildInfo{Version: a.opts.Version, Revision: revision(), Go: goVersion()},

@@ -45,6 +45,9 @@ type Log struct {
 type HTTP struct {
 	// Listen is the host:port of the API and the console.
 	Listen string `yaml:"listen"`
+	// Hosts are names, besides localhost and IP addresses, under which the console is reached, such as that of a reverse
+	// proxy. Requests for other names are refused, which stops DNS rebinding.
+	Hosts []string `yaml:"hosts"`
 	// HealthListen is the host:port of /livez, /readyz and /metrics, and of nothing else, so that a kubelet and
 	// Prometheus may be let in.
 	HealthListen string `yaml:"health_listen"`

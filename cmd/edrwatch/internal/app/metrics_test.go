@@ -1,0 +1,105 @@
+package app
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+)
+
+var update = flag.Bool("update", false, "rewrite the README's table of metrics")
+
+// everything is a configuration with one component of every type.
+const everything = `
+version: 1
+http: {listen: "127.0.0.1:0", health_listen: "127.0.0.1:0"}
+sources:
+  - {name: kafka, type: kafka, brokers: ["127.0.0.1:1"]}
+  - {name: files, type: file, paths: ["-"]}
+sinks:
+  - {name: elastic, type: elasticsearch}
+  - {name: splunk, type: splunk, urls: ["http://127.0.0.1:8088"], token: "${TOKEN}"}
+  - {name: store, type: store, path: "${DIR}/store.db"}
+  - {name: topic, type: kafka, brokers: ["127.0.0.1:1"], topic: out}
+  - {name: out, type: file, path: "${DIR}/out.ndjson"}
+dead_letter: {type: file, path: "${DIR}/dead.ndjson"}
+`
+
+func newEverything(t *testing.T) *App {
+	t.Helper()
+	loaded, err := config.Parse("everything.yaml", []byte(everything), []string{"TOKEN=t", "DIR=" + t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a, err := New(loaded.Config, Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := a.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return a
+}
+
+// TestReadmeListsEveryMetric compares the README's table with what a gateway
+// with every component registers.
+func TestReadmeListsEveryMetric(t *testing.T) {
+	a := newEverything(t)
+	descs := make(chan *prometheus.Desc)
+	go func() { a.Registry().Describe(descs); close(descs) }()
+	parse := regexp.MustCompile(`fqName: "(edrwatch_[a-z0-9_]+)", help: "(.*?)", unit: "[^"]*", constLabels: \{(.*?)\}, variableLabels: \{(.*?)\}`)
+	var rows []string
+	for d := range descs {
+		m := parse.FindStringSubmatch(d.String())
+		if m == nil {
+			continue // of the Go runtime and the process
+		}
+		var labels []string
+		for _, l := range strings.Split(m[3], ",") {
+			if name, _, ok := strings.Cut(l, "="); ok {
+				labels = append(labels, "`"+name+"`")
+			}
+		}
+		for l := range strings.SplitSeq(m[4], ",") {
+			if l != "" {
+				labels = append(labels, "`"+l+"`")
+			}
+		}
+		rows = append(rows, fmt.Sprintf("| `%s` | %s | %s |", m[1], strings.Join(labels, " "), m[2]))
+	}
+	slices.Sort(rows)
+	rows = slices.Compact(rows)
+	const begin, end = "<!-- metrics: generated -->\n", "<!-- /metrics -->"
+	path := filepath.Join("..", "..", "..", "..", "README.md")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, ok := strings.Cut(string(text), begin)
+	have, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("README.md lacks the markers %q and %q", begin, end)
+	}
+	want := "| metric | labels | meaning |\n|---|---|---|\n" + strings.Join(rows, "\n") + "\n"
+	if have == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("the README's table of metrics is not what the gateway registers: run this test with -update\nwant\n%s", want)
+	}
+	if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,55 @@
+package app
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/edrwatch/edrwatch/rules"
+)
+
+// ruleMetrics exports what every rule costs and does. The label is the rule's
+// id: titles can repeat, and a rule set bounds their number.
+type ruleMetrics struct {
+	set                                                       *rules.Ruleset
+	candidates, matches, absent, late, noKey, alerts, evicted *prometheus.Desc
+	keys                                                      *prometheus.Desc
+}
+
+func newRuleMetrics(set *rules.Ruleset) *ruleMetrics {
+	desc := func(name, help string) *prometheus.Desc {
+		return prometheus.NewDesc("edrwatch_rule_"+name, help, []string{"rule"}, nil)
+	}
+	return &ruleMetrics{
+		set:        set,
+		candidates: desc("candidates_total", "Events for which the rule's condition was evaluated."),
+		matches:    desc("matches_total", "Events for which it was true."),
+		absent:     desc("absent_total", "Events for which it was unknown because a field was missing."),
+		late:       desc("late_total", "Matches too late for the rule's window."),
+		noKey:      desc("no_key_total", "Matches without a field of group_by."),
+		alerts:     desc("alerts_total", "Alert documents of the rule, firing and resolved."),
+		evicted:    desc("evicted_total", "Keys that were forgotten for want of room."),
+		keys:       desc("keys", "Keys that the rule holds."),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *ruleMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{m.candidates, m.matches, m.absent, m.late, m.noKey, m.alerts, m.evicted, m.keys} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (m *ruleMetrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.set.Counters() {
+		for _, v := range []struct {
+			desc  *prometheus.Desc
+			value uint64
+		}{
+			{m.candidates, c.Candidates}, {m.matches, c.Matches}, {m.absent, c.Absent}, {m.late, c.Late},
+			{m.noKey, c.NoKey}, {m.alerts, c.Alerts}, {m.evicted, c.Evicted},
+		} {
+			ch <- prometheus.MustNewConstMetric(v.desc, prometheus.CounterValue, float64(v.value), c.Rule.ID)
+		}
+		ch <- prometheus.MustNewConstMetric(m.keys, prometheus.GaugeValue, float64(c.Keys), c.Rule.ID)
+	}
+}
