@@ -67,12 +67,10 @@ func (c *compiler) mappingEntries(n strict.Node) []strict.Entry {
 
 // derive compiles a list of texts under the vendor's root.
 func (c *compiler) derive(name string, n strict.Node) step {
-	spec := valueSpec{Scale: 1}
-	if err := spec.DecodeYAML(n); err != nil {
-		c.add(err)
-		return nil
+	if m := c.move(ecs.Tags, n); m != nil {
+		return &derive{name, m}
 	}
-	return &derive{name, c.newMove(ecs.Tags, c.sources(spec.From), &spec)}
+	return nil
 }
 
 // entries yields the fields that a mapping names with what they get.
@@ -95,7 +93,7 @@ func (c *compiler) action(n strict.Node) step {
 		}
 		return &classify{fixed: fixed}
 	}
-	from, _ := c.value(ecs.EventAction, n).(*move)
+	from := c.move(ecs.EventAction, n)
 	if from != nil {
 		from.keep = true // The name of our action does not tell the raw value.
 	}
@@ -166,17 +164,37 @@ func (c *compiler) value(field ecs.ID, n strict.Node) step {
 	if slices.ContainsFunc(n.Items(), func(item strict.Node) bool { return item.Kind() == strict.Mapping }) {
 		return c.firstOf(field, n)
 	}
+	if !n.Get("since").IsZero() {
+		return c.elapsed(field, n)
+	}
+	if m := c.move(field, n); m != nil {
+		return c.simplest(m)
+	}
+	return nil
+}
+
+// elapsed compiles the seconds since another field's time.
+func (c *compiler) elapsed(field ecs.ID, n strict.Node) step {
+	var spec struct {
+		Since strict.Text `yaml:"since"`
+	}
+	if err := n.Decode(&spec); err != nil {
+		c.add(err)
+		return nil
+	}
+	start, ok := c.field(spec.Since)
+	if ok && (c.dict.Field(start).Kind != ecs.Time || c.dict.Field(field).Kind != ecs.Int) {
+		c.problem(n, "", "since: expected the seconds since a time, for a field that holds an integer")
+	}
+	return &elapsed{field, start}
+}
+
+// move compiles one way to a value, in the short or the long form.
+func (c *compiler) move(field ecs.ID, n strict.Node) *move {
 	spec := valueSpec{Scale: 1}
 	if err := spec.DecodeYAML(n); err != nil {
 		c.add(err)
 		return nil
-	}
-	if spec.Since.Value != "" {
-		start, ok := c.field(spec.Since)
-		if ok && (c.dict.Field(start).Kind != ecs.Time || c.dict.Field(field).Kind != ecs.Int) {
-			c.problem(n, "", "since: expected the seconds since a time, for a field that holds an integer")
-		}
-		return &elapsed{field, start}
 	}
 	sources := c.sources(spec.From)
 	if spec.Field.Value != "" {
@@ -190,12 +208,26 @@ func (c *compiler) value(field ecs.ID, n strict.Node) step {
 	return c.newMove(field, sources, &spec)
 }
 
+// simplest replaces a move that only copies texts.
+func (c *compiler) simplest(m *move) step {
+	plain := c.dict.Field(m.field).Kind == ecs.String && len(m.transforms) == 0 &&
+		!m.chooses && m.separator == "" && m.join == "" && !m.list && !m.ifAbsent && !m.keep &&
+		m.otherwise.Kind() == ecs.None && m.fallback.Kind() == ecs.None
+	for i := range m.sources {
+		plain = plain && m.sources[i].isKey
+	}
+	if plain {
+		return &copyText{m}
+	}
+	return m
+}
+
 // firstOf compiles several ways to a value, of which the first that leads to
 // one counts.
 func (c *compiler) firstOf(field ecs.ID, n strict.Node) step {
 	out := &firstOf{}
 	for _, item := range n.Items() {
-		if m, ok := c.value(field, item).(*move); ok {
+		if m := c.move(field, item); m != nil {
 			out.moves = append(out.moves, m)
 		}
 	}
@@ -206,7 +238,7 @@ func (c *compiler) newMove(field ecs.ID, sources []source, spec *valueSpec) *mov
 	f := c.dict.Field(field)
 	m := &move{
 		field: field, sources: sources, separator: spec.Split, join: spec.Join, list: f.Array && f.Kind == ecs.String,
-		ifAbsent: spec.IfAbsent,
+		ifAbsent: spec.IfAbsent, chooses: !spec.Map.IsZero() || !spec.Bits.IsZero(),
 	}
 	if spec.Split != "" && !m.list {
 		c.problem(spec.node, "", "split makes a list, but %s holds one value", f.Name)

@@ -21,6 +21,7 @@ func (f *Files) Compile(dict *ecs.Dictionary) (*Plan, error) {
 		c.plan.actions[a.Name] = newAction(a)
 		c.actionNames = append(c.actionNames, a.Name)
 	}
+	c.plan.other = c.plan.actions["other"]
 	for _, spec := range f.specs {
 		c.file(spec)
 	}
@@ -94,9 +95,7 @@ func (c *compiler) file(spec *fileSpec) {
 		m.headers = append(m.headers, headerHint{key, newPattern(spec.Headers[key])})
 	}
 	for _, text := range spec.Absent {
-		if len(text) > longestAbsent {
-			c.problem(spec.node, "", "absent: expected texts of at most %d bytes, found %q", longestAbsent, text)
-		}
+		m.longestAbsent = max(m.longestAbsent, len(text))
 	}
 	if spec.Split.Value != "" {
 		m.split = c.plan.keys.add(spec.Split.Value)

@@ -189,12 +189,14 @@ func (m *Mapper) fill(self int, chosen *mapping, r *event.Record) {
 	m.mapping = chosen
 	e.SetVendor(chosen.root)
 	e.Set(ecs.EcsVersion, m.plan.version)
-	m.plan.actions["other"].apply(e)
 	for _, step := range chosen.steps {
 		step.run(m)
 	}
 	for _, step := range m.eventSteps() {
 		step.run(m)
+	}
+	if !e.Has(ecs.EventAction) {
+		m.plan.other.applyIfAbsent(e)
 	}
 	m.complete()
 	if m.original {
@@ -315,8 +317,5 @@ func (m *Mapper) firstText(sources []source) (text, bool) {
 // isAbsent reports whether a text is one of those that the vendor writes where
 // there is no value.
 func (m *Mapper) isAbsent(s string) bool {
-	return s == "" || m.mapping != nil && len(s) <= longestAbsent && slices.Contains(m.mapping.absent, s)
+	return s == "" || m.mapping != nil && len(s) <= m.mapping.longestAbsent && slices.Contains(m.mapping.absent, s)
 }
-
-// longestAbsent bounds the texts of absent:, so that long values skip the search.
-const longestAbsent = 16

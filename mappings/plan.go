@@ -16,6 +16,7 @@ type Plan struct {
 	shapes   []shape
 	fallback *mapping
 	actions  map[string]*action
+	other    *action     // of an event that no file gives an action
 	version  event.Value // ecs.version
 }
 
@@ -27,14 +28,17 @@ type mapping struct {
 	root    string
 	strip   []string
 	absent  []string
-	split   uint16 // key of the array whose elements are records; 0 for none
-	steps   []step
-	by      [][]source
-	events  map[string][]step // by the texts of by, joined by "/"
-	other   []step            // for an event that events does not name
-	topics  []pattern
-	headers []headerHint
-	agent   bool // the file sets agent.type for every record
+	// longestAbsent is the length of the longest of absent, so that nearly
+	// every text skips the search.
+	longestAbsent int
+	split         uint16 // key of the array whose elements are records; 0 for none
+	steps         []step
+	by            [][]source
+	events        map[string][]step // by the texts of by, joined by "/"
+	other         []step            // for an event that events does not name
+	topics        []pattern
+	headers       []headerHint
+	agent         bool // the file sets agent.type for every record
 }
 
 type headerHint struct {

@@ -72,7 +72,6 @@ type valueSpec struct {
 	Lookup    strict.Text `yaml:"lookup"`
 	Column    string      `yaml:"column"`
 	Kind      string      `yaml:"kind"`
-	Since     strict.Text `yaml:"since"`
 	Default   strict.Node `yaml:"default"`
 	Otherwise strict.Node `yaml:"otherwise"`
 	IfAbsent  bool        `yaml:"if_absent"`

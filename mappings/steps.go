@@ -27,6 +27,29 @@ type set struct {
 
 func (s *set) run(m *Mapper) { m.event.Set(s.field, s.value) }
 
+// copyText gives a text field the first text there is, as it is. It is what
+// most moves come down to.
+type copyText struct{ general *move }
+
+func (s *copyText) run(m *Mapper) {
+	for i := range s.general.sources {
+		from := &s.general.sources[i]
+		node := m.at[from.key]
+		if node == 0 {
+			continue
+		}
+		if m.tape.Nodes[node].Kind == scan.Array {
+			s.general.run(m)
+			return
+		}
+		if t, ok := m.textAt(int(node)); ok {
+			m.event.Set(s.general.field, stringValue(t))
+			m.use(from.key)
+			return
+		}
+	}
+}
+
 // move takes a text from the first source that has one that fits, transforms
 // it and gives it to a field.
 type move struct {
@@ -36,6 +59,7 @@ type move struct {
 	separator  string // of a text that holds a list; "" for none
 	join       string // between the elements of an array that becomes one text
 	list       bool   // the field holds a list
+	chooses    bool   // finish picks one of the file's values
 	finish     finish
 	otherwise  event.Value // for a text that finish does not take
 	fallback   event.Value // when no source gave a value
@@ -226,6 +250,21 @@ func (a *action) apply(e *event.Event) {
 	e.Set(ecs.EventCategory, a.category)
 	e.Set(ecs.EventType, a.typ)
 	e.Set(ecs.EventOutcome, a.outcome)
+}
+
+// applyIfAbsent leaves what the mapping has set alone.
+func (a *action) applyIfAbsent(e *event.Event) {
+	setIfAbsent(e, ecs.EventAction, a.name)
+	setIfAbsent(e, ecs.EventKind, a.kind)
+	setIfAbsent(e, ecs.EventCategory, a.category)
+	setIfAbsent(e, ecs.EventType, a.typ)
+	setIfAbsent(e, ecs.EventOutcome, a.outcome)
+}
+
+func setIfAbsent(e *event.Event, field ecs.ID, v event.Value) {
+	if !e.Has(field) {
+		e.Set(field, v)
+	}
 }
 
 // enrich fills fields from the row of a table that a text names.
