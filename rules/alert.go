@@ -128,7 +128,11 @@ func (s *Session) raise(r *Rule, ep *episode, a *alert) {
 		d.Set(ecs.Tags, event.StringList(r.Tags))
 	}
 	for _, f := range r.threat {
-		d.Set(f.field, event.StringList(f.values))
+		if s.set.dict.Field(f.field).Array {
+			d.Set(f.field, event.StringList(f.values))
+		} else {
+			d.SetString(f.field, f.values[0])
+		}
 	}
 	s.describeSubject(d, a)
 	d.Set(ecs.EDRAlertEvidence, event.JSON(s.writer.evidence(r, a)))

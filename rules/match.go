@@ -83,11 +83,10 @@ type matchState struct {
 // matchKey is the state of one key.
 type matchKey struct {
 	episode
-	firing     bool
-	entity     *entity
-	last       int64 // Clock of the last match.
-	quietUntil int64 // End of suppress.
-	suppressed int64 // Matches in it.
+	firing  bool
+	entity  *entity
+	last    int64 // Clock of the last match.
+	atLeast int64 // The episode does not end before.
 
 	// With for: the readings that matched without a break.
 	since, reading int64
@@ -128,61 +127,44 @@ func (st *matchState) observe(slot int, m *moment) {
 func (st *matchState) match(e *entry[matchKey], m *moment) {
 	k := &e.data
 	k.last, k.entity = m.now, m.entity
-	switch {
-	case k.firing:
+	if k.firing {
 		k.count++
-	case m.now < k.quietUntil:
-		k.suppressed++
-	default:
+		st.schedule(e)
+		return
+	}
+	var extra []pair
+	if st.p.hold > 0 {
+		k.episode = begin(st.r, e.key, k.since, "")
+		k.count = k.readings
+		extra = []pair{text("for", duration(st.p.hold)), number("readings", k.readings)}
+	} else {
 		k.episode = begin(st.r, e.key, m.at, "")
 		k.count = 1
-		var extra []pair
-		if k.suppressed > 0 {
-			extra = append(extra, number("suppressed_before", k.suppressed))
-		}
-		if st.p.hold > 0 {
-			k.start, k.count = k.since, k.readings
-			k.episode.id = begin(st.r, e.key, k.since, "").id
-			extra = append(extra, text("for", duration(st.p.hold)), number("readings", k.readings))
-		}
-		k.suppressed = 0
-		k.firing = st.r.keepFiring > 0 || st.p.hold > 0
-		if st.r.suppress > 0 {
-			k.quietUntil = m.now + st.r.suppress
-		}
-		st.raise(&k.episode, e.key, m, extra)
 	}
+	k.firing, k.atLeast = true, m.now+st.r.suppress
+	st.raise(&k.episode, e.key, m, extra)
 	st.schedule(e)
 }
 
-// schedule sets the timer to what comes first for the key.
+// schedule sets the timer to the end of the episode, or of the readings.
 func (st *matchState) schedule(e *entry[matchKey]) {
 	k := &e.data
-	due := k.quietUntil
-	switch {
-	case k.firing && st.p.hold > 0:
-		due = k.last + st.staleAfter() + st.r.keepFiring
-	case k.firing:
-		due = k.last + st.r.keepFiring
-	case st.p.hold > 0:
-		due = max(k.last+st.staleAfter(), k.quietUntil)
+	due := k.last + st.r.keepFiring
+	if st.p.hold > 0 && k.readings > 0 {
+		due += st.staleAfter()
 	}
-	if due > 0 {
-		st.table.wake(e, due)
-		st.s.wakeAt(due)
+	if k.firing {
+		due = max(due, k.atLeast)
 	}
+	st.table.wake(e, due)
+	st.s.wakeAt(due)
 }
 
-// fire resolves an episode that nothing has kept firing, or forgets a key.
+// fire resolves an episode that nothing has kept firing, and forgets the key.
 func (st *matchState) fire(due int64) {
 	e := st.table.next()
-	k := &e.data
-	if k.firing {
+	if e.data.firing {
 		st.resolve(e, due, nil)
-	}
-	if due < k.quietUntil {
-		st.table.wake(e, k.quietUntil)
-		return
 	}
 	st.table.remove(e)
 }
@@ -236,17 +218,14 @@ func (st *matchState) breakOff(e *entry[matchKey], m *moment) {
 		return // A reading from before does not contradict a later one.
 	}
 	k.readings = 0
-	switch {
-	case k.firing && m.now-k.last < st.r.keepFiring:
-		st.table.wake(e, k.last+st.r.keepFiring)
-		st.s.wakeAt(k.last + st.r.keepFiring)
-		return
-	case k.firing:
+	if k.firing {
+		if m.now < max(k.last+st.r.keepFiring, k.atLeast) {
+			st.schedule(e)
+			return
+		}
 		st.resolve(e, m.now, m.e)
 	}
-	if m.now >= k.quietUntil {
-		st.table.remove(e)
-	}
+	st.table.remove(e)
 }
 
 // raise writes the firing document of an episode.
@@ -283,7 +262,11 @@ func (st *matchState) values(e *event.Event) (object, words string) {
 		b = event.AppendString(b, name)
 		b = append(b, ':')
 		b = event.AppendString(b, shown)
-		said = append(said, name+" "+shown)
+		if id == ecs.EventAction {
+			said = append(said, shown)
+		} else {
+			said = append(said, name+" "+shown)
+		}
 	}
 	if len(said) == 0 {
 		return "{}", "the condition"

@@ -126,12 +126,19 @@ func (set *Ruleset) Counters() []Counters {
 
 // add publishes what a session counted since it last did.
 func (t *totals) add(c *Counters, keysBefore int64) {
-	t.candidates.Add(c.Candidates)
-	t.matches.Add(c.Matches)
-	t.absent.Add(c.Absent)
-	t.late.Add(c.Late)
-	t.noKey.Add(c.NoKey)
-	t.alerts.Add(c.Alerts)
-	t.evicted.Add(c.Evicted)
+	for _, p := range [...]struct {
+		total *atomic.Uint64
+		n     uint64
+	}{
+		{&t.candidates, c.Candidates}, {&t.matches, c.Matches}, {&t.absent, c.Absent}, {&t.late, c.Late}, {&t.noKey, c.NoKey},
+		{&t.alerts, c.Alerts}, {&t.evicted, c.Evicted},
+	} {
+		if p.n != 0 { // Most rules are idle, and an atomic addition is not free.
+			p.total.Add(p.n)
+		}
+	}
+	if c.Keys == keysBefore {
+		return
+	}
 	t.keys.Add(c.Keys - keysBefore)
 }

@@ -133,14 +133,13 @@ type thresholdState struct {
 // thresholdKey is the state of one key.
 type thresholdKey struct {
 	episode
-	times      []int64 // Of the latest events, ascending.
-	cut        bool    // Older times of the window were dropped.
-	firing     bool
-	entity     *entity
-	hosts      []string // Distinct names while firing and in the window before.
-	newest     int64    // Latest event time counted.
-	quietUntil int64
-	suppressed int64
+	times   []int64 // Of the latest events, ascending.
+	cut     bool    // Older times of the window were dropped.
+	firing  bool
+	entity  *entity
+	hosts   []string // Distinct names while firing and in the window before.
+	newest  int64    // Latest event time counted.
+	atLeast int64    // The episode does not end before.
 }
 
 func (st *thresholdState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
@@ -175,13 +174,8 @@ func (st *thresholdState) observe(_ int, m *moment) {
 	k.prune(k.newest - st.p.window - st.s.lateness)
 	if k.firing {
 		k.count++
-	}
-	if first, count, ok := st.crossing(k, m.at, pos); ok && !k.firing {
-		if m.now < k.quietUntil {
-			k.suppressed++
-		} else {
-			st.begin(e, m, first, count)
-		}
+	} else if first, count, ok := st.crossing(k, m.at, pos); ok {
+		st.begin(e, m, first, count)
 	}
 	st.schedule(e)
 }
@@ -247,20 +241,13 @@ func (st *thresholdState) crossing(k *thresholdKey, at int64, fromEnd int) (firs
 func (st *thresholdState) begin(e *entry[thresholdKey], m *moment, first, count int64) {
 	k := &e.data
 	k.episode = begin(st.r, e.key, first, "")
-	k.count, k.firing = count, true
-	if st.r.suppress > 0 {
-		k.quietUntil = m.now + st.r.suppress
-	}
+	k.count, k.firing, k.atLeast = count, true, m.now+st.r.suppress
 	evidence := []pair{
 		text("condition", st.p.x.String()), text("window", duration(st.p.window)), text("threshold", st.p.having), number("value", count),
 	}
-	if k.suppressed > 0 {
-		evidence = append(evidence, number("suppressed_before", k.suppressed))
-		k.suppressed = 0
-	}
 	st.s.raise(st.r, &k.episode, &alert{
 		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: st.subject(k), source: m.e, hosts: st.hosts(k),
-		reason: fmt.Sprintf("%s had %s within %s, expected not %s in %s", st.who(k, e.key), plural(count, "matching event"),
+		reason: fmt.Sprintf("%s had %s within %s (threshold: %s in %s)", st.who(k, e.key), plural(count, "matching event"),
 			duration(m.at-first), st.p.having, duration(st.p.window)),
 		evidence: evidence,
 	})
@@ -282,9 +269,9 @@ func (st *thresholdState) ends(k *thresholdKey) int64 {
 		if n := len(k.times); int64(n) >= st.p.low {
 			last = k.times[n-int(st.p.low)]
 		}
-		return last + st.p.window + st.r.keepFiring
+		return max(last+st.p.window+st.r.keepFiring, k.atLeast)
 	}
-	return max(k.newest+st.p.window+st.s.lateness, k.quietUntil)
+	return k.newest + st.p.window + st.s.lateness
 }
 
 // fire ends an episode or forgets a key.
