@@ -26,7 +26,7 @@ func (p *siteOutage) check(c Composition) error {
 }
 func (p *siteOutage) suits(*Fleet, *agent) bool { return false }
 func (p *siteOutage) outcome() (expect, tolerate []string) {
-	return []string{"site_outage", "mass_silence"}, []string{"silent_host"}
+	return []string{"site_outage", "mass_silence"}, []string{"silent_host", "telemetry_loss"}
 }
 func (p *siteOutage) step(f *Fleet, n int, it item) {
 	site := slices.Index(siteCodes[:], p.Site)
@@ -69,7 +69,7 @@ func (p *patchNight) step(f *Fleet, n int, it item) {
 	if it.step == stepHost {
 		if a := &f.agents[it.agent]; a.up && it.gen == a.gen {
 			f.shutdown(a)
-			f.live1(a, taskBoot, 60_000+f.upTo(180_000))
+			f.later(a, taskBoot, 60_000+f.upTo(180_000))
 		}
 		return
 	}

@@ -69,7 +69,7 @@ func (p *contentPush) outcome() (expect, tolerate []string) {
 	if p.Failure == 0 {
 		return nil, nil
 	}
-	return []string{"mass_silence", "bad_rollout"}, []string{"silent_host", "boot_loop", "crash_loop", "restart_storm", "silent_alive"}
+	return []string{"mass_silence", "bad_rollout"}, []string{"silent_host", "boot_loop", "crash_loop", "restart_storm", "silent_alive", "telemetry_loss"}
 }
 
 func (p *contentPush) concerns(f *Fleet, a *agent) bool {

@@ -14,14 +14,14 @@ func (f *Fleet) begin(a *agent) {
 	if a.reserved {
 		a.up = true
 	}
+	if a.vendor == crowdstrike {
+		// The inventory comes from the vendor's cloud, for those asleep as well.
+		f.record(a, fdrInventory, f.start+f.upTo(5*60_000), 0)
+	}
 	if !a.up {
 		a.downAt = f.start
-		f.live1(a, taskWake, f.exp(f.config.Scenario.Noise.Asleep))
+		f.later(a, taskWake, f.exp(f.config.Scenario.Noise.Asleep))
 		return
-	}
-	if a.vendor == crowdstrike {
-		// The inventory comes from the vendor's cloud for all agents seen of late.
-		f.schedule(item{agent: a.index, task: taskRecord, shape: fdrInventory, event: f.start + f.upTo(5*60_000)})
 	}
 	f.startChains(a, true)
 	f.planLife(a)
@@ -32,9 +32,9 @@ func (f *Fleet) planLife(a *agent) {
 	switch {
 	case a.reserved:
 	case a.class == laptop:
-		f.live1(a, taskSleep, f.exp(f.config.Scenario.Noise.Awake))
+		f.later(a, taskSleep, f.exp(f.config.Scenario.Noise.Awake))
 	default:
-		f.live1(a, taskReboot, f.exp(f.config.Scenario.Noise.Uptime))
+		f.later(a, taskReboot, f.exp(f.config.Scenario.Noise.Uptime))
 	}
 }
 
@@ -98,8 +98,8 @@ func (f *Fleet) schedule(it item) {
 	f.queue.push(it)
 }
 
-// live1 schedules one task of the agent's present life after a delay in ms.
-func (f *Fleet) live1(a *agent, t task, delay int64) {
+// later schedules one task of the agent's present life after a delay in ms.
+func (f *Fleet) later(a *agent, t task, delay int64) {
 	f.queue.push(item{at: f.now + delay, event: f.now + delay, agent: a.index, task: t, gen: a.gen})
 }
 
@@ -111,7 +111,7 @@ func (f *Fleet) live(a *agent, it item) {
 			f.record(a, winSleep, f.now-800, 0)
 		}
 		f.down(a)
-		f.live1(a, taskWake, f.exp(f.config.Scenario.Noise.Asleep))
+		f.later(a, taskWake, f.exp(f.config.Scenario.Noise.Asleep))
 	case taskWake:
 		f.up(a)
 		if a.events {
@@ -121,7 +121,7 @@ func (f *Fleet) live(a *agent, it item) {
 		f.planLife(a)
 	case taskReboot:
 		f.shutdown(a)
-		f.live1(a, taskBoot, 60_000+f.upTo(120_000))
+		f.later(a, taskBoot, 60_000+f.upTo(120_000))
 	case taskBoot:
 		f.boot(a)
 		f.planLife(a)
