@@ -1,0 +1,223 @@
+package elasticsearch
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+type reference struct{ Type, ID, Name string }
+
+type savedObject struct {
+	Type, ID   string
+	References []reference
+	Attributes struct {
+		Title, TimeFieldName, PanelsJSON string
+		Columns                          []string
+		Sort                             [][]string
+		KibanaSavedObjectMeta            struct{ SearchSourceJSON string }
+	}
+}
+
+type panel struct {
+	Type, PanelIndex, PanelRefName string
+	EmbeddableConfig               struct {
+		Attributes struct {
+			References []reference
+			State      struct {
+				Query            struct{ Query string }
+				Visualization    struct{ Layers []layer }
+				DatasourceStates struct {
+					FormBased struct{ Layers map[string]columns }
+				}
+			}
+		}
+	}
+}
+
+type layer struct {
+	LayerID, XAccessor, SplitAccessor string
+	Accessors                         []string
+}
+
+type columns struct {
+	ColumnOrder []string
+	Columns     map[string]struct {
+		OperationType, SourceField string
+		Params                     struct {
+			OrderBy struct{ ColumnID string }
+		}
+	}
+}
+
+// TestKibanaObjects: every field that the saved objects use has an explicit
+// mapping of a fitting type, and everything that they refer to is there.
+func TestKibanaObjects(t *testing.T) {
+	file, err := os.ReadFile(filepath.Join("..", "..", "deploy", "kibana", "edrwatch.ndjson"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := kibana{t: t, dict: dictionary(t), objects: map[string]savedObject{}}
+	for line := range bytes.Lines(file) {
+		var o savedObject
+		if err := json.Unmarshal(line, &o); err != nil {
+			t.Fatalf("%v in %s", err, line)
+		}
+		key := o.Type + " " + o.ID
+		if _, twice := k.objects[key]; twice {
+			t.Errorf("%s is there twice", key)
+		}
+		k.objects[key] = o
+	}
+	for key, o := range k.objects {
+		for _, r := range o.References {
+			if _, ok := k.objects[r.Type+" "+r.ID]; !ok {
+				t.Errorf("%s refers to %s %s, which is not in the file", key, r.Type, r.ID)
+			}
+		}
+		switch o.Type {
+		case "index-pattern":
+			k.dataView(o)
+		case "search":
+			k.search(o)
+		case "dashboard":
+			k.dashboard(o)
+		default:
+			t.Errorf("%s is of an unexpected type", key)
+		}
+	}
+	if len(k.objects) < 6 {
+		t.Errorf("%d saved objects, want four data views, a search and a dashboard", len(k.objects))
+	}
+}
+
+type kibana struct {
+	t       *testing.T
+	dict    *ecs.Dictionary
+	objects map[string]savedObject
+}
+
+// field checks that the templates map a name explicitly to one of the types.
+func (k kibana) field(where, name string, types ...string) {
+	k.t.Helper()
+	id, ok := k.dict.Lookup(name)
+	if !ok || !mapped(k.dict.Field(id)) {
+		k.t.Errorf("%s uses %s, which the templates do not map", where, name)
+		return
+	}
+	if typ := k.dict.Field(id).Type; len(types) > 0 && !slices.Contains(types, typ) {
+		k.t.Errorf("%s uses %s, which is %s, as one of %v", where, name, typ, types)
+	}
+}
+
+var kqlField = regexp.MustCompile(`([@a-z][\w.@-]*)\s*[:<>]`)
+
+func (k kibana) query(where, kql string) {
+	for _, m := range kqlField.FindAllStringSubmatch(kql, -1) {
+		k.field(where, m[1])
+	}
+}
+
+func (k kibana) dataView(o savedObject) {
+	known := slices.ContainsFunc(event.Streams(), func(s event.Stream) bool { return DataStream(s, "*") == o.Attributes.Title })
+	if !known || o.Attributes.TimeFieldName != "@timestamp" {
+		k.t.Errorf("data view %s is on %s by %s", o.ID, o.Attributes.Title, o.Attributes.TimeFieldName)
+	}
+}
+
+func (k kibana) search(o savedObject) {
+	for _, c := range o.Attributes.Columns {
+		k.field(o.ID, c)
+	}
+	for _, s := range o.Attributes.Sort {
+		k.field(o.ID, s[0])
+	}
+	var source struct {
+		IndexRefName string
+		Query        struct{ Query string }
+	}
+	if err := json.Unmarshal([]byte(o.Attributes.KibanaSavedObjectMeta.SearchSourceJSON), &source); err != nil {
+		k.t.Errorf("%s: %v", o.ID, err)
+	}
+	k.query(o.ID, source.Query.Query)
+	if !slices.ContainsFunc(o.References, func(r reference) bool { return r.Name == source.IndexRefName }) {
+		k.t.Errorf("%s names no data view", o.ID)
+	}
+}
+
+func (k kibana) dashboard(o savedObject) {
+	var panels []panel
+	if err := json.Unmarshal([]byte(o.Attributes.PanelsJSON), &panels); err != nil {
+		k.t.Fatalf("%s: %v", o.ID, err)
+	}
+	used := map[string]bool{}
+	for _, p := range panels {
+		where := o.ID + ", panel " + p.PanelIndex
+		if p.PanelRefName != "" {
+			used[p.PanelIndex+":"+p.PanelRefName] = true
+		}
+		for _, r := range p.EmbeddableConfig.Attributes.References {
+			used[p.PanelIndex+":"+r.Name] = true
+		}
+		state := p.EmbeddableConfig.Attributes.State
+		k.query(where, state.Query.Query)
+		for id, layer := range state.DatasourceStates.FormBased.Layers {
+			used[p.PanelIndex+":indexpattern-datasource-layer-"+id] = true
+			k.columns(where, layer)
+		}
+		for _, l := range state.Visualization.Layers {
+			columns := state.DatasourceStates.FormBased.Layers[l.LayerID].Columns
+			for _, accessor := range append(l.Accessors, l.XAccessor, l.SplitAccessor) {
+				if _, ok := columns[accessor]; !ok {
+					k.t.Errorf("%s shows column %q, which is not defined", where, accessor)
+				}
+			}
+		}
+	}
+	for name := range used {
+		if !slices.ContainsFunc(o.References, func(r reference) bool { return r.Name == name }) {
+			k.t.Errorf("%s does not list the reference %s", o.ID, name)
+		}
+	}
+	for _, r := range o.References {
+		if !used[r.Name] {
+			k.t.Errorf("%s lists the reference %s, which no panel uses", o.ID, r.Name)
+		}
+	}
+}
+
+func (k kibana) columns(where string, c columns) {
+	for _, name := range c.ColumnOrder {
+		if _, ok := c.Columns[name]; !ok {
+			k.t.Errorf("%s orders column %s, which is not defined", where, name)
+		}
+	}
+	for name, column := range c.Columns {
+		if !slices.Contains(c.ColumnOrder, name) {
+			k.t.Errorf("%s leaves column %s out of the order", where, name)
+		}
+		if by := column.Params.OrderBy.ColumnID; by != "" && c.Columns[by].OperationType == "" {
+			k.t.Errorf("%s orders %s by column %s, which is not defined", where, name, by)
+		}
+		switch column.OperationType {
+		case "date_histogram":
+			k.field(where, column.SourceField, "date")
+		case "terms", "unique_count":
+			k.field(where, column.SourceField, "keyword")
+		case "count":
+			if column.SourceField != "___records___" {
+				k.t.Errorf("%s counts %s", where, column.SourceField)
+			}
+		default:
+			k.t.Errorf("%s has a column of operation %s", where, strings.TrimSpace(column.OperationType))
+		}
+	}
+}
