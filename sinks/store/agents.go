@@ -99,6 +99,14 @@ func agentUpdateSQL() string {
 // param is the n-th parameter of a statement, from 1.
 func param(n int) string { return "?" + strconv.Itoa(n) }
 
+func agentTakeSQL() string {
+	query := "DELETE FROM agents WHERE id=? RETURNING first_seen, last_seen, documents"
+	for _, column := range agentColumns {
+		query += ", " + column + ", " + column + "_at"
+	}
+	return query
+}
+
 func agentInsertSQL() string {
 	var names, values strings.Builder
 	for i, column := range agentColumns {
@@ -127,6 +135,11 @@ func (s *Store) saveAgents(in *statements, agents map[string]*sighting) error {
 
 // saveAgent merges one sighting into the agent's row, or makes a new row.
 func (st *statements) saveAgent(id string, a *sighting) (added bool, err error) {
+	if a.id != "" && a.value[agentType] != "" && a.value[agentHost] != "" {
+		if err := st.absorb(a); err != nil {
+			return false, err
+		}
+	}
 	host := hostKey(a.value[agentHost])
 	if a.id == "" {
 		err := st.agentFind.QueryRow(host, a.value[agentType]).Scan(&id)
@@ -143,19 +156,33 @@ func (st *statements) saveAgent(id string, a *sighting) (added bool, err error) 
 	if err != nil || updated > 0 {
 		return false, err
 	}
-	if a.id != "" && a.value[agentType] != "" && host != "" {
-		// The agent may have been known by its host until now.
-		adopted, err := affected(st.agentAdopt.Exec(id, provisionalID(a.value[agentType], host)))
-		if err != nil {
-			return false, err
-		}
-		if adopted > 0 {
-			_, err = st.agentUpdate.Exec(args...)
-			return false, err
-		}
-	}
 	_, err = st.agentInsert.Exec(args...)
 	return true, err
+}
+
+// absorb takes what is known of an agent under its host's name out of the
+// fleet table and into the sighting that tells the agent's id. The id and the
+// host often come with different events.
+func (st *statements) absorb(a *sighting) error {
+	var was sighting
+	into := []any{&was.first, &was.last, &was.documents}
+	for i := range was.value {
+		into = append(into, &was.value[i], &was.at[i])
+	}
+	err := st.agentTake.QueryRow(provisionalID(a.value[agentType], a.value[agentHost])).Scan(into...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	a.first, a.last, a.documents = min(a.first, was.first), max(a.last, was.last), a.documents+was.documents
+	for i, v := range was.value {
+		if v != "" && (a.value[i] == "" || was.at[i] > a.at[i]) {
+			a.value[i], a.at[i] = v, was.at[i]
+		}
+	}
+	return nil
 }
 
 func affected(res sql.Result, err error) (int64, error) {

@@ -67,13 +67,14 @@ func (c *content) seenAt(d *event.Document) (int64, bool) {
 // os names the operating system in one line.
 func (c *content) os() string {
 	o := &c.Host.OS
+	name := first(o.Name, o.Type)
 	switch {
 	case o.Full != "":
 		return o.Full
-	case o.Name != "":
-		return strings.TrimSpace(o.Name + " " + o.Version)
-	case o.Type != "":
-		return strings.TrimSpace(o.Type + " " + o.Version)
+	case name != "" && strings.HasPrefix(strings.ToLower(o.Version), strings.ToLower(name)):
+		return o.Version // Some vendors put the name into the version.
+	case name != "":
+		return strings.TrimSpace(name + " " + o.Version)
 	}
 	return strings.TrimSpace(o.Platform + " " + o.Version)
 }

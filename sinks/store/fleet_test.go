@@ -63,6 +63,15 @@ func TestAgentsAreJoinedByTypeAndHost(t *testing.T) {
 	if err != nil || total != 1 || agents[0].ID != "a1" || agents[0].Documents != 3 || agents[0].FirstSeen != start || agents[0].State != "disabled" {
 		t.Errorf("%d agents: %+v, %v", total, agents, err)
 	}
+	// The id may be known before the host is.
+	write(t, s, doc("4", start, "sensor-heartbeat", "a2", "a2", `"agent":{"id":"a2","type":"falcon"},"edr":{"mode":"kernel"}`), doc("5", start+9*second, "resource-usage", "PC-2", "", `"agent":{"type":"falcon"},"host":{"name":"PC-2"},"edr":{"mode":"user"}`))
+	write(t, s, doc("6", start+second, "inventory", "PC-2", "a2", `"agent":{"id":"a2","type":"falcon"},"host":{"name":"PC-2"}`))
+	if a := agentOf(t, s, "a2"); a.Documents != 3 || a.LastSeen != start+9*second || a.Mode != "user" || a.Host != "PC-2" {
+		t.Errorf("the host told after the id: %+v", a)
+	}
+	if _, total, err := s.Fleet(t.Context(), FleetQuery{}); total != 2 || err != nil {
+		t.Errorf("%d agents, %v", total, err)
+	}
 }
 
 func TestWhatDoesNotMoveAnAgent(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 
 // statements are the prepared statements of the writing connection.
 type statements struct {
-	insert, episode, episodeLatest, agentUpdate, agentInsert, agentFind, agentAdopt, agentForget *sql.Stmt
+	insert, episode, episodeLatest, agentUpdate, agentInsert, agentFind, agentTake, agentForget *sql.Stmt
 }
 
 func (st *statements) all() []struct {
@@ -35,7 +35,7 @@ func (st *statements) all() []struct {
 		{&st.agentInsert, agentInsertSQL()},
 		{&st.agentFind, "SELECT id FROM agents WHERE host_key=? AND type=? ORDER BY last_seen DESC LIMIT 1"},
 		{&st.agentForget, "DELETE FROM agents WHERE id IN (SELECT id FROM agents ORDER BY last_seen LIMIT max(0, (SELECT count(*) FROM agents) - ?))"},
-		{&st.agentAdopt, "UPDATE agents SET id=?1 WHERE id=?2 AND NOT EXISTS (SELECT 1 FROM agents WHERE id=?1)"},
+		{&st.agentTake, agentTakeSQL()},
 	}
 }
 
