@@ -136,6 +136,9 @@ func (f *Files) Fields() []ecs.Field {
 	var fields []ecs.Field
 	typed, roots := map[string]bool{}, map[string]string{}
 	for _, spec := range f.specs {
+		if spec.Split.Value != "" {
+			continue // No event is made of an envelope.
+		}
 		root := spec.root()
 		roots[root] = spec.Vendor.Value
 		for _, name := range sortedKeys(spec.Names) {

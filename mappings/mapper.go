@@ -2,8 +2,8 @@ package mappings
 
 import (
 	"errors"
-	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/edrwatch/edrwatch/mappings/internal/scan"
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -134,7 +134,7 @@ func (m *Mapper) noteMembers(self int, parent uint16) {
 			m.key = scan.AppendUnescaped(m.key[:0], key)
 			key = m.key
 		} else if array {
-			m.key = fmt.Append(m.key[:0], position)
+			m.key = strconv.AppendInt(m.key[:0], int64(position), 10)
 			key = m.key
 		}
 		id := m.plan.keys.find(parent, key)
@@ -281,11 +281,12 @@ func (m *Mapper) text(from *source) (text, bool) {
 	case ecs.String:
 		return text{s: v.Str()}, v.Str() != ""
 	case ecs.Int:
-		return text{event.View(fmt.Append(m.event.Scratch(20), v.Int())), true}, true
+		return text{event.View(strconv.AppendInt(m.event.Scratch(20), v.Int(), 10)), true}, true
 	case ecs.Bool:
-		return text{fmt.Sprint(v.Bool()), true}, true
+		return text{strconv.FormatBool(v.Bool()), true}, true
+	default:
+		return text{}, false
 	}
-	return text{}, false
 }
 
 func (m *Mapper) textAt(i int) (text, bool) {
@@ -301,8 +302,9 @@ func (m *Mapper) textAt(i int) (text, bool) {
 		return text{t, true}, !m.isAbsent(t)
 	case scan.Number, scan.True, scan.False:
 		return text{event.View(raw), true}, true
+	default:
+		return text{}, false
 	}
-	return text{}, false
 }
 
 func (m *Mapper) firstText(sources []source) (text, bool) {

@@ -44,7 +44,12 @@ func (p *pattern) matches(s string) bool {
 		return len(s) >= len(p.text) && strings.EqualFold(s[:len(p.text)], p.text)
 	case suffix:
 		return len(s) >= len(p.text) && strings.EqualFold(s[len(s)-len(p.text):], p.text)
+	default:
+		return p.within(s)
 	}
+}
+
+func (p *pattern) within(s string) bool {
 	for i := 0; i+len(p.text) <= len(s); i++ {
 		if strings.EqualFold(s[i:i+len(p.text)], p.text) {
 			return true

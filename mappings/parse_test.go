@@ -3,6 +3,7 @@ package mappings
 import (
 	"errors"
 	"io/fs"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -253,6 +254,14 @@ func TestKeepOriginal(t *testing.T) {
 	m := libraryPlan(t).NewMapper(KeepOriginal())
 	if err := m.Map(&event.Partition{}, &event.Record{Value: []byte(raw)}, func(e *event.Event) { got = e.Str(ecs.EventOriginal) }); err != nil || got != raw {
 		t.Errorf("event.original %q, %v", got, err)
+	}
+}
+
+func TestDeepValuesAreKeptAsText(t *testing.T) {
+	deep := strings.Repeat(`{"a":`, 30) + `"x"` + strings.Repeat("}", 30)
+	got := string(mapped(t, libraryPlan(t), "", `{"deep":`+deep+`,"flat":1}`).AppendJSON(nil))
+	if want := `"unmapped":{"deep":` + strconv.Quote(deep) + `,"flat":1}`; !strings.Contains(got, want) {
+		t.Errorf("got  %s\nwant it to contain %s", got, want)
 	}
 }
 

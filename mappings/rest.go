@@ -8,15 +8,20 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
-// maxRest is how many own fields of a vendor an event keeps one by one. A
-// record with more is kept as a whole under the key "record".
-const maxRest = 1024
+// maxRest is how many values a record may hold whose own fields are kept one
+// by one. A record with more is kept as a whole under the key "record".
+const maxRest = 4096
+
+// maxRestDepth is how deep an own field may be nested to be kept as an object:
+// Elasticsearch refuses flattened fields of more than 20 levels. A record that
+// is deeper keeps its objects and arrays as JSON text.
+const maxRestDepth = 16
 
 // keepRest keeps under the vendor's root what the event does not hold.
 func (m *Mapper) keepRest(self int) {
 	nodes := m.tape.Nodes
 	if int(nodes[self].Next)-self > maxRest {
-		m.event.Extra("record", event.View(m.tape.Fragment(&nodes[self])))
+		m.event.Extra("record", m.fragment(&nodes[self]))
 		return
 	}
 	m.keepMembers(self, "")
@@ -47,8 +52,18 @@ func (m *Mapper) keepMembers(self int, above string) {
 				break
 			}
 		}
-		m.event.Extra(name, event.View(m.tape.Fragment(n)))
+		m.event.Extra(name, m.fragment(n))
 	}
+}
+
+// fragment returns the JSON of an own field.
+func (m *Mapper) fragment(n *scan.Node) string {
+	raw := event.View(m.tape.Fragment(n))
+	if m.tape.Depth <= maxRestDepth || n.Kind < scan.Object {
+		return raw
+	}
+	// JSON text doubles at most: there is nothing in it but quotes, backslashes and white space to escape.
+	return event.View(event.AppendString(m.event.Scratch(2*len(raw)+2), raw))
 }
 
 // join builds the dotted name of a member.

@@ -16,6 +16,8 @@ type finish func(e *event.Event, t text) (event.Value, bool)
 // as text, whole ones with a fraction of zero.
 func finishFor(kind ecs.Kind, scale float64, format timeFormat) finish {
 	switch kind {
+	default:
+		return func(_ *event.Event, t text) (event.Value, bool) { return stringValue(t), true }
 	case ecs.Int:
 		return func(_ *event.Event, t text) (event.Value, bool) {
 			if n, err := strconv.ParseInt(t.s, 10, 64); err == nil && scale == 1 {
@@ -41,7 +43,6 @@ func finishFor(kind ecs.Kind, scale float64, format timeFormat) finish {
 			return event.Time(ns), ok
 		}
 	}
-	return func(_ *event.Event, t text) (event.Value, bool) { return stringValue(t), true }
 }
 
 func stringValue(t text) event.Value {

@@ -58,6 +58,7 @@ func DefaultLimits() Limits {
 type Tape struct {
 	Data   []byte // the text, as given to Scan; not copied
 	Nodes  []Node // the root first
+	Depth  int    // objects and arrays inside each other, 0 for a scalar
 	limits Limits
 	err    *Error
 }
@@ -71,7 +72,7 @@ func NewTape(limits Limits) *Tape {
 // around it (and a UTF-8 byte order mark before it, which is skipped). On an
 // error the tape is empty; the error is an *Error.
 func (t *Tape) Scan(data []byte) error {
-	t.Data, t.Nodes, t.err = data, t.Nodes[:0], nil
+	t.Data, t.Nodes, t.Depth, t.err = data, t.Nodes[:0], 0, nil
 	if len(data) > t.limits.Size {
 		t.Data = nil
 		return &Error{Expected: sizeLimit(t.limits.Size), Found: sizeOf(len(data)), TooLarge: true}
@@ -113,6 +114,7 @@ func (t *Tape) value(i, self, depth int) int {
 		if depth >= t.limits.Depth {
 			return t.fail(i, depthLimit(t.limits.Depth))
 		}
+		t.Depth = max(t.Depth, depth+1)
 		if c == '{' {
 			kind, i = Object, t.object(i+1, depth+1)
 		} else {
