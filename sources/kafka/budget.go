@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"math/bits"
 	"sync"
 	"sync/atomic"
 
@@ -12,7 +13,7 @@ import (
 // never waits for more of either kind, so that nobody waits for ever.
 type budget struct {
 	fetched, decompressed *bytesHeld
-	buffers               sync.Pool // of *[]byte
+	buffers               [40]sync.Pool // of *[]byte, by the power of two that is their capacity
 }
 
 func newBudget(total int64) *budget {
@@ -55,18 +56,25 @@ func (b *bytesHeld) release(n int64) {
 	}
 }
 
-// buffer returns an empty buffer with room for at least n bytes.
-func (b *budget) buffer(n int) []byte {
-	if pooled, ok := b.buffers.Get().(*[]byte); ok && cap(*pooled) >= n {
-		return (*pooled)[:0]
+// bufferSize returns the capacity of the buffer for n bytes, at most limit.
+func bufferSize(n, limit int64) int64 {
+	return min(int64(1)<<bits.Len64(uint64(max(n, 1)-1)), limit)
+}
+
+// buffer returns an empty buffer whose capacity is exactly size.
+func (b *budget) buffer(size int64) []byte {
+	if size&(size-1) == 0 {
+		if pooled, ok := b.buffers[bits.Len64(uint64(size))-1].Get().(*[]byte); ok {
+			return (*pooled)[:0]
+		}
 	}
-	return make([]byte, 0, n)
+	return make([]byte, 0, size)
 }
 
 // recycle gives a buffer back for others to use.
 func (b *budget) recycle(buffer []byte) {
-	if cap(buffer) > 0 {
+	if size := cap(buffer); size > 0 && size&(size-1) == 0 {
 		buffer = buffer[:0]
-		b.buffers.Put(&buffer)
+		b.buffers[bits.Len(uint(size))-1].Put(&buffer)
 	}
 }

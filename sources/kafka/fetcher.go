@@ -182,14 +182,12 @@ func (s *Source) fetch(ctx context.Context, w *wire, topic string, partition int
 	if err != nil {
 		return nil, err
 	}
-	fr := &frame{held: int64(size)}
-	if fr.held > s.budget.fetched.size {
-		fr.held, fr.cut = s.budget.fetched.size, true
-	}
+	limit := s.budget.fetched.size
+	fr := &frame{held: bufferSize(int64(size), limit), cut: int64(size) > limit}
 	if err := s.budget.fetched.acquire(ctx, fr.held); err != nil {
 		return nil, err
 	}
-	fr.buffer = s.budget.buffer(int(fr.held))[:fr.held]
+	fr.buffer = s.budget.buffer(fr.held)[:min(int64(size), limit)]
 	err = w.conn.SetReadDeadline(time.Now().Add(answerTime))
 	if err == nil {
 		_, err = io.ReadFull(w.r, fr.buffer)

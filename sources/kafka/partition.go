@@ -39,8 +39,9 @@ type partition struct {
 	batch   event.Batch
 	size    int64 // bytes of the batch's records
 	headers []event.Header
-	buffers [][]byte // decompressed payloads that the batch points into
+	buffers [][]byte // with decompressed payloads that the batch points into
 	held    int64    // of the budget, for buffers
+	ratio   int64    // of the latest payload to its compressed size, rounded up
 	names   map[string]string
 	table   *crc32.Table
 
@@ -210,11 +211,7 @@ func (p *partition) records(fetching, handling context.Context, h *batchInfo, pa
 		p.add(rec)
 		p.position = rec.Offset + 1
 		if len(p.batch.Records) >= p.source.cfg.BatchRecords || p.size >= int64(p.source.cfg.BatchBytes) {
-			// The payload stays in use until the rest of its records were handled.
-			buffers, held := p.keep(payload)
-			err := p.flush(handling)
-			p.buffers, p.held = append(p.buffers, buffers...), p.held+held
-			if err != nil || fetching.Err() != nil {
+			if err := p.flushWithin(handling, h); err != nil || fetching.Err() != nil {
 				return nil, err
 			}
 			r.headers = p.headers
@@ -222,16 +219,19 @@ func (p *partition) records(fetching, handling context.Context, h *batchInfo, pa
 	}
 }
 
-// keep takes the buffer of a payload out of those that a flush gives back.
-func (p *partition) keep(payload []byte) ([][]byte, int64) {
-	n := len(p.buffers)
-	if n == 0 || len(payload) == 0 || len(p.buffers[n-1]) == 0 || &p.buffers[n-1][0] != &payload[0] {
-		return nil, 0
+// flushWithin flushes in the middle of a payload, whose buffer is kept because
+// the rest of its records is still to come.
+func (p *partition) flushWithin(ctx context.Context, h *batchInfo) error {
+	if h.codec() == codecNone {
+		return p.flush(ctx)
 	}
-	kept := p.buffers[n-1 : n : n]
-	held := int64(cap(kept[0]))
-	p.buffers, p.held = append([][]byte(nil), p.buffers[:n-1]...), p.held-held
-	return kept, held
+	last := len(p.buffers) - 1
+	buffer := p.buffers[last]
+	size := int64(cap(buffer))
+	p.buffers, p.held = p.buffers[:last], p.held-size
+	err := p.flush(ctx)
+	p.buffers, p.held = append(p.buffers, buffer), p.held+size
+	return err
 }
 
 func (p *partition) add(r event.Record) {
@@ -248,29 +248,32 @@ func (p *partition) payload(ctx context.Context, h *batchInfo, raw []byte) ([]by
 	if h.codec() == codecNone {
 		return body, nil
 	}
-	b, limit := p.source.budget, int(p.source.cfg.MaxBatchBytes)
-	// Usual batches fit into eight times their size; only for others the whole
-	// limit is taken from the budget.
-	for guess := min(max(8*len(body), 64<<10), limit); ; guess = limit {
-		if !b.decompressed.tryAcquire(int64(guess)) {
+	b, limit := p.source.budget, int64(p.source.cfg.MaxBatchBytes)
+	// Room is taken for as much as earlier batches came to, and for more only
+	// when that is not enough.
+	for size := bufferSize(max(p.ratio*int64(len(body)), 64<<10), limit); ; size = min(4*size, limit) {
+		if !b.decompressed.tryAcquire(size) {
 			if err := p.flush(ctx); err != nil {
 				return nil, &handleError{err}
 			}
-			if err := b.decompressed.acquire(ctx, int64(guess)); err != nil {
+			if err := b.decompressed.acquire(ctx, size); err != nil {
 				return nil, &handleError{err}
 			}
 		}
-		out, err := p.source.codecs.decompress(h.codec(), make([]byte, 0, guess), body, guess)
+		buffer := b.buffer(size)
+		out, err := p.source.codecs.decompress(h.codec(), buffer, body, int(size))
 		if err == nil {
-			p.buffers = append(p.buffers, out)
-			p.held += int64(guess)
+			p.ratio = int64(len(out)/max(len(body), 1)) + 1
+			p.buffers = append(p.buffers, buffer)
+			p.held += size
 			return out, nil
 		}
-		b.decompressed.release(int64(guess))
+		b.recycle(buffer)
+		b.decompressed.release(size)
 		if !errors.Is(err, errTooLarge) {
 			return nil, fmt.Errorf("expected %d bytes of records compressed with %s: %w", len(body), codecName(h.codec()), err)
 		}
-		if guess == limit {
+		if size == limit {
 			return nil, fmt.Errorf("expected records of at most %v, found %d bytes that decompress (%s) to more: raise max_batch_bytes if they are genuine",
 				p.source.cfg.MaxBatchBytes, len(body), codecName(h.codec()))
 		}
@@ -302,6 +305,9 @@ func (p *partition) drop() {
 	clear(p.batch.Records)
 	clear(p.headers)
 	p.batch.Records, p.headers, p.size = p.batch.Records[:0], p.headers[:0], 0
+	for _, buffer := range p.buffers {
+		p.source.budget.recycle(buffer)
+	}
 	clear(p.buffers)
 	p.buffers = p.buffers[:0]
 	p.source.budget.decompressed.release(p.held)

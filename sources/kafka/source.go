@@ -166,6 +166,11 @@ func (s *Source) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+// leaveTime is how long leaving a group may take after the workers finished,
+// before its connections are broken: a broker may hold an answer back for the
+// whole rebalance.
+const leaveTime = 5 * time.Second
+
 // consume is a member of the group for the given topics until they change, ctx
 // ends or a worker fails.
 func (s *Source) consume(ctx context.Context, found wanted, open func(context.Context, event.Partition) (event.Worker, error)) error {
@@ -191,7 +196,7 @@ func (s *Source) consume(ctx context.Context, found wanted, open func(context.Co
 	// or kafka-go would join again meanwhile.
 	context.AfterFunc(ctx, func() {
 		defer close(left)
-		stuck := time.AfterFunc(s.cfg.DrainTimeout+answerTime, s.dialer.closeAll)
+		stuck := time.AfterFunc(s.cfg.DrainTimeout+leaveTime, s.dialer.closeAll)
 		defer stuck.Stop()
 		group.Close()
 	})
