@@ -17,12 +17,13 @@ type screen struct {
 	cfg   Config
 	truth simulator.Truth
 	store *store.Store
-	shown int
+	read  int             // alert documents looked at
+	told  map[string]bool // episodes that have a line
 	width int
 }
 
 func newScreen(cfg Config, truth simulator.Truth, s *store.Store) *screen {
-	return &screen{cfg: cfg, truth: truth, store: s}
+	return &screen{cfg: cfg, truth: truth, store: s, told: map[string]bool{}}
 }
 
 // colours of severities, as SGR parameters.
@@ -95,12 +96,16 @@ func (s *screen) showAlerts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for ; s.shown < len(alerts); s.shown++ {
-		a := alerts[s.shown]
-		switch {
-		case s.shown == mostLines:
+	for ; s.read < len(alerts); s.read++ {
+		a := alerts[s.read]
+		if a.status == "resolved" || s.told[a.id] {
+			continue
+		}
+		s.told[a.id] = true
+		switch n := len(s.told); {
+		case n == mostLines+1:
 			s.line("  … more alerts are in the console")
-		case s.shown < mostLines:
+		case n <= mostLines:
 			s.line("  %s UTC  %s  %s", a.Time.UTC().Format("15:04:05"),
 				s.paint(colour(a.severity), fmt.Sprintf("%-8s %-20s", a.severity, a.Kind)), printable(a.reason))
 		}
@@ -117,7 +122,7 @@ func (s *screen) showProgress(ms, sent int64) {
 	done := int(cells * at.Sub(s.truth.Start) / max(s.truth.End.Sub(s.truth.Start), 1))
 	done = min(max(done, 0), cells)
 	text := fmt.Sprintf("%s UTC [%s%s] %d records, %d alerts", at.Format("15:04:05"),
-		strings.Repeat("=", done), strings.Repeat(" ", cells-done), sent, s.shown)
+		strings.Repeat("=", done), strings.Repeat(" ", cells-done), sent, len(s.told))
 	s.clear()
 	fmt.Fprint(s.cfg.Out, text)
 	s.width = len(text)
@@ -140,6 +145,9 @@ func (s *screen) close(v Verdict, sent int64) {
 	for _, c := range v.Caught {
 		s.line("  %s  %-18s began %s, %s after %s", s.paint("32", "caught"), c.ID, c.Start.UTC().Format("15:04:05"),
 			c.Alert.Kind, c.Alert.Time.Sub(c.Start).Round(time.Second))
+		if c.Last != "" {
+			s.line("          in the end: %s", printable(c.Last))
+		}
 	}
 	for _, m := range v.Missed {
 		s.line("  %s  %-18s began %s, expected one of %s", s.paint("31", "missed"), m.ID, m.Start.UTC().Format("15:04:05"),

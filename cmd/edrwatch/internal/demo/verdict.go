@@ -24,10 +24,12 @@ type Verdict struct {
 	Dead       int // records in the dead letter
 }
 
-// Catch is an incident with the first alert that told of it.
+// Catch is an incident with the first alert that told of it and the last thing
+// that this alert's episode said, where it said more as it went on.
 type Catch struct {
 	simulator.Happening
 	Alert simulator.Alert
+	Last  string
 }
 
 // settled waits until every produced record has its outcome.
@@ -67,8 +69,8 @@ func judge(ctx context.Context, gateway *app.App, truth simulator.Truth) (Verdic
 		if len(h.Expect) == 0 || slices.ContainsFunc(v.Missed, func(m simulator.Happening) bool { return m.ID == h.ID }) {
 			continue
 		}
-		if first, ok := earliest(truth, h, claims); ok {
-			v.Caught = append(v.Caught, Catch{h, first})
+		if first, ok := earliest(truth, h, firing); ok {
+			v.Caught = append(v.Caught, Catch{h, first.Alert, lastReason(firing, first.id)})
 		}
 	}
 	v.Dead, err = gateway.DeadLetters()
@@ -76,22 +78,37 @@ func judge(ctx context.Context, gateway *app.App, truth simulator.Truth) (Verdic
 }
 
 // earliest is the first of the alerts that tells of h.
-func earliest(truth simulator.Truth, h simulator.Happening, alerts []simulator.Alert) (simulator.Alert, bool) {
+func earliest(truth simulator.Truth, h simulator.Happening, alerts []storedAlert) (storedAlert, bool) {
 	only := truth
 	only.Incidents = []simulator.Happening{h}
 	only.Incidents[0].Tolerate = nil
 	for _, a := range alerts {
-		if missed, _ := only.Judge([]simulator.Alert{a}); len(missed) == 0 {
+		if missed, _ := only.Judge([]simulator.Alert{a.Alert}); len(missed) == 0 {
 			return a, true
 		}
 	}
-	return simulator.Alert{}, false
+	return storedAlert{}, false
+}
+
+// lastReason is what the newest of several documents of an episode says.
+func lastReason(alerts []storedAlert, id string) string {
+	last, documents := "", 0
+	for _, a := range alerts {
+		if a.id == id {
+			last = a.reason
+			documents++
+		}
+	}
+	if documents < 2 {
+		return ""
+	}
+	return last
 }
 
 // storedAlert is one alert document with its status.
 type storedAlert struct {
 	simulator.Alert
-	status, severity, reason string
+	id, status, severity, reason string
 }
 
 // alertsOf returns every alert document, the earliest first.
@@ -124,8 +141,8 @@ func parseAlert(body []byte) (storedAlert, error) {
 		Message   string    `json:"message"`
 		EDR       struct {
 			Alert struct {
-				Kind, Scope, Status, Severity, Reason string
-				Hosts                                 []string
+				ID, Kind, Scope, Status, Severity, Reason string
+				Hosts                                     []string
 			} `json:"alert"`
 		} `json:"edr"`
 	}
@@ -137,7 +154,7 @@ func parseAlert(body []byte) (storedAlert, error) {
 		return storedAlert{}, errors.New("it has no edr.alert.kind")
 	}
 	return storedAlert{
-		Alert:  simulator.Alert{Kind: a.Kind, Scope: a.Scope, Time: doc.Timestamp, Hosts: a.Hosts},
-		status: a.Status, severity: a.Severity, reason: a.Reason,
+		Alert: simulator.Alert{Kind: a.Kind, Scope: a.Scope, Time: doc.Timestamp, Hosts: a.Hosts},
+		id:    a.ID, status: a.Status, severity: a.Severity, reason: a.Reason,
 	}, nil
 }
