@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ type cohortPlan struct {
 	percent              float64
 	minAgents, minSilent int64
 	within               int64
+	timesUsual           float64
 }
 
 // cohort is a group of agents, such as all of one product on one system. It
@@ -26,6 +28,7 @@ type cohort struct {
 	episode
 	key       string
 	agentType string
+	since     int64 // Clock when it was first seen.
 	alive     int64
 	silent    []missed // In the order in which they became overdue.
 	missing   int64    // Entries of silent that still are.
@@ -35,6 +38,37 @@ type cohort struct {
 	reported  int64 // Count in the last document.
 	reportAt  int64
 	most      int64 // Highest count of the episode.
+
+	bucket int64 // Number of the stretch of within that is being counted.
+	fresh  int64 // Agents that became overdue in it.
+	usual  float64
+	past   int // Stretches that usual knows of.
+}
+
+// fell adds an agent that became overdue to the present stretch of time.
+// Usual is the highest count of the past, fading by a tenth with every
+// stretch: laptops that go to sleep all day make their own measure.
+func (c *cohort) fell(now, within, first int64) {
+	c.roll(now, within, first)
+	c.fresh++
+}
+
+// surprising is the count from which on the past does not explain it: a
+// multiple of the usual one and four standard deviations of a Poisson count.
+func (c *cohort) surprising(times float64) float64 { return times*c.usual + 4*math.Sqrt(c.usual) }
+
+// roll closes the stretches that have ended. What fell silent while the alert
+// is firing is not usual.
+func (c *cohort) roll(now, within, first int64) {
+	number := (now - first) / within
+	for ; c.bucket < number && c.past < 1000; c.bucket++ {
+		if !c.firing {
+			c.usual = max(float64(c.fresh), 0.9*c.usual)
+			c.past++
+		}
+		c.fresh = 0
+	}
+	c.bucket = number
 }
 
 // missed is an agent that became overdue; key is nil once it is back.
@@ -75,7 +109,7 @@ func (st *silenceState) join(k *silenceKey, m *moment) {
 	st.leave(k)
 	c := st.cohorts[string(st.buf)]
 	if c == nil {
-		c = &cohort{key: string(st.buf)}
+		c = &cohort{key: string(st.buf), since: m.now}
 		st.cohorts[c.key] = c
 	}
 	if c.agentType == "" {
@@ -160,13 +194,19 @@ func (st *silenceState) missing(e *entry[silenceKey], due int64) {
 		k.entity.fold = c
 	}
 	if c.firing {
+		c.roll(due, st.p.cohort.within, c.since)
 		st.grow(c, due)
 		return
 	}
 	st.expire(c, due)
+	c.fell(due, st.p.cohort.within, c.since)
 	n, all := c.missing, c.all()
 	p := st.p.cohort
-	if all < p.minAgents || n < p.minSilent || float64(n) < p.percent/100*float64(all) {
+	limit := p.percent / 100 * float64(all)
+	if c.past == 0 {
+		limit *= 3 // Nothing is known yet of what is usual.
+	}
+	if all < p.minAgents || n < p.minSilent || float64(n) < limit || float64(n) < c.surprising(p.timesUsual) {
 		return
 	}
 	c.firing, c.folded = true, 0
@@ -236,7 +276,7 @@ func (st *silenceState) tell(c *cohort, at int64, status, reason string) {
 	evidence := []pair{
 		text("cohort", c.key), text("by", strings.Join(p.names, ", ")), text("share", share(n, c.alive+n)),
 		text("threshold", fmt.Sprintf(">= %v %%", p.percent)), text("within", duration(p.within)), text("after", duration(st.p.after)),
-		number("worst", c.most), number("folded", c.folded), text("first_last_heard", string(event.AppendTime(nil, c.start))),
+		number("usual", int64(c.usual)), number("worst", c.most), number("folded", c.folded), text("first_last_heard", string(event.AppendTime(nil, c.start))),
 	}
 	var hosts []string
 	for _, s := range c.silent {

@@ -31,6 +31,9 @@ type cohortKeys struct {
 	MinSilent int64         `yaml:"min_silent"`
 	Percent   float64       `yaml:"percent,required"`
 	Within    time.Duration `yaml:"within"`
+	// TimesUsual is how much more than usual has to fall silent, against the
+	// highest count of the cohort's own recent past.
+	TimesUsual float64 `yaml:"times_usual"`
 }
 
 func newSilenceRule() *silenceRule { return &silenceRule{Header: defaultHeader(), Host: "any"} }
@@ -56,8 +59,8 @@ func (d *silenceRule) check(c *checker) {
 	if len(k.By) == 0 {
 		c.problem("cohort.by", "by is empty", "name fields such as agent.type")
 	}
-	if k.MinAgents < 0 || k.MinSilent < 0 {
-		c.problem("cohort", "min_agents and min_silent cannot be negative", "")
+	if k.MinAgents < 0 || k.MinSilent < 0 || k.TimesUsual < 0 {
+		c.problem("cohort", "min_agents, min_silent and times_usual cannot be negative", "")
 	}
 	c.positive("cohort.within", k.Within, true)
 	if d.Scope == "host" {
@@ -75,9 +78,12 @@ func (d *silenceRule) compile(c *compiler) plan {
 		p.ends = c.condition(d.EndsOn)
 	}
 	if k := d.Cohort; k != nil {
-		p.cohort = &cohortPlan{percent: k.Percent, minAgents: max(k.MinAgents, 1), minSilent: max(k.MinSilent, 1), within: int64(k.Within)}
+		p.cohort = &cohortPlan{percent: k.Percent, minAgents: max(k.MinAgents, 1), minSilent: max(k.MinSilent, 1), within: int64(k.Within), timesUsual: k.TimesUsual}
 		if k.MinSilent == 0 {
 			p.cohort.minSilent = 5
+		}
+		if k.TimesUsual == 0 {
+			p.cohort.timesUsual = 2
 		}
 		if p.cohort.within == 0 {
 			p.cohort.within = p.after
@@ -118,9 +124,16 @@ func (p *silencePlan) hooks() []hook {
 	return list
 }
 
-// horizon doubles the silence, so that agents that fell silent shortly before
-// the last acknowledged record are known again.
-func (p *silencePlan) horizon() time.Duration { return time.Duration(2 * p.after) }
+// horizon is the longest patience with an agent whose cadence is not known
+// (see patience) and the silence once more, so that agents that fell silent
+// before the last acknowledged record are known again and are reported when
+// they are due.
+func (p *silencePlan) horizon() time.Duration {
+	if p.multiple > 0 {
+		return time.Duration(4 * p.after)
+	}
+	return time.Duration(2 * p.after)
+}
 
 func (p *silencePlan) newState(s *Session, r *Rule) state {
 	st := &silenceState{s: s, r: r, p: p, table: newKeyed[silenceKey](s.maxKeys)}
