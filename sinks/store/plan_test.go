@@ -37,6 +37,10 @@ func TestQueriesUseIndexes(t *testing.T) {
 			}
 		})
 	}
+	counting := "SELECT count(*), total(d.stream = 1) FROM docs d WHERE " + noAlerts + " AND d.time >= ? AND d.time < ?"
+	if plan := planOf(t, s, counting, 1, 2); !strings.Contains(plan, "COVERING INDEX docs_events") {
+		t.Errorf("histogram: %s", plan)
+	}
 	if plan := planOf(t, s, "SELECT 1 FROM docs d WHERE "+onlyAlerts+" ORDER BY d.time DESC, d.seq DESC"); !strings.Contains(plan, "docs_alerts") {
 		t.Errorf("alerts: %s", plan)
 	}

@@ -1,7 +1,7 @@
 import { get } from "./api.js";
 import { h, settled, show } from "./dom.js";
 import { at, count, duration, stamp, words } from "./format.js";
-import { choice, problem, segments, severities, severityBadge, statusText } from "./parts.js";
+import { choice, headline, problem, segments, severities, severityBadge, statusText } from "./parts.js";
 import { bounds, ranges } from "./range.js";
 
 const pageSize = 50;
@@ -24,9 +24,9 @@ export function alertsPage(app) {
       rows)), foot);
   const element = h("div", { class: "stack" }, h("h1", { class: "hush" }, "Alerts"), h("div", { class: "filters" }, h("div", { class: "grow" }, search), controls), trouble, table);
 
-  const query = () => ({
+  const query = async () => ({
     q: params.q, status: params.status, severity: params.severity, kind: params.kind, rule: params.rule, host: params.host,
-    ...bounds({ range: params.range ?? "all", from: params.from, to: params.to }, app.status),
+    ...(await bounds({ range: params.range || "all", from: params.from, to: params.to }, app.status)),
   });
 
   async function update(next) {
@@ -36,7 +36,7 @@ export function alertsPage(app) {
     if (document.activeElement !== search) search.value = params.q ?? "";
     draw();
     try {
-      const [page, { counts }] = await Promise.all([get("alerts", { ...query(), limit: pageSize }), get("alerts/summary")]);
+      const [page, { counts }] = await Promise.all([get("alerts", { ...(await query()), limit: pageSize }), get("alerts/summary")]);
       show(trouble);
       filters(counts);
       list(page);
@@ -57,7 +57,7 @@ export function alertsPage(app) {
       segments("Status", [["", "All"], ["firing", "Firing"], ["resolved", "Resolved"]], params.status ?? "", (v) => app.set({ status: v })),
       choice("Severity", [["", "Any severity"], ...severities.map((s) => [s, s])], params.severity ?? "", (v) => app.set({ severity: v })),
       choice("Kind", [["", "Any kind"], ...kinds.map((k) => [k, words(k)])], params.kind ?? "", (v) => app.set({ kind: v })),
-      choice("Time range", ranges.map(([v, text]) => [v, text]), params.range ?? "all", (v) => app.set({ range: v === "all" ? "" : v })),
+      choice("Time range", ranges.slice(1).map(([v, text]) => [v, text]), params.range || "all", (v) => app.set({ range: v === "all" ? "" : v })),
       ["host", "rule"].filter((k) => params[k]).map((k) => h("button", { class: "button", type: "button", title: "Remove this filter", onclick: () => app.set({ [k]: "" }) }, `${k}: ${params[k]}  ×`)));
   }
 
@@ -71,7 +71,7 @@ export function alertsPage(app) {
     foot.hidden = !next;
     show(foot, h("button", { class: "button", type: "button", onclick: async (e) => {
       e.target.disabled = true;
-      more.push(await get("alerts", { ...query(), limit: pageSize, cursor: next }));
+      more.push(await get("alerts", { ...(await query()), limit: pageSize, cursor: next }));
       list(first);
     } }, "Show more"));
     draw();
@@ -80,7 +80,7 @@ export function alertsPage(app) {
   function row(a) {
     const alert = at(a.document, "edr.alert") ?? {};
     const open = () => app.set({ alert: a.id });
-    const message = at(a.document, "message") || at(a.document, "rule.name") || words(a.kind);
+    const message = headline(a);
     const lasted = Date.parse(a.updated) - Date.parse(a.started);
     return h("tr", { class: "row", tabindex: 0, "data-id": a.id, "aria-label": message, onclick: open, onkeydown: (e) => e.key === "Enter" && open() },
       h("td", null, severityBadge(a.severity)), h("td", null, statusText(a.status)),

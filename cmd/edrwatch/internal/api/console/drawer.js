@@ -1,7 +1,7 @@
 import { get } from "./api.js";
 import { h, show } from "./dom.js";
 import { at, count, duration, flat, percent, plain, quoted, stamp, words } from "./format.js";
-import { copyButton, json, problem, severityBadge, statusText } from "./parts.js";
+import { copyButton, headline, json, note, problem, severityBadge, statusText } from "./parts.js";
 
 const mostHosts = 60;
 
@@ -53,11 +53,11 @@ export class Drawer {
       ["Technique", techniques(doc, rule)],
     ].filter(([, value]) => value !== undefined && value !== "" && value !== null);
     show(this.element,
-      this.#head(at(doc, "message") || rule?.name || words(a.kind), [severityBadge(a.severity), statusText(a.status)]),
+      this.#head(headline(a), [severityBadge(a.severity), statusText(a.status)]),
       h("section", null, alert.reason ? h("p", null, alert.reason) : null, this.#affected(alert),
         h("dl", { class: "facts" }, facts.map(([name, value]) => [h("dt", null, name), h("dd", null, value)]))),
       this.#evidence(alert.evidence),
-      rule && (rule.note || rule.description) ? h("section", null, h("h3", null, "What to do"), h("p", { class: "note" }, rule.note || rule.description)) : null,
+      rule && (rule.note || rule.description) ? h("section", null, h("h3", null, "What to do"), note(rule.note || rule.description)) : null,
       this.#hosts(alert.hosts),
       history.length > 1 ? h("section", null, h("h3", null, "History"), h("ol", { class: "history" }, history.map((d) => h("li", null,
         h("span", { class: "mono soft" }, stamp(d.time)), statusText(d.status), h("span", { class: "clip soft" }, at(d.document, "edr.alert.reason") || at(d.document, "message") || ""))))) : null,
@@ -76,7 +76,7 @@ export class Drawer {
     const pairs = flat(evidence ?? {});
     if (pairs.length === 0) return null;
     return h("section", null, h("h3", null, "Evidence"),
-      h("dl", { class: "facts" }, pairs.map(([name, value]) => [h("dt", null, words(name)), h("dd", { class: "mono" }, plain(value))])));
+      h("dl", { class: "facts" }, pairs.map(([name, value]) => [h("dt", null, name.includes(".") ? name : words(name)), h("dd", { class: "mono" }, plain(value))])));
   }
 
   #hosts(hosts) {

@@ -30,7 +30,7 @@ export function eventsPage(app) {
         h("thead", null, h("tr", null, h("th", { class: "c-time" }, "Time (UTC)"), h("th", { class: "c-action" }, "Action"), h("th", { class: "c-host" }, "Host"), h("th", null, "What it says"), h("th", { class: "c-rules" }, "Rules"))),
         rows)), foot));
 
-  const query = () => ({ q: params.q, stream: params.stream, ...bounds({ range: params.range ?? "all", from: params.from, to: params.to }, app.status) });
+  const query = async () => ({ q: params.q, stream: params.stream, ...(await bounds(params, app.status)) });
 
   async function update(next) {
     params = next;
@@ -42,9 +42,10 @@ export function eventsPage(app) {
     aborter = new AbortController();
     const { signal } = aborter;
     try {
+      const wanted = await query();
       const [histogram, page] = await Promise.all([
-        get("events/histogram", { ...query(), buckets: 120 }, signal),
-        following ? get("events", { ...query(), limit: pageSize }, signal) : null,
+        get("events/histogram", { ...wanted, buckets: 120 }, signal),
+        following ? get("events", { ...wanted, limit: pageSize }, signal) : null,
       ]);
       show(trouble);
       chart.set(histogram);
@@ -62,7 +63,7 @@ export function eventsPage(app) {
     show(controls,
       choice("Stream", [["", "All streams"], ["telemetry", "Telemetry"], ["metrics", "Metrics"], ["alerts", "Alerts"], ["gateway", "Gateway"]], params.stream ?? "", (v) => app.set({ stream: v })),
       zoomed ? h("button", { class: "button", type: "button", title: "Remove this time range", onclick: () => app.set({ from: "", to: "" }) }, `${stamp(params.from)} – ${stamp(params.to).slice(11)}  ×`)
-        : choice("Time range", ranges.map(([v, text]) => [v, text]), params.range ?? "all", (v) => app.set({ range: v === "all" ? "" : v })),
+        : choice("Time range", ranges.map(([v, text]) => [v, text]), params.range ?? "", (v) => app.set({ range: v })),
       h("button", { class: "button", type: "button", "aria-expanded": help.hidden ? "false" : "true", onclick: (e) => { help.hidden = !help.hidden; e.target.setAttribute("aria-expanded", help.hidden ? "false" : "true"); } }, "How to search"));
   }
 
@@ -77,7 +78,7 @@ export function eventsPage(app) {
     show(foot, h("button", { class: "button", type: "button", onclick: async (e) => {
       e.target.disabled = true;
       following = false;
-      const page = await get("events", { ...query(), limit: pageSize, cursor: next });
+      const page = await get("events", { ...(await query()), limit: pageSize, cursor: next });
       rows.append(...page.events.map(row));
       showMore(page.next);
     } }, "Show more"));

@@ -8,7 +8,7 @@ export const count = (n) => whole.format(n ?? 0);
 export function short(n) {
   if (n < 10_000) return Number.isInteger(n) ? whole.format(n) : n.toFixed(n < 10 ? 1 : 0);
   for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
-    if (n >= size) return `${(n / size).toFixed(n / size < 100 ? 1 : 0)} ${unit}`;
+    if (n >= size) return `${(n / size).toFixed(n / size < 100 ? 1 : 0).replace(/\.0$/, "")} ${unit}`;
   }
   return String(n);
 }

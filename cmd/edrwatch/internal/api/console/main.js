@@ -111,8 +111,12 @@ addEventListener("keydown", (e) => {
     app.go(Object.keys(pages)[e.key - 1]);
   }
 });
-setInterval(() => {
-  if (!document.hidden) refresh();
-}, every);
+/** poll leaves the store alone for ten times as long as it took to answer. */
+async function poll() {
+  const began = performance.now();
+  if (!document.hidden) await refresh();
+  setTimeout(poll, Math.max(every, 10 * (performance.now() - began)));
+}
+setTimeout(poll, every);
 route();
 live.start();

@@ -23,12 +23,11 @@ export function overviewPage(app) {
 
   async function update(params) {
     const { status } = app;
-    const state = { range: params.range ?? "all" };
-    const within = bounds(state, status);
+    const within = await bounds(params, status);
     const [histogram, alerts, summary, fleet] = await Promise.all([
       get("events/histogram", { ...within, buckets: 120 }), get("alerts", { limit: 14 }), get("alerts/summary"), get("fleet/summary"),
     ]);
-    show(range, segments("Time range", ranges.filter(([n]) => ["1h", "24h", "7d", "all"].includes(n)).map(([n]) => [n, n === "all" ? "All" : n]), state.range, (v) => app.set({ range: v === "all" ? "" : v })));
+    show(range, segments("Time range", ranges.filter(([n]) => !["15m", "6h"].includes(n)).map(([n]) => [n, { "": "Fit", all: "All" }[n] ?? n]), params.range ?? "", (v) => app.set({ range: v })));
     chart.set(histogram);
     show(tiles, firing(summary.counts), agents(fleet), records(status), lag(status), sinks(status));
     show(feed, alerts.alerts.length ? alerts.alerts.map((a) => item(a)) : h("li", { class: "empty" }, "No alerts. New ones appear here as they are raised."));
@@ -37,7 +36,7 @@ export function overviewPage(app) {
       breakdown("Agents by state", fleet.state, fleet.agents, "", (v) => app.go("fleet", { state: v })),
       kinds(summary.counts),
       breakdown("Agents by type", fleet.type, fleet.agents, "", (v) => app.go("fleet", { type: v })),
-      breakdown("Agents by mode", fleet.mode, fleet.agents, "", (v) => app.go("fleet", { mode: v })));
+      fleet.mode.some((g) => g.value) ? breakdown("Agents by mode", fleet.mode, fleet.agents, "", (v) => app.go("fleet", { mode: v })) : null);
   }
 
   const item = (a) => h("li", { class: fresh.has(a.id) ? "fresh" : null },

@@ -1,7 +1,7 @@
 // Pieces that several pages show.
 
 import { h, show } from "./dom.js";
-import { count, percent, words } from "./format.js";
+import { at, count, percent, words } from "./format.js";
 
 export const severities = ["critical", "high", "medium", "low", "info"];
 
@@ -106,4 +106,21 @@ export function choice(label, options, value, change) {
 export function segments(label, options, value, change) {
   return h("div", { class: "segments", role: "group", "aria-label": label },
     options.map(([v, text]) => h("button", { type: "button", "aria-pressed": v === value ? "true" : "false", onclick: () => change(v) }, text)));
+}
+
+/** headline is what an alert is about; its reason is shown beside it. */
+export function headline(a) {
+  const message = at(a.document, "message");
+  const reason = at(a.document, "edr.alert.reason");
+  const rule = at(a.document, "rule.name");
+  return (rule && reason && message?.includes(reason) ? rule : message) || rule || words(a.kind);
+}
+
+/** note shows a rule's note: headings and `code` of Markdown, all else as it is. */
+export function note(text) {
+  return h("div", { class: "note" }, text.trim().split("\n").map((line) => {
+    const heading = line.match(/^#+\s+(.*)/);
+    if (heading) return h("p", { class: "heading" }, heading[1]);
+    return h("p", null, line.split("`").map((part, i) => (i % 2 ? h("code", null, part) : part)));
+  }));
 }
