@@ -99,7 +99,11 @@ func TestNormalizeAccountsForEveryLine(t *testing.T) {
 		if d.Stage != "mapping" || d.Reason != "unparsable" {
 			t.Errorf("line %d: stage %q, reason %q", d.Line, d.Stage, d.Reason)
 		}
-		if kept := d.Original + string(d.Base64); kept != strings.Split(input, "\n")[d.Line-1] {
+		kept := d.Original
+		if d.Base64 != nil {
+			kept = string(d.Base64)
+		}
+		if kept != strings.Split(input, "\n")[d.Line-1] {
 			t.Errorf("line %d is kept as %q", d.Line, kept)
 		}
 		lines = append(lines, d.Line)

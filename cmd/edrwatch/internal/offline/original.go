@@ -1,13 +1,15 @@
 package offline
 
-import "unicode/utf8"
+import (
+	"strings"
+	"unicode/utf8"
+)
 
-// setOriginal keeps the record as text where it is text and otherwise as
-// base64, so that nothing of it is lost.
+// setOriginal keeps the record as text. Where it is not UTF-8 the text shows
+// what can be shown, and base64 keeps the bytes, so that nothing is lost.
 func (d *deadLine) setOriginal(value []byte) {
-	if utf8.Valid(value) {
-		d.Original = string(value)
-		return
+	d.Original = strings.ToValidUTF8(string(value), "\ufffd")
+	if !utf8.Valid(value) {
+		d.Base64 = value
 	}
-	d.Base64 = value
 }
