@@ -1,0 +1,88 @@
+//go:build integration && linux
+
+package integration
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/edrwatch/edrwatch/deploy/testbed"
+)
+
+// configuration says how a gateway is configured; the zero value of each part
+// is a plain one.
+type configuration struct {
+	source  string             // keys of the Kafka source that replace brokers, in lines
+	more    string             // further keys of the Kafka source, in lines
+	keyFile string             // API key of Elasticsearch
+	hec     *testbed.HECServer // nil: no Splunk sink
+	elastic string             // further keys of the Elasticsearch sink, in lines
+}
+
+// text is the configuration file of a gateway that serves the feed.
+func (f *feed) text(c configuration) string {
+	es := shared.elasticsearch(f.t)
+	if c.source == "" {
+		c.source = fmt.Sprintf("brokers: [%s]", strings.Join(f.brokers, ", "))
+	}
+	if c.keyFile == "" {
+		c.keyFile = es.keyFile
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, `version: 1
+cluster: %s
+log: {level: info, format: json}
+http: {listen: "127.0.0.1:0", health_listen: "127.0.0.1:0"}
+sources:
+  - name: edr
+    type: kafka
+    group: %s
+    topics: [%s]
+    # A member that was killed is noticed after this time: the shortest that brokers permit.
+    session_timeout: 6s
+%s%ssinks:
+%s%s`, cluster, f.group(), strings.Join(f.topics(), ", "), indent(c.source), indent(c.more),
+		es.sink(f.name, c.keyFile), indent(c.elastic))
+	if c.hec != nil {
+		fmt.Fprintf(&b, `  - name: splunk
+    type: splunk
+    urls: [%q]
+    token: ${file:%s}
+    index: edr
+    tls: {ca_file: %q}
+    ack: {enabled: true, interval: 100ms}
+`, c.hec.URL(), secretFile(f.t, hecToken), c.hec.Certificates().CAFile)
+	}
+	fmt.Fprintf(&b, `dead_letter:
+  type: kafka
+  brokers: [%s]
+  topic: %s
+  max_message_bytes: 4MiB
+pipeline:
+  retry: {min: 50ms, max: 1s}
+`, strings.Join(f.brokers, ", "), f.deadTopic())
+	return b.String()
+}
+
+// hecToken is the token that the receiver, which takes any, must be shown.
+const hecToken = "3e7c5a54-2b0c-4a6f-8d3e-5d6a2a1c9b10"
+
+func indent(lines string) string {
+	var b strings.Builder
+	for line := range strings.Lines(lines) {
+		b.WriteString("    " + strings.TrimSuffix(line, "\n") + "\n")
+	}
+	return b.String()
+}
+
+func secretFile(t testing.TB, secret string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
