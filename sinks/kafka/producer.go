@@ -2,7 +2,9 @@ package kafka
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -16,6 +18,7 @@ import (
 type producer struct {
 	cfg       Config
 	transport *kafkago.Transport
+	dialer    *kafkago.Dialer // for diagnosis
 	writer    *kafkago.Writer
 }
 
@@ -43,10 +46,15 @@ func newProducer(cfg Config, log *slog.Logger) (*producer, error) {
 	if err != nil {
 		return nil, err
 	}
+	dialer, err := cfg.Dialer(log)
+	if err != nil {
+		return nil, err
+	}
 	compression, _ := codec(cfg.Compression)
 	return &producer{
 		cfg:       cfg,
 		transport: transport,
+		dialer:    dialer,
 		writer: &kafkago.Writer{
 			Addr:         kafkago.TCP(cfg.Brokers...),
 			Topic:        cfg.Topic,
@@ -91,6 +99,9 @@ func (p *producer) attempt(ctx context.Context, messages []kafkago.Message) []*f
 	}
 	var each kafkago.WriteErrors
 	perMessage := errors.As(err, &each) && len(each) == len(messages)
+	if !perMessage {
+		err = p.diagnose(ctx, err)
+	}
 	for i := range messages {
 		if !perMessage {
 			failures[i] = p.classify(err)
@@ -101,6 +112,30 @@ func (p *producer) attempt(ctx context.Context, messages []kafkago.Message) []*f
 	return failures
 }
 
+// diagnose finds out why no broker answers. The transport hides it: whatever
+// is wrong with TLS or SASL, it says "Broker Not Available".
+func (p *producer) diagnose(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		// A broker that goes away does this, and one that sees garbage.
+		return fmt.Errorf("%w: the broker closed the connection (tls.enabled is %v: is that what it expects?)", err, p.cfg.TLS.Enabled)
+	}
+	if !errors.Is(err, kafkago.BrokerNotAvailable) {
+		return err
+	}
+	for _, broker := range p.cfg.Brokers {
+		conn, cause := p.dialer.DialContext(ctx, "tcp", broker)
+		if cause == nil {
+			_ = conn.Close()
+			return err
+		}
+		err = fmt.Errorf("connecting to %s: %w", broker, cause)
+	}
+	return err
+}
+
 func (p *producer) classify(err error) *fault.Error {
 	f := fault.New(fault.Transient, fault.Unavailable, "writing to topic %s: %w", p.cfg.Topic, err)
 	var tooLarge kafkago.MessageTooLargeError
@@ -108,7 +143,9 @@ func (p *producer) classify(err error) *fault.Error {
 		f.Class, f.Reason = fault.Permanent, fault.TooLarge
 		return f
 	}
-	if errors.Is(err, io.ErrClosedPipe) {
+	if isTLS(err) {
+		f.Class, f.Reason = fault.Operator, fault.Misconfigured
+		f.Hint = "check the tls settings: ca_file must hold the authority of the brokers, tls.enabled must be what they expect"
 		return f
 	}
 	var code kafkago.Error
@@ -133,12 +170,20 @@ func (p *producer) classify(err error) *fault.Error {
 	return f
 }
 
+// isTLS reports whether an error comes from the TLS handshake.
+func isTLS(err error) bool {
+	var verification *tls.CertificateVerificationError
+	var record tls.RecordHeaderError
+	var alert tls.AlertError
+	return errors.As(err, &verification) || errors.As(err, &record) || errors.As(err, &alert)
+}
+
 // check asks the brokers for the topic.
 func (p *producer) check(ctx context.Context) error {
 	client := kafkago.Client{Addr: p.writer.Addr, Timeout: p.cfg.Timeout, Transport: p.transport}
 	meta, err := client.Metadata(ctx, &kafkago.MetadataRequest{Topics: []string{p.cfg.Topic}})
 	if err != nil {
-		return p.classify(err)
+		return p.classify(p.diagnose(ctx, err))
 	}
 	for _, topic := range meta.Topics {
 		if topic.Error != nil {
