@@ -14,51 +14,51 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
-// Test is a test case of a rule on a virtual clock.
-type Test struct {
-	Name   string      `yaml:"name,required"`
-	Clock  string      `yaml:"clock"` // Start; RFC 3339.
-	Fleet  []TestFleet `yaml:"fleet"`
-	Events []TestEvent `yaml:"events"`
-	Expect []Expect    `yaml:"expect,required"`
+// testCase is a test case of a rule on a virtual clock.
+type testCase struct {
+	Name   string        `yaml:"name,required"`
+	Clock  string        `yaml:"clock"` // Start; RFC 3339.
+	Fleet  []testFleet   `yaml:"fleet"`
+	Events []testEvent   `yaml:"events"`
+	Expect []expectation `yaml:"expect,required"`
 }
 
-// TestEvent is an event that arrives at a time, once or repeatedly. In its
+// testEvent is an event that arrives at a time, once or repeatedly. In its
 // strings {n} stands for the number of the repetition, from 1.
-type TestEvent struct {
+type testEvent struct {
 	At     offset                 `yaml:"at,required"`
 	Time   *offset                `yaml:"time"` // @timestamp, where the event arrives later than it happened.
-	Repeat *Repeat                `yaml:"repeat"`
+	Repeat *repeat                `yaml:"repeat"`
 	Set    map[string]strict.Node `yaml:"set,required"`
 }
 
-// Repeat repeats an event.
-type Repeat struct {
+// repeat repeats an event.
+type repeat struct {
 	Count int           `yaml:"count,required"`
 	Every time.Duration `yaml:"every"`
 }
 
-// TestFleet is agents that send the same event at an interval, evenly spread
+// testFleet is agents that send the same event at an interval, evenly spread
 // over it. Agent n is agent-n on host-n.
-type TestFleet struct {
+type testFleet struct {
 	Agents int                    `yaml:"agents,required"`
 	Prefix string                 `yaml:"prefix"` // Of the ids and names; keeps two fleets apart.
 	From   offset                 `yaml:"from"`
 	Until  offset                 `yaml:"until,required"`
 	Every  time.Duration          `yaml:"every,required"`
 	Set    map[string]strict.Node `yaml:"set,required"`
-	Stop   []Stop                 `yaml:"stop"`
+	Stop   []stop                 `yaml:"stop"`
 }
 
-// Stop makes some agents of a fleet fall silent.
-type Stop struct {
+// stop makes some agents of a fleet fall silent.
+type stop struct {
 	At     offset  `yaml:"at,required"`
 	Until  *offset `yaml:"until"`  // They come back.
 	Agents string  `yaml:"agents"` // "7" or "1-20"; all without it.
 }
 
-// Expect is a number of alerts at some time.
-type Expect struct {
+// expectation is a number of alerts at some time.
+type expectation struct {
 	By     *offset     `yaml:"by"`     // Episodes that began until then.
 	At     *offset     `yaml:"at"`     // Episodes that are firing then.
 	Status string      `yaml:"status"` // With by: resolved counts those that ended.
@@ -73,7 +73,7 @@ const (
 )
 
 // start is when the test begins, in nanoseconds since 1970.
-func (t *Test) start() (int64, error) {
+func (t *testCase) start() (int64, error) {
 	clock := t.Clock
 	if clock == "" {
 		clock = defaultClock
@@ -83,7 +83,7 @@ func (t *Test) start() (int64, error) {
 }
 
 // check reports what can be seen without a dictionary.
-func (t *Test) check(c *checker) {
+func (t *testCase) check(c *checker) {
 	if _, err := t.start(); err != nil {
 		c.problem("tests", fmt.Sprintf("test %q: clock %q is not a time such as %s", t.Name, t.Clock, defaultClock), "")
 	}
@@ -123,12 +123,12 @@ func (t *Test) check(c *checker) {
 }
 
 // positive reports whether the test expects an alert at all.
-func (t *Test) positive() bool {
-	return slices.ContainsFunc(t.Expect, func(x Expect) bool { return x.Alerts > 0 })
+func (t *testCase) positive() bool {
+	return slices.ContainsFunc(t.Expect, func(x expectation) bool { return x.Alerts > 0 })
 }
 
 // agents parses the range of agents that stop.
-func (s *Stop) agents(total int) (first, last int, ok bool) {
+func (s *stop) agents(total int) (first, last int, ok bool) {
 	if s.Agents == "" {
 		return 1, total, true
 	}

@@ -38,7 +38,7 @@ type Header struct {
 	GroupBy        *[]string     `yaml:"group_by"`
 	KeepFiringFor  time.Duration `yaml:"keep_firing_for"`
 	Suppress       time.Duration `yaml:"suppress"`
-	Tests          []Test        `yaml:"tests"`
+	Tests          []testCase    `yaml:"tests"`
 }
 
 func defaultHeader() Header {

@@ -103,7 +103,7 @@ type raised struct {
 	meets  []bool // Per expectation.
 }
 
-func runTest(set *Ruleset, t *Test, o SessionOptions) (failures, alerts []string) {
+func runTest(set *Ruleset, t *testCase, o SessionOptions) (failures, alerts []string) {
 	start, _ := t.start() // Checked when the file was read.
 	arrivals := t.arrivals(start)
 	wheres := make([]*expression.Expression, len(t.Expect))
@@ -131,7 +131,7 @@ func runTest(set *Ruleset, t *Test, o SessionOptions) (failures, alerts []string
 }
 
 // when is the offset at which an expectation is looked at.
-func (x *Expect) when() offset {
+func (x *expectation) when() offset {
 	if x.By != nil {
 		return *x.By
 	}
@@ -139,7 +139,7 @@ func (x *Expect) when() offset {
 }
 
 // judge compares an expectation with what was raised.
-func (x *Expect) judge(number int, start int64, got []raised) string {
+func (x *expectation) judge(number int, start int64, got []raised) string {
 	limit := start + int64(x.when())
 	seen := map[string]string{} // Episode → last status.
 	for _, r := range got {
@@ -220,7 +220,7 @@ func (a *arrival) fill(e *event.Event) {
 }
 
 // arrivals lists the test's events in the order in which they arrive.
-func (t *Test) arrivals(start int64) []arrival {
+func (t *testCase) arrivals(start int64) []arrival {
 	var list []arrival
 	for _, e := range t.Events {
 		count, every := 1, time.Duration(0)
@@ -251,7 +251,7 @@ func (t *Test) arrivals(start int64) []arrival {
 	return list
 }
 
-func (f *TestFleet) arrivals(start int64) []arrival {
+func (f *testFleet) arrivals(start int64) []arrival {
 	var list []arrival
 	for n := 1; n <= f.Agents; n++ {
 		phase := int64(f.Every) * int64(n-1) / int64(f.Agents)
@@ -269,7 +269,7 @@ func (f *TestFleet) arrivals(start int64) []arrival {
 }
 
 // stopped reports whether an agent is silent at a time.
-func (f *TestFleet) stopped(n int, at int64) bool {
+func (f *testFleet) stopped(n int, at int64) bool {
 	for i := range f.Stop {
 		s := &f.Stop[i]
 		first, last, _ := s.agents(f.Agents)

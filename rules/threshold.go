@@ -18,12 +18,12 @@ type thresholdRule struct {
 	Header    `yaml:",inline"`
 	Condition strict.Text   `yaml:"condition,required"`
 	Window    time.Duration `yaml:"window,required"`
-	Having    Having        `yaml:"having,required"`
+	Having    having        `yaml:"having,required"`
 	Debounce  time.Duration `yaml:"debounce"` // Events closer than this to one that was counted are the same occurrence.
 }
 
-// Having bounds a count, as in a Sigma correlation. All given bounds hold.
-type Having struct {
+// having bounds a count, as in a Sigma correlation. All given bounds hold.
+type having struct {
 	GT  *int64 `yaml:"gt"`
 	GTE *int64 `yaml:"gte"`
 	LT  *int64 `yaml:"lt"`
@@ -32,7 +32,7 @@ type Having struct {
 }
 
 // limits returns the bounds as an inclusive range.
-func (h *Having) limits() (low, high int64) {
+func (h *having) limits() (low, high int64) {
 	low, high = 1, math.MaxInt64
 	if h.GT != nil {
 		low = max(low, *h.GT+1)
@@ -53,7 +53,7 @@ func (h *Having) limits() (low, high int64) {
 }
 
 // String writes the bounds as a rule file's reader says them.
-func (h *Having) String() string {
+func (h *having) String() string {
 	var parts []string
 	for _, b := range []struct {
 		sign  string
