@@ -399,9 +399,11 @@ func (c *compiler) conditions(n strict.Node, exact bool) []condition {
 	var out []condition
 	for _, entry := range n.Entries() {
 		path := entry.Key.Text()
-		sources := c.sources(paths{path})
-		if exact && len(sources) > 0 {
-			sources = sources[len(sources)-1:]
+		var sources []source
+		if exact {
+			sources = []source{{key: c.plan.keys.add(path.Value), isKey: true}}
+		} else {
+			sources = c.sources(paths{path})
 		}
 		out = append(out, c.condition(sources, entry.Value))
 	}

@@ -257,10 +257,30 @@ func (c *compiler) sources(list paths) []source {
 			c.problemAt(path, "", "expected a path such as winlog.event_data.param1, found %q", path.Value)
 			continue
 		}
-		for _, prefix := range c.spec.Under {
-			out = append(out, source{key: c.plan.keys.add(prefix + "." + path.Value), isKey: true})
+		for _, place := range c.places(path.Value) {
+			for _, prefix := range c.spec.Under {
+				out = append(out, source{key: c.plan.keys.add(prefix + "." + place), isKey: true})
+			}
+			out = append(out, source{key: c.plan.keys.add(place), isKey: true})
 		}
-		out = append(out, source{key: c.plan.keys.add(path.Value), isKey: true})
+	}
+	return out
+}
+
+// places returns where a path may stand by the file's aliases: those of the
+// whole path, then those of what it begins with. The alias "" is the record
+// itself.
+func (c *compiler) places(path string) []string {
+	var out []string
+	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '.') {
+		for _, place := range c.spec.Aliases[path[:end]] {
+			if place = strings.TrimPrefix(place+path[end:], "."); place != "" {
+				out = append(out, place)
+			}
+		}
+	}
+	if out == nil {
+		return []string{path}
 	}
 	return out
 }

@@ -107,6 +107,7 @@ zone: Europe/Paris
 absent: [none]
 names: {level: long}
 drop: [noise]
+aliases: {data: [Event.Data, ""], data.first: ["Event.Data.#text.0"]}
 lookups:
   codes: {file: codes.yml, key: code}
 timestamp:
@@ -128,6 +129,7 @@ fields:
   error.message: {from: code, lookup: codes, column: text}
   host.name: {from: host, as: lower}
   event.reason: {from: words, join: " "}
+  process.name: data.first
 expr:
   edr.content.version: 'has("v.major") ? text("v.major") + "." + text("v.minor") : ""'
 cases:
@@ -171,6 +173,9 @@ cases:
 		{"the last of a repeated key", `{"probe":"p","at":{"ms":5},"at":{"iso":"2024-07-19T04:09:00Z"},"probe":"q"}`, `"agent":{"id":"q"}`},
 		{"a key with escapes", `{"pr\u006fbe":"p"}`, `"agent":{"id":"p"}`},
 		{"one dotted key for nested ones", `{"probe":"p","at.ms":1721362140123}`, `"@timestamp":"2024-07-19T04:09:00.123Z"`},
+		{"an alias", `{"probe":"p","Event":{"Data":{"first":"a.exe"}}}`, `"process":{"name":"a.exe"}`},
+		{"an alias for the record", `{"probe":"p","first":"a.exe"}`, `"process":{"name":"a.exe"}`},
+		{"a place in an array", `{"probe":"p","Event":{"Data":{"#text":["a.exe","1.0"]}}}`, `"process":{"name":"a.exe"}`},
 		{"dropped noise", `{"probe":"p","noise":{"a":1}}`, prefix + `,"edr"`},
 		{"what is left over", `{"probe":"p","x":{"y":[1,{"z":null}]},"empty":"","nil":null}`, `"example":{"x":{"y":[1,{"z":null}]}}`},
 	} {

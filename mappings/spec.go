@@ -18,6 +18,7 @@ type fileSpec struct {
 	Split     strict.Text          `yaml:"split"`
 	Under     []string             `yaml:"under"`
 	Strip     []string             `yaml:"strip"`
+	Aliases   map[string]aliases   `yaml:"aliases"`
 	RecordID  []paths              `yaml:"record_id"`
 	Timestamp []timeSpec           `yaml:"timestamp"`
 	Zone      strict.Text          `yaml:"zone"`
@@ -78,6 +79,9 @@ type valueSpec struct {
 	Keep      *bool       `yaml:"keep"`
 	node      strict.Node
 }
+
+// aliases are the places where what a file calls by one name may stand.
+type aliases []string
 
 // partSpec takes one part of a text: the index-th (from the end if negative)
 // of those that by separates.
