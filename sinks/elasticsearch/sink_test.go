@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -288,6 +289,64 @@ func TestWholeRequestRefused(t *testing.T) {
 			t.Errorf("Write returned %v, document %v; want an operator's fault, pending", err, results[0].Outcome)
 		}
 	})
+}
+
+// TestWholeBodies: an answer about the whole request is understood by its
+// error, not by its status alone, and costs no document.
+func TestWholeBodies(t *testing.T) {
+	for name, test := range map[string]struct {
+		status     int
+		typ, cause string
+		class      fault.Class
+		reason     fault.Reason
+		hint       string
+	}{
+		"disk full":         {403, "cluster_block_exception", "index blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark]", fault.Transient, fault.Unavailable, "disk"},
+		"no master":         {503, "cluster_block_exception", "blocked by: [SERVICE_UNAVAILABLE/2/no master]", fault.Transient, fault.Unavailable, ""},
+		"privilege missing": {403, "security_exception", "action [indices:data/write/bulk] is unauthorized, this action is granted by the index privileges [create_doc,write]", fault.Operator, fault.Unauthorized, "[create_doc,write]"},
+		"key expired":       {401, "security_exception", "api key is expired", fault.Operator, fault.Unauthorized, "replace it"},
+		"no stream":         {404, "index_not_found_exception", "no such index", fault.Operator, fault.Misconfigured, "setup"},
+		"pressure":          {429, "es_rejected_execution_exception", "rejected execution of coordinating operation", fault.Transient, fault.Overloaded, ""},
+		"breaker":           {429, "circuit_breaking_exception", "[parent] Data too large", fault.Transient, fault.Overloaded, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFake(t)
+			f.script(nil, func(w http.ResponseWriter, _ *http.Request, _ []string) bool {
+				w.WriteHeader(test.status)
+				_, _ = fmt.Fprintf(w, `{"error":{"type":%q,"reason":%q},"status":%d}`, test.typ, test.cause, test.status)
+				return true
+			})
+			results, err := write(t, f.open(nil), 2)
+			got := fault.Of(err)
+			if got == nil || got.Class != test.class || got.Reason != test.reason || !strings.Contains(got.Hint, test.hint) || results[1].Outcome != event.Pending {
+				t.Errorf("Write returned %v, document %v; want %v, %s with hint %q, pending", err, results[1].Outcome, test.class, test.reason, test.hint)
+			}
+		})
+	}
+}
+
+// TestRequestLimits: requests stay within both limits; a document that alone
+// is above one is sent alone.
+func TestRequestLimits(t *testing.T) {
+	f := newFake(t)
+	s := f.open(func(c *Config) { c.RequestBytes, c.RequestDocuments, c.Gzip = 8_000, 20, false })
+	var largest atomic.Int64
+	f.script(nil, func(_ http.ResponseWriter, r *http.Request, ids []string) bool {
+		if len(ids) > 20 || len(ids) > 1 && r.ContentLength > 8_000 {
+			t.Errorf("a request has %d documents in %d bytes", len(ids), r.ContentLength)
+		}
+		largest.Store(max(largest.Load(), r.ContentLength))
+		return false
+	})
+	docs := append(sinktest.Documents("small", 100, 10), sinktest.Documents("large", 1, 20_000)...)
+	docs = append(docs, sinktest.Documents("medium", 30, 1000)...)
+	results := make([]event.Result, len(docs))
+	if err := s.Write(t.Context(), docs, results); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(f.Contents()); got != len(docs) || largest.Load() < 20_000 {
+		t.Errorf("%d documents are stored, want %d; the largest request had %d bytes", got, len(docs), largest.Load())
+	}
 }
 
 func TestRetryAfterAndWindow(t *testing.T) {

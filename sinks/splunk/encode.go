@@ -53,8 +53,11 @@ func newEncoder(source string, compress bool) encoder {
 
 // cost is about the size of a document in a request, never below it.
 func (e *encoder) cost(d *event.Document, index string) int {
-	const rest = 120
-	return rest + len(e.middle[d.Stream]) + 2*len(d.Host) + len(index) + len(d.ID) + len(d.Body)
+	const (
+		rest    = 120
+		escaped = 6 // a control character becomes \u0001
+	)
+	return rest + len(e.middle[d.Stream]) + escaped*(len(d.Host)+len(index)+len(d.ID)) + len(d.Body)
 }
 
 // appendEvent appends one event.

@@ -301,6 +301,35 @@ func TestEvent(t *testing.T) {
 	}
 }
 
+// TestRequestLimit: requests stay within the limit, which needs an estimate
+// that is never too low; an event that alone is above it is sent alone.
+func TestRequestLimit(t *testing.T) {
+	f := newFake(t)
+	s := f.open(func(c *Config) { c.RequestBytes, c.Gzip, c.Index = 6_000, false, "edr" })
+	f.script(func(_ http.ResponseWriter, r *http.Request, events []hecEvent) bool {
+		if len(events) > 1 && r.ContentLength > 6_000 {
+			t.Errorf("a request has %d events in %d bytes", len(events), r.ContentLength)
+		}
+		return false
+	})
+	docs := append(sinktest.Documents("small", 100, 0), sinktest.Documents("large", 1, 20_000)...)
+	for _, d := range docs {
+		d.Host = strings.Repeat(`"`, 30)
+	}
+	if err := s.Write(t.Context(), docs, make([]event.Result, len(docs))); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(f.Contents()); got != len(docs) {
+		t.Errorf("%d events are stored, want %d", got, len(docs))
+	}
+	for _, d := range docs {
+		d.ID, d.Host = strings.Repeat("\x01", 9), strings.Repeat("\x01", 50)
+		if line := s.encoder.appendEvent(nil, d, "edr"); len(line) > s.encoder.cost(d, "edr") {
+			t.Fatalf("an event of %d bytes was estimated at %d", len(line), s.encoder.cost(d, "edr"))
+		}
+	}
+}
+
 func TestAcknowledgement(t *testing.T) {
 	enabled := func(c *Config) { c.Ack.Enabled = true }
 	t.Run("late", func(t *testing.T) {
