@@ -216,7 +216,7 @@ func TestSilence(t *testing.T) {
 		beat(f, 0, 5*time.Minute, "a", "b")
 		beat(f, 5*time.Minute, 30*time.Minute, "a")
 		beat(f, 30*time.Minute, 31*time.Minute, "a", "b")
-		f.expect("14m1s firing rule 1 b 1", "30m1s resolved rule 1 b 2")
+		f.expect("14m1s firing rule 1 b 1", "30m1s resolved rule 1 b 1")
 	})
 	t.Run("a goodbye disarms", func(t *testing.T) {
 		f := newFeed(t, set, SessionOptions{})

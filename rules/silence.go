@@ -247,7 +247,6 @@ func (st *silenceState) returned(e *entry[silenceKey], m *moment) {
 		return
 	}
 	k.firing = false
-	k.count++
 	st.s.mark(m, st.r)
 	st.s.raise(st.r, &k.episode, &alert{
 		at: m.now, status: "resolved", key: e.key, entity: k.entity, source: m.e,
