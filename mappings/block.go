@@ -67,7 +67,7 @@ func (c *compiler) mappingEntries(n strict.Node) []strict.Entry {
 
 // derive compiles a list of texts under the vendor's root.
 func (c *compiler) derive(name string, n strict.Node) step {
-	if m := c.move(ecs.Tags, n); m != nil {
+	if m := c.move(ecs.Tags, n); m != nil { // Tags stands for any field that holds a list of texts.
 		return &derive{name, m}
 	}
 	return nil
@@ -400,10 +400,13 @@ func (c *compiler) conditions(n strict.Node, exact bool) []condition {
 	for _, entry := range n.Entries() {
 		path := entry.Key.Text()
 		var sources []source
-		if exact {
+		if exact && c.validPath(path) {
 			sources = []source{{key: c.plan.keys.add(path.Value), isKey: true}}
-		} else {
+		} else if !exact {
 			sources = c.sources(paths{path})
+		}
+		if len(sources) == 0 {
+			continue // A problem is noted.
 		}
 		out = append(out, c.condition(sources, entry.Value))
 	}

@@ -129,7 +129,11 @@ func (c *compiler) takes(spec *fileSpec, m *mapping) {
 			c.problem(node, "", "expected at least one path with a value, or \"*\" for any")
 			continue
 		}
-		c.plan.shapes = append(c.plan.shapes, shape{conditions, m})
+		needs := uint64(0)
+		for _, condition := range conditions {
+			needs |= c.plan.keys.mark(condition.sources[0].key)
+		}
+		c.plan.shapes = append(c.plan.shapes, shape{needs, conditions, m})
 		c.shapes = append(c.shapes, shapeSpec{node, spec, conditions})
 	}
 }
@@ -253,8 +257,7 @@ func (c *compiler) typedNames() {
 func (c *compiler) sources(list paths) []source {
 	var out []source
 	for _, path := range list {
-		if path.Value == "" || slices.Contains(strings.Split(path.Value, "."), "") {
-			c.problemAt(path, "", "expected a path such as winlog.event_data.param1, found %q", path.Value)
+		if !c.validPath(path) {
 			continue
 		}
 		for _, place := range c.places(path.Value) {
@@ -265,6 +268,14 @@ func (c *compiler) sources(list paths) []source {
 		}
 	}
 	return out
+}
+
+func (c *compiler) validPath(path strict.Text) bool {
+	if path.Value == "" || slices.Contains(strings.Split(path.Value, "."), "") {
+		c.problemAt(path, "", "expected a path such as winlog.event_data.param1, found %q", path.Value)
+		return false
+	}
+	return true
 }
 
 // places returns where a path may stand by the file's aliases: those of the

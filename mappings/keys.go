@@ -15,11 +15,23 @@ type keys struct {
 	names  []keyName // what the table is made of
 	table  []uint16  // index into names plus one, open addressing
 	mask   uint64
+	marked int // paths that have a bit
 }
 
 type keyNode struct {
 	parent uint16
-	inner  bool // longer paths run through it
+	inner  bool   // longer paths run through it
+	bit    uint64 // of the first 64 paths that shapes ask for; 0 for others
+}
+
+// mark gives a path that a shape asks for a bit of its own, while there are
+// any, and returns it.
+func (k *keys) mark(id uint16) uint64 {
+	if k.nodes[id].bit == 0 && k.marked < 64 {
+		k.nodes[id].bit = 1 << k.marked
+		k.marked++
+	}
+	return k.nodes[id].bit
 }
 
 // keyName says that in the object of path parent the key name is path id.

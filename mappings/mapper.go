@@ -20,6 +20,7 @@ type Mapper struct {
 
 	at       []uint32 // of a key: index of its node on the tape, 0 when absent
 	touched  []uint16 // keys that at knows
+	present  uint64   // bits of keys that shapes ask for and that the record has, null or not
 	used     []uint32 // of a key: the generation whose event took its value
 	within   []uint32 // of a key: the generation whose event took a value below it
 	now      uint32   // generation: one for every event
@@ -119,7 +120,7 @@ func (m *Mapper) note(self int) {
 	for _, key := range m.touched {
 		m.at[key] = 0
 	}
-	m.touched = m.touched[:0]
+	m.touched, m.present = m.touched[:0], 0
 	m.noteMembers(self, 0)
 }
 
@@ -142,6 +143,7 @@ func (m *Mapper) noteMembers(self int, parent uint16) {
 		if id == 0 {
 			continue
 		}
+		m.present |= m.plan.keys.nodes[id].bit
 		inner := m.plan.keys.nodes[id].inner
 		if m.at[id] == 0 {
 			m.touched = append(m.touched, id)

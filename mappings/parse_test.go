@@ -57,6 +57,7 @@ func TestLoadErrors(t *testing.T) {
 		{"missing table", header + "lookups: {x: {file: x.csv, key: a}}\n", `v/a.yml:4:21: lookup table "v/x.csv" does not exist (the path is relative to this file)`},
 		{"event without meaning", header + "by: [probe]\nevents: {beat: {set: {edr.state: protecting}}}\n", `v/a.yml:5:10: event has no action`},
 		{"events without a key", header + "events: {beat: {action: other}}\n", `v/a.yml:4:9: events needs by, the path of the event's name (such as by: [event_simpleName])`},
+		{"empty key in a path", "vendor: E\ndataset: a.b\nmatch: [{a..b: x}]\n", `v/a.yml:3:10: expected a path such as winlog.event_data.param1, found "a..b"`},
 		{"star in the middle", header + "cases: [{when: {a: \"x*y\"}}]\n", `v/a.yml:4:20: expected * at the beginning or the end only, found string "x*y"`},
 		{"expression of an unknown name", header + "expr: {event.reason: 'txt(\"a\")'}\n", `v/a.yml:4:23: unknown name txt`},
 		{"expression that loops", header + "expr: {event.reason: 'repeat(\"a\", 9)'}\n", `v/a.yml:4:23: unknown name repeat`},

@@ -49,6 +49,7 @@ type headerHint struct {
 // shape is one alternative of the conditions under which a mapping takes a
 // record. Of several that hold the one with the most conditions counts.
 type shape struct {
+	needs      uint64 // bits of the paths that must be there
 	conditions []condition
 	mapping    *mapping
 }
@@ -73,7 +74,7 @@ func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record) *m
 	for i := range p.shapes {
 		s := &p.shapes[i]
 		score := 2 * len(s.conditions)
-		if score+1 < bestScore || !holdAll(m, s.conditions) {
+		if m.present&s.needs != s.needs || score+1 < bestScore || !holdAll(m, s.conditions) {
 			continue
 		}
 		if s.mapping.hinted(partition, r) {
