@@ -1,13 +1,11 @@
 package elasticsearch
 
 import (
-	"bytes"
+	"io"
 	"net/http"
-	"sync"
-
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/sinks/internal/httpx"
 )
 
 // bulkPath asks for creation in data streams that exist or have a template,
@@ -19,8 +17,8 @@ const bulkPath = "/_bulk?require_data_stream=true&include_source_on_error=false"
 // encoder builds the bodies of bulk requests: for each document one line that
 // says what to do and one that is the document. It is safe for concurrent use.
 type encoder struct {
-	actions [4]string // of a Stream: the action's text before the id
-	gzip    *sync.Pool
+	actions [4]string         // of a Stream: the action's text before the id
+	gzip    *httpx.Compressor // nil: not compressed
 }
 
 const actionEnd = "}}\n"
@@ -31,13 +29,7 @@ func newEncoder(namespace string, compress bool) encoder {
 		e.actions[s] = `{"create":{"_index":"` + DataStream(s, namespace) + `","_id":`
 	}
 	if compress {
-		e.gzip = &sync.Pool{New: func() any {
-			w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-			if err != nil {
-				panic(err) // the level is a constant
-			}
-			return w
-		}}
+		e.gzip = new(httpx.Compressor)
 	}
 	return e
 }
@@ -89,25 +81,18 @@ func (e *encoder) request(docs []*event.Document) request {
 		}
 		return r
 	}
-	// Telemetry compresses to about a tenth.
-	out := bytes.NewBuffer(make([]byte, 0, r.plainSize/8+512))
-	w := e.gzip.Get().(*gzip.Writer)
-	w.Reset(out)
-	var line []byte
-	for _, d := range docs {
-		line = e.appendAction(line[:0], d)
-		// Writing to a bytes.Buffer cannot fail.
-		_, _ = w.Write(line)
-		_, _ = w.Write(d.Body)
-		_, _ = w.Write(newline)
-	}
-	_ = w.Close()
-	e.gzip.Put(w)
-	r.body, r.gzipped = out.Bytes(), true
+	r.gzipped = true
+	r.body = e.gzip.Compress(r.plainSize/8+512, func(w io.Writer) {
+		var line []byte
+		for _, d := range docs {
+			line = e.appendAction(line[:0], d)
+			_, _ = w.Write(line)
+			_, _ = w.Write(d.Body)
+			_, _ = w.Write(line[len(line)-1:]) // its newline
+		}
+	})
 	return r
 }
-
-var newline = []byte{'\n'}
 
 func (e *encoder) appendAction(dst []byte, d *event.Document) []byte {
 	dst = append(dst, e.actions[d.Stream]...)

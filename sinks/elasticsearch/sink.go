@@ -72,7 +72,7 @@ func (s *Sink) Write(ctx context.Context, docs []*event.Document, results []even
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
-	var failures worst
+	var failures httpx.Worst
 	var group errgroup.Group
 	group.SetLimit(s.cfg.Concurrency)
 	whole := part{docs, results}
@@ -83,7 +83,7 @@ func (s *Sink) Write(ctx context.Context, docs []*event.Document, results []even
 		group.Go(func() error {
 			// Of a request that may be refused as a whole, so many refusals
 			// are enough to find one bad document and its neighbours.
-			failures.add(s.send(ctx, chunk, &budget{left: int32(4 * bits.Len(uint(len(chunk.docs))))}))
+			failures.Add(s.send(ctx, chunk, &budget{left: int32(4 * bits.Len(uint(len(chunk.docs))))}))
 			return nil
 		})
 	}
@@ -91,7 +91,7 @@ func (s *Sink) Write(ctx context.Context, docs []*event.Document, results []even
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return failures.error()
+	return failures.Err()
 }
 
 // budget bounds how often the halves of one request may be refused with 400.
@@ -133,19 +133,19 @@ func (s *Sink) accept(p part, a answer) error {
 		return fault.New(fault.Transient, fault.Garbled, "reading the answer to a bulk request: %w: %s", err, httpx.Excerpt(a.body))
 	}
 	copy(p.results, outcomes)
-	var failures worst
+	var failures httpx.Worst
 	pending, refresh := 0, false
 	for _, r := range outcomes {
 		if r.Outcome == event.Pending {
 			pending++
-			failures.add(r.Err)
+			failures.Add(r.Err)
 			refresh = refresh || fault.Of(r.Err).Reason == fault.Unauthorized
 		}
 	}
 	if refresh {
 		s.client.refresh()
 	}
-	f := fault.Of(failures.error())
+	f := fault.Of(failures.Err())
 	if f == nil {
 		return nil
 	}
@@ -180,8 +180,8 @@ func (s *Sink) refused(ctx context.Context, p part, a answer, b *budget) error {
 
 func (s *Sink) halves(ctx context.Context, p part, b *budget) error {
 	middle := len(p.docs) / 2
-	var failures worst
-	failures.add(s.send(ctx, p.slice(0, middle), b))
-	failures.add(s.send(ctx, p.slice(middle, len(p.docs)), b))
-	return failures.error()
+	var failures httpx.Worst
+	failures.Add(s.send(ctx, p.slice(0, middle), b))
+	failures.Add(s.send(ctx, p.slice(middle, len(p.docs)), b))
+	return failures.Err()
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/fault"
+	"github.com/edrwatch/edrwatch/sinks/internal/httpx"
 )
 
 const (
@@ -43,11 +44,11 @@ func (s *Sink) Check(ctx context.Context) error {
 	if len(failures) == 1 {
 		return failures[0]
 	}
-	w := &write{}
+	var worst httpx.Worst
 	for _, failure := range failures {
-		w.fail(failure)
+		worst.Add(failure)
 	}
-	return w.worst
+	return worst.Err()
 }
 
 // probe asks for the collector's health, where it may be asked, and sends a

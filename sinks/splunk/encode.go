@@ -1,13 +1,11 @@
 package splunk
 
 import (
-	"bytes"
+	"io"
 	"strconv"
-	"sync"
-
-	"github.com/klauspost/compress/gzip"
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/sinks/internal/httpx"
 )
 
 // SourceType returns the source type of a stream's events.
@@ -28,7 +26,7 @@ func SourceType(s event.Stream) string {
 type encoder struct {
 	// middle is, by stream, what stands between host and index.
 	middle [4]string
-	gzip   *sync.Pool // nil: not compressed
+	gzip   *httpx.Compressor // nil: not compressed
 }
 
 func newEncoder(source string, compress bool) encoder {
@@ -40,13 +38,7 @@ func newEncoder(source string, compress bool) encoder {
 		e.middle[s] = string(text)
 	}
 	if compress {
-		e.gzip = &sync.Pool{New: func() any {
-			w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
-			if err != nil {
-				panic(err) // the level is a constant
-			}
-			return w
-		}}
+		e.gzip = new(httpx.Compressor)
 	}
 	return e
 }
@@ -98,27 +90,24 @@ func appendSeconds(dst []byte, ns int64) []byte {
 // body returns a request's body in a buffer of its own (the HTTP transport may
 // read it longer than the request lasts) and its size before compression.
 func (e *encoder) body(docs []*event.Document, index string) (body []byte, plain int) {
+	size := 0
+	for _, d := range docs {
+		size += e.cost(d, index)
+	}
 	if e.gzip == nil {
-		size := 0
-		for _, d := range docs {
-			size += e.cost(d, index)
-		}
 		body = make([]byte, 0, size)
 		for _, d := range docs {
 			body = e.appendEvent(body, d, index)
 		}
 		return body, len(body)
 	}
-	var out bytes.Buffer
-	w := e.gzip.Get().(*gzip.Writer)
-	w.Reset(&out)
-	var line []byte
-	for _, d := range docs {
-		line = e.appendEvent(line[:0], d, index)
-		plain += len(line)
-		_, _ = w.Write(line) // writing to a bytes.Buffer cannot fail
-	}
-	_ = w.Close()
-	e.gzip.Put(w)
-	return out.Bytes(), plain
+	body = e.gzip.Compress(size/8+512, func(w io.Writer) {
+		var line []byte
+		for _, d := range docs {
+			line = e.appendEvent(line[:0], d, index)
+			plain += len(line)
+			_, _ = w.Write(line)
+		}
+	})
+	return body, plain
 }

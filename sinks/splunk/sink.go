@@ -117,15 +117,12 @@ func (s *Sink) Write(ctx context.Context, docs []*event.Document, results []even
 	}
 	_ = group.Wait()
 	if len(w.waiting) > 0 && ctx.Err() == nil {
-		w.fail(s.awaitAcks(ctx, w.waiting))
+		w.failures.Add(s.awaitAcks(ctx, w.waiting))
 	}
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if w.worst == nil {
-		return nil
-	}
-	return w.worst
+	return w.failures.Err()
 }
 
 // parts groups documents by index, in order, in parts of at most the
@@ -161,37 +158,10 @@ type budget struct{ left int32 }
 type write struct {
 	sink *Sink
 
-	mu      sync.Mutex
-	worst   *fault.Error
-	waiting []ackable
-}
+	failures httpx.Worst
 
-// fail keeps the failure that matters most: one for the operator before one
-// that passes, overload before the rest, and the longest wait asked for.
-func (w *write) fail(err error) {
-	f := fault.Of(err)
-	if f == nil {
-		return
-	}
-	rank := func(f *fault.Error) int {
-		switch {
-		case f.Class == fault.Operator:
-			return 2
-		case f.Reason == fault.Overloaded:
-			return 1
-		}
-		return 0
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	kept := *f
-	if w.worst != nil {
-		if rank(w.worst) >= rank(f) {
-			kept = *w.worst
-		}
-		kept.RetryAfter = max(f.RetryAfter, w.worst.RetryAfter)
-	}
-	w.worst = &kept
+	mu      sync.Mutex
+	waiting []ackable
 }
 
 // send writes one part, cutting out what is bad and splitting what is too
@@ -201,7 +171,7 @@ func (w *write) send(ctx context.Context, p part, b *budget) {
 	for len(p.docs) > 0 {
 		v, e, err := s.request(ctx, p)
 		if err != nil {
-			w.fail(err)
+			w.failures.Add(err)
 			return
 		}
 		switch v.action {
@@ -231,7 +201,7 @@ func (w *write) send(ctx context.Context, p part, b *budget) {
 			return
 		case reroute:
 			if s.cfg.FallbackIndex == "" || p.index == s.cfg.FallbackIndex {
-				w.fail(v.failure)
+				w.failures.Add(v.failure)
 				return
 			}
 			if _, said := s.rerouted.LoadOrStore(p.index, struct{}{}); !said {
@@ -243,7 +213,7 @@ func (w *write) send(ctx context.Context, p part, b *budget) {
 			if v.failure.Reason == fault.Unauthorized {
 				s.client.refresh()
 			}
-			w.fail(v.failure)
+			w.failures.Add(v.failure)
 			return
 		}
 	}
@@ -264,7 +234,7 @@ func (w *write) accept(e *endpoint, p part, v verdict) {
 	}
 	if v.ackID < 0 {
 		if err := s.withoutAck(); err != nil {
-			w.fail(err)
+			w.failures.Add(err)
 			return
 		}
 		p.end(event.Result{Outcome: event.Indexed})

@@ -151,3 +151,22 @@ func TestLimiterWaits(t *testing.T) {
 		huge.Done()
 	})
 }
+
+func TestWorst(t *testing.T) {
+	var w Worst
+	w.Add(nil)
+	if err := w.Err(); err != nil {
+		t.Errorf("nothing failed, but Err is %v", err)
+	}
+	busy := fault.New(fault.Transient, fault.Overloaded, "busy")
+	busy.RetryAfter = 9 * time.Second
+	for _, f := range []*fault.Error{fault.New(fault.Transient, fault.Unavailable, "down"), busy, fault.New(fault.Operator, fault.Unauthorized, "key"), fault.New(fault.Transient, fault.Garbled, "odd")} {
+		w.Add(f)
+	}
+	if f := fault.Of(w.Err()); f.Reason != fault.Unauthorized || f.RetryAfter != 9*time.Second {
+		t.Errorf("the worst is %s after %v, want unauthorized after 9s", f.Reason, f.RetryAfter)
+	}
+	if busy.Reason != fault.Overloaded || busy.RetryAfter != 9*time.Second {
+		t.Error("a failure that was added has changed")
+	}
+}

@@ -1,4 +1,4 @@
-package elasticsearch
+package httpx
 
 import (
 	"sync"
@@ -6,15 +6,16 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/fault"
 )
 
-// worst keeps the failure that matters most of those of one Write: one that
+// Worst keeps the failure that matters most of those of one Write: one that
 // needs an operator before one that passes, and the longest wait asked for.
-// It is safe for concurrent use.
-type worst struct {
+// Its zero value is ready; it is safe for concurrent use.
+type Worst struct {
 	mu   sync.Mutex
 	kept *fault.Error
 }
 
-func (w *worst) add(err error) {
+// Add takes a failure into account; nil is none.
+func (w *Worst) Add(err error) {
 	f := fault.Of(err)
 	if f == nil {
 		return
@@ -46,7 +47,8 @@ func rank(f *fault.Error) int {
 	return 0
 }
 
-func (w *worst) error() error {
+// Err returns the failure that matters most, nil when there was none.
+func (w *Worst) Err() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.kept == nil {
