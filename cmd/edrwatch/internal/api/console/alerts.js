@@ -58,7 +58,7 @@ export function alertsPage(app) {
       choice("Severity", [["", "Any severity"], ...severities.map((s) => [s, s])], params.severity ?? "", (v) => app.set({ severity: v })),
       choice("Kind", [["", "Any kind"], ...kinds.map((k) => [k, words(k)])], params.kind ?? "", (v) => app.set({ kind: v })),
       choice("Time range", ranges.slice(1).map(([v, text]) => [v, text]), params.range || "all", (v) => app.set({ range: v === "all" ? "" : v })),
-      ["host", "rule"].filter((k) => params[k]).map((k) => h("button", { class: "button", type: "button", title: "Remove this filter", onclick: () => app.set({ [k]: "" }) }, `${k}: ${params[k]}  ×`)));
+      ["host", "rule"].filter((k) => params[k]).map((k) => h("button", { class: "button", type: "button", title: "Remove this filter", onclick: () => app.set({ [k]: "" }) }, `${k}: ${k === "rule" ? app.ruleName(params[k]) : params[k]}  ×`)));
   }
 
   function list(first) {

@@ -94,6 +94,7 @@ export function eventsPage(app) {
         following = false;
         detail = h("tr", { class: "detail" }, h("td", { colspan: 5 }, h("div", { class: "jsonbar" }, copyButton(e.document),
           h("a", { href: app.link("events", { q: `host:${quoted(e.host)}` }) }, "Events of this host"),
+          e.rules.map((id) => h("a", { href: app.link("alerts", { rule: id }) }, `Alerts of ${app.ruleName(id)}`)),
           e.alert_id ? h("a", { href: app.link("events", { ...params, alert: e.alert_id }) }, "Open the alert") : null), json(e.document)));
         line.after(detail);
       }
@@ -102,7 +103,7 @@ export function eventsPage(app) {
     };
     const line = h("tr", { class: "row", tabindex: 0, "aria-expanded": "false", onclick: toggle, onkeydown: (k) => k.key === "Enter" && toggle() },
       h("td", { class: "mono nowrap" }, stamp(e.time, true)), h("td", { class: "clip", title: e.action }, e.action), h("td", { class: "mono clip", title: e.host }, e.host),
-      h("td", { class: "clip pairs" }, says(e)), h("td", { class: "clip soft", title: e.rules.join(", ") }, e.rules.join(", ")));
+      h("td", { class: "clip pairs" }, says(e)), h("td", { class: "clip soft", title: e.rules.map(app.ruleName).join(", ") }, e.rules.map(app.ruleName).join(", ")));
     return line;
   }
 

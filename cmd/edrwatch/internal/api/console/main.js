@@ -25,6 +25,9 @@ const app = {
   /** set changes parameters of the page that is shown. */
   set: (changes) => app.go(current.name, { ...current.params, ...changes }),
   link,
+  rules: new Map(),
+  /** ruleName is what a rule is called, or its id when it is not loaded. */
+  ruleName: (id) => app.rules.get(id)?.name || id,
 };
 const drawer = new Drawer(document.getElementById("drawer"), app);
 let current = { name: "", params: {}, page: null };
@@ -59,8 +62,26 @@ function route() {
 
 const failed = h("div");
 
-/** refresh brings the page up to date; a failure is shown above what was there. */
+let busy = null; // the page that is being brought up to date
+let again = false;
+
+/** refresh brings the page up to date; asked for meanwhile, it does so once more. */
 async function refresh() {
+  const { page } = current;
+  if (busy === page) {
+    again = true;
+    return;
+  }
+  busy = page;
+  do {
+    again = false;
+    await update();
+  } while (again && current.page === page);
+  if (busy === page) busy = null;
+}
+
+/** update asks for everything once; a failure is shown above what was there. */
+async function update() {
   const { page, params } = current;
   try {
     const [status, firing] = await Promise.all([get("status"), get("alerts", { status: "firing", limit: 1 })]);
@@ -117,6 +138,17 @@ async function poll() {
   if (!document.hidden) await refresh();
   setTimeout(poll, Math.max(every, 10 * (performance.now() - began)));
 }
+/** loadRules learns the rules' names; they change when rules are reloaded. */
+async function loadRules() {
+  try {
+    app.rules = new Map((await get("rules")).rules.map((rule) => [rule.id, rule]));
+  } catch (e) {
+    if (!(e instanceof ApiError)) throw e; // Without names the ids are shown.
+  }
+  setTimeout(loadRules, 60_000);
+}
+
 setTimeout(poll, every);
+await loadRules();
 route();
 live.start();

@@ -2,18 +2,20 @@ import { get } from "./api.js";
 import { Histogram, legend } from "./chart.js";
 import { h, show } from "./dom.js";
 import { at, bytes, clock, count, percent, short, stamp, words } from "./format.js";
-import { bars, breakdown, segments, severities, severityBadge, statusText } from "./parts.js";
+import { bars, breakdown, headline, segments, severities, severityBadge, statusText } from "./parts.js";
 import { bounds, ranges } from "./range.js";
 
 export function overviewPage(app) {
   const tiles = h("div", { class: "tiles" });
   const chart = new Histogram((from, to) => app.go("events", { from, to }));
   const feed = h("ol", { class: "feed" });
+  const urgent = h("ol", { class: "feed" });
+  const urgentCard = h("section", { class: "card", hidden: true }, h("header", null, h("h2", null, "Critical and firing"), h("span", { class: "end" }, h("a", { href: "#/alerts?status=firing&severity=critical" }, "All critical"))), urgent);
   const side = h("div", { class: "stack" });
   const range = h("span");
   const body = h("div", { class: "split" },
     h("div", { class: "stack" },
-      h("section", { class: "card" }, h("header", null, h("h2", null, "Records over time"), legend(), h("span", { class: "end" }, range)), chart.element),
+      h("section", { class: "card" }, h("header", null, h("h2", null, "Records over time"), legend(), h("span", { class: "end" }, range)), chart.element), urgentCard,
       h("section", { class: "card" }, h("header", null, h("h2", null, "Latest alerts"), h("span", { class: "end" }, h("a", { href: "#/alerts" }, "All alerts"))), feed)),
     side);
   const element = h("div", { class: "stack" }, h("h1", { class: "hush" }, "Overview"), tiles, body);
@@ -23,27 +25,30 @@ export function overviewPage(app) {
 
   async function update(params) {
     const { status } = app;
-    const within = await bounds(params, status);
-    const [histogram, alerts, summary, fleet] = await Promise.all([
-      get("events/histogram", { ...within, buckets: 120 }), get("alerts", { limit: 14 }), get("alerts/summary"), get("fleet/summary"),
+    const drawn = bounds(params, status).then((within) => get("events/histogram", { ...within, buckets: 120 })).then((data) => chart.set(data));
+    drawn.catch(() => {}); // It is reported where it is awaited.
+    const [alerts, critical, summary, fleet] = await Promise.all([
+      get("alerts", { limit: 14 }), get("alerts", { status: "firing", severity: "critical", limit: 4 }), get("alerts/summary"), get("fleet/summary"),
     ]);
     show(range, segments("Time range", ranges.filter(([n]) => !["15m", "6h"].includes(n)).map(([n]) => [n, { "": "Fit", all: "All" }[n] ?? n]), params.range ?? "", (v) => app.set({ range: v })));
-    chart.set(histogram);
     show(tiles, firing(summary.counts), agents(fleet), records(status), lag(status), sinks(status));
-    show(feed, alerts.alerts.length ? alerts.alerts.map((a) => item(a)) : h("li", { class: "empty" }, "No alerts. New ones appear here as they are raised."));
+    urgentCard.hidden = critical.alerts.length === 0;
+    show(urgent, critical.alerts.map(item));
+    show(feed, alerts.alerts.length ? alerts.alerts.map(item) : h("li", { class: "empty" }, "No alerts. New ones appear here as they are raised."));
     fresh.clear();
     show(side,
       breakdown("Agents by state", fleet.state, fleet.agents, "", (v) => app.go("fleet", { state: v })),
       kinds(summary.counts),
       breakdown("Agents by type", fleet.type, fleet.agents, "", (v) => app.go("fleet", { type: v })),
       fleet.mode.some((g) => g.value) ? breakdown("Agents by mode", fleet.mode, fleet.agents, "", (v) => app.go("fleet", { mode: v })) : null);
+    await drawn;
   }
 
   const item = (a) => h("li", { class: fresh.has(a.id) ? "fresh" : null },
     h("button", { class: "plain", type: "button", onclick: () => app.set({ alert: a.id }) },
       h("span", { class: "mono soft", title: `${stamp(a.updated)} UTC` }, clock(a.updated)),
       h("span", null, severityBadge(a.severity)),
-      h("span", { class: "clip" }, at(a.document, "message") || words(a.kind), h("span", { class: "about clip" }, [words(a.kind), at(a.document, "edr.alert.scope"), a.host].filter(Boolean).join(" · "))),
+      h("span", { class: "clip" }, headline(a), h("span", { class: "about clip" }, at(a.document, "edr.alert.reason") || [words(a.kind), at(a.document, "edr.alert.scope"), a.host].filter(Boolean).join(" · "))),
       statusText(a.status)));
 
   function firing(counts) {

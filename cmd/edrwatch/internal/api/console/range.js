@@ -20,7 +20,7 @@ export async function bounds(params, status) {
 }
 
 const large = 300_000; // documents: from here on a look at all of them takes a while
-let fit = { at: 0, length: 0 };
+let fit = { at: 0, documents: 0, length: 0 };
 
 /**
  * fitted returns how far back 99 % of the records reach. A few records of
@@ -29,7 +29,7 @@ let fit = { at: 0, length: 0 };
 async function fitted({ store }) {
   const documents = Object.values(store.documents).reduce((n, k) => n + k, 0);
   if (documents > large) return 1440 * minute;
-  if (Date.now() - fit.at < minute / 2) return fit.length;
+  if (Date.now() - fit.at < minute / 2 && documents < 2 * fit.documents) return fit.length;
   let from = store.oldest;
   for (let look = 0; look < 6; look++) {
     const { buckets } = await get("events/histogram", { from, to: new Date(Date.parse(store.newest) + 1).toISOString(), buckets: 60 });
@@ -38,6 +38,6 @@ async function fitted({ store }) {
     if (first < 6) break;
     from = buckets[first].time;
   }
-  fit = { at: Date.now(), length: Date.parse(store.newest) - Date.parse(from) };
+  fit = { at: Date.now(), documents, length: Date.parse(store.newest) - Date.parse(from) };
   return fit.length;
 }
