@@ -1,8 +1,10 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -48,7 +50,38 @@ func (c *content) read(body []byte) error {
 	if len(body) == 0 || body[0] != '{' {
 		return errors.New("expected a JSON object")
 	}
+	if tooDeep(body) {
+		return fmt.Errorf("expected JSON of at most %d levels", maxDepth)
+	}
 	return nil
+}
+
+// maxDepth is the nesting that SQLite's JSON functions read. A single document
+// beyond it would make every search that looks at it fail.
+const maxDepth = 1000
+
+// tooDeep reports whether valid JSON is nested deeper than maxDepth.
+func tooDeep(body []byte) bool {
+	if bytes.Count(body, []byte{'{'})+bytes.Count(body, []byte{'['}) <= maxDepth {
+		return false
+	}
+	depth, quoted := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case c == '"':
+			quoted = !quoted
+		case quoted && c == '\\':
+			i++
+		case quoted:
+		case c == '{' || c == '[':
+			if depth++; depth > maxDepth {
+				return true
+			}
+		case c == '}' || c == ']':
+			depth--
+		}
+	}
+	return false
 }
 
 // seenAt is when the agent was seen, by a clock that cannot pin it in the

@@ -102,6 +102,30 @@ func TestRefusesOversizedDocument(t *testing.T) {
 	}
 }
 
+// TestDeepDocumentSpoilsNoSearch stores what the database's JSON functions
+// cannot read, or almost cannot.
+func TestDeepDocumentSpoilsNoSearch(t *testing.T) {
+	s := open(t, nil)
+	nested := func(levels int) string {
+		return `"message":"needle \"[[[","labels":` + strings.Repeat("[", levels) + strings.Repeat("]", levels)
+	}
+	wide := `"labels":[` + strings.Repeat(`[],`, 2000) + `"needle"]`
+	results := write(t, s, doc("deep", start, "other", "a", "", nested(maxDepth)), doc("limit", start, "other", "a", "", nested(maxDepth-1)), doc("wide", start, "other", "a", "", wide))
+	for i, want := range []event.Outcome{event.Refused, event.Indexed, event.Indexed} {
+		if results[i].Outcome != want {
+			t.Errorf("document %d: %v %v, want %v", i, results[i].Outcome, results[i].Err, want)
+		}
+	}
+	for _, text := range []string{"needle", "host.name:x", "NOT host.os.type:x"} {
+		if _, err := s.Search(t.Context(), Query{Text: text}); err != nil {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+	if page, err := s.Search(t.Context(), Query{Text: "needle"}); err != nil || ids(page.Docs) != "wide limit" {
+		t.Errorf("found %q, %v", ids(page.Docs), err)
+	}
+}
+
 func TestCancelledWriteStoresNothing(t *testing.T) {
 	s := open(t, nil)
 	ctx, cancel := context.WithCancel(t.Context())
