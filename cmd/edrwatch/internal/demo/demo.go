@@ -99,8 +99,10 @@ func play(ctx context.Context, cfg Config, broker *app.Broker, gateway *app.App,
 	truth := fleet.Truth()
 	screen := newScreen(cfg, truth, gateway.Store())
 	screen.open(gateway.ConsoleURL(), broker.Addr())
+	transport := &kafka.Transport{} // of its own, to close its connections
+	defer transport.CloseIdleConnections()
 	producer := &producer{fleet: fleet, start: truth.Start, end: truth.End, pace: cfg.Pace, writer: &kafka.Writer{
-		Addr: kafka.TCP(broker.Addr()), Balancer: &kafka.Hash{}, RequiredAcks: kafka.RequireAll,
+		Transport: transport, Addr: kafka.TCP(broker.Addr()), Balancer: &kafka.Hash{}, RequiredAcks: kafka.RequireAll,
 		BatchTimeout: 5 * time.Millisecond, BatchSize: 5000, BatchBytes: 900 << 10,
 	}}
 	defer producer.writer.Close()
