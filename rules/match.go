@@ -146,9 +146,17 @@ func (st *matchState) match(e *entry[matchKey], m *moment) {
 	st.schedule(e)
 }
 
-// schedule sets the timer to the end of the episode, or of the readings.
+// schedule sets the timer to the end of the episode, or of the readings. A
+// timer that runs out earlier is left: fire finds that it is not time yet.
 func (st *matchState) schedule(e *entry[matchKey]) {
-	k := &e.data
+	if due := st.ends(&e.data); e.pos < 0 || due < e.due {
+		st.table.wake(e, due)
+		st.s.wakeAt(due)
+	}
+}
+
+// ends is when nothing keeps the key any more.
+func (st *matchState) ends(k *matchKey) int64 {
 	due := k.last + st.r.keepFiring
 	if st.p.hold > 0 && k.readings > 0 {
 		due += st.staleAfter()
@@ -156,13 +164,17 @@ func (st *matchState) schedule(e *entry[matchKey]) {
 	if k.firing {
 		due = max(due, k.atLeast)
 	}
-	st.table.wake(e, due)
-	st.s.wakeAt(due)
+	return due
 }
 
 // fire resolves an episode that nothing has kept firing, and forgets the key.
 func (st *matchState) fire(due int64) {
 	e := st.table.next()
+	if at := st.ends(&e.data); at > due {
+		st.table.wake(e, at)
+		st.s.wakeAt(at)
+		return
+	}
 	if e.data.firing {
 		st.resolve(e, due, nil)
 	}

@@ -225,12 +225,16 @@ func (st *silenceState) observe(slot int, m *moment) {
 		gap := m.now - st.frozen - k.seen
 		if k.cadence == 0 {
 			k.cadence = max(gap, 1)
+		} else if gap < k.cadence { // The first gap may have been a sleep; learn quickly that it was.
+			k.cadence += (gap - k.cadence) / 2
 		} else if gap <= st.patience(k) {
 			k.cadence += (gap - k.cadence) / 8
 		}
 	}
 	k.seen, k.heard, k.armed, k.entity = m.now-st.frozen, m.now, true, m.entity
-	st.join(k, m)
+	if st.p.multiple == 0 || k.cadence > 0 { // Who is not understood yet counts for no cohort.
+		st.join(k, m)
+	}
 	// A timer that runs out earlier finds out by itself that the agent was heard.
 	if due := k.seen + st.patience(k); e.pos < 0 || due < e.due {
 		st.again(e, due)

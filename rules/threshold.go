@@ -253,13 +253,14 @@ func (st *thresholdState) begin(e *entry[thresholdKey], m *moment, first, count 
 	})
 }
 
-// schedule sets the timer to the end of the episode or of the key. While the
-// events are behind the clock, the end is put off by the lateness that they
-// may have.
+// schedule sets the timer to the end of the episode or of the key. A timer
+// that runs out earlier is left: fire finds that it is not time yet.
 func (st *thresholdState) schedule(e *entry[thresholdKey]) {
 	due := max(st.ends(&e.data), st.s.now+1)
-	st.table.wake(e, due)
-	st.s.wakeAt(due)
+	if e.pos < 0 || due < e.due {
+		st.table.wake(e, due)
+		st.s.wakeAt(due)
+	}
 }
 
 // ends is when the threshold is no longer reached, or the key is empty.
@@ -278,10 +279,16 @@ func (st *thresholdState) ends(k *thresholdKey) int64 {
 func (st *thresholdState) fire(due int64) {
 	e := st.table.next()
 	k := &e.data
+	if at := st.ends(k); at > due {
+		st.table.wake(e, at)
+		st.s.wakeAt(at)
+		return
+	}
 	if !k.firing {
 		st.table.remove(e)
 		return
 	}
+	st.table.wake(e, 0)
 	k.firing = false
 	st.s.raise(st.r, &k.episode, &alert{
 		at: due, end: k.newest, status: "resolved", key: e.key, entity: st.subject(k), hosts: st.hosts(k),

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,11 +15,15 @@ import (
 // compile compiles a part and remembers it for explanations if it is boolean.
 func (c *compiler) compile(n ast.Node) operand {
 	text := n.String() // Before the tree is rewritten for expr's machine.
+	place, depth := len(c.terms), c.depth
+	c.terms = append(c.terms, term{}) // The whole stands before its parts.
 	c.depth++
 	o := c.compileNode(n)
 	c.depth--
 	if o.typ == Bool && !o.constant {
-		c.terms = append(c.terms, term{text: text, depth: c.depth, truth: o.truth, fields: o.needs})
+		c.terms[place] = term{text: text, depth: depth, truth: o.truth, fields: o.needs}
+	} else {
+		c.terms = slices.Delete(c.terms, place, place+1)
 	}
 	return o
 }

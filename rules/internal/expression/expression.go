@@ -70,7 +70,6 @@ func Compile(text strict.Text, dict *ecs.Dictionary) (x *Expression, problems, w
 	if root.constant {
 		c.warn(tree.Node, fmt.Sprintf("the condition is always %s", root.constTruth), "")
 	}
-	slices.Reverse(c.terms) // Parts were compiled before the whole.
 	return &Expression{source: text.Value, root: root, fields: c.fields, terms: c.terms}, nil, c.warnings
 }
 

@@ -1,0 +1,61 @@
+package rules
+
+import (
+	"fmt"
+	"runtime"
+	"testing"
+
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+// BenchmarkStateful measures one rule that every event matches, over 2,000
+// events of 1,000 agents: window, episode and silence included.
+func BenchmarkStateful(b *testing.B) {
+	dict := dictionary(b)
+	events := benchEvents(dict)
+	for _, tc := range []struct{ name, typ, rest string }{
+		{"match", "match", "condition: has(edr.state)\nkeep_firing_for: 1h"},
+		{"match for", "match", "condition: has(edr.state)\nfor: 30m"},
+		{"threshold", "threshold", "condition: has(edr.state)\nwindow: 10m\nhaving: {gte: 100}"},
+		{"silence", "silence", "condition: has(edr.state)\nafter: 10m\nmultiple_of_cadence: 4"},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			set := compileRules(b, dict, ruleYAML(1, tc.typ, tc.rest))
+			s := set.NewSession(SessionOptions{})
+			emit := func(*event.Event) {}
+			now := int64(1_700_000_000_000_000_000)
+			step := int64(10e6) // 100 events a second: each agent every 10 s.
+			for i := range 20_000 {
+				s.Detect(now, events[i%len(events)], emit)
+				now += step
+			}
+			b.ReportAllocs()
+			b.ResetTimer()
+			for i := range b.N {
+				s.Detect(now, events[i%len(events)], emit)
+				now += step
+			}
+		})
+	}
+}
+
+// BenchmarkKeys tells how much memory an agent takes: one silence and one
+// threshold rule over as many agents as iterations.
+func BenchmarkKeys(b *testing.B) {
+	dict := dictionary(b)
+	set := compileRules(b, dict, ruleYAML(1, "silence", silent)+ruleYAML(2, "threshold", "condition: event.action == \"sensor-heartbeat\"\nwindow: 1h\nhaving: {gte: 5}"))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	f := newFeed(b, set, SessionOptions{MaxKeys: 1 << 30})
+	b.ResetTimer()
+	for i := range b.N {
+		f.send(0, "event.action", "sensor-heartbeat", "agent.id", fmt.Sprintf("%032x", i), "agent.type", "crowdstrike-falcon",
+			"host.name", fmt.Sprintf("host-%d", i), "host.os.type", "windows", "agent.version", "7.11.18110.0")
+	}
+	b.StopTimer()
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(b.N), "B/agent")
+	runtime.KeepAlive(f)
+}
