@@ -153,7 +153,11 @@ func (c *compiler) syntax(err error) {
 		c.report(0, message, "")
 		return
 	}
-	c.report(c.offset(e.From), e.Message, "")
+	hint := ""
+	if strings.Contains(e.Message, "EOF") {
+		hint = "is the text complete? In YAML a # after a space begins a comment unless the text is quoted"
+	}
+	c.report(c.offset(e.From), e.Message, hint)
 }
 
 // start is where a part begins: expr gives an operator's own position, not
