@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -99,8 +100,8 @@ type captureOptions struct {
 }
 
 func capture(ctx context.Context, cfg kafka.Config, opts *captureOptions) error {
-	var failure error
-	source, err := kafka.New(cfg, kafka.Settings{Name: "capture", Health: func(err error) { failure = err }})
+	var failure atomic.Value // of errorBox: what keeps the source from working
+	source, err := kafka.New(cfg, kafka.Settings{Name: "capture", Health: func(err error) { failure.Store(errorBox{err}) }})
 	if err != nil {
 		return badConfig(err)
 	}
@@ -116,14 +117,17 @@ func capture(ctx context.Context, cfg kafka.Config, opts *captureOptions) error 
 	}
 	err = source.Run(running, func(context.Context, event.Partition) (event.Worker, error) { return c, nil })
 	opts.bar.done()
-	if err == nil && c.count == 0 && failure != nil {
-		err = failure
+	if box, ok := failure.Load().(errorBox); ok && err == nil && c.count == 0 {
+		err = box.error
 	}
 	if err != nil {
 		return err
 	}
 	return c.out.Flush()
 }
+
+// errorBox lets an atomic.Value hold errors of different types, and none.
+type errorBox struct{ error }
 
 // capturer writes the batches of all partitions into one file.
 type capturer struct {

@@ -12,6 +12,7 @@ import (
 	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zstd"
 	"github.com/pierrec/lz4/v4"
+	"github.com/segmentio/kafka-go/compress"
 )
 
 // The codecs of record batches, as Kafka numbers them.
@@ -169,3 +170,6 @@ func appendSnappy(dst, block []byte, limit int) ([]byte, error) {
 	}
 	return dst[:from+n], nil
 }
+
+// codecName is what Kafka calls a codec.
+func codecName(code int8) string { return compress.Compression(code).String() }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
-	"io"
 	"runtime"
 	"slices"
 	"strings"
@@ -56,24 +55,6 @@ func TestDecompress(t *testing.T) {
 				t.Error("nonsense was decompressed")
 			}
 		})
-	}
-}
-
-func TestCapCodecs(t *testing.T) {
-	before := compress.Codecs
-	t.Cleanup(func() { compress.Codecs = before })
-	CapCodecs(10)
-	CapCodecs(1000)
-	for codec := int8(codecGzip); codec <= codecZstd; codec++ {
-		for size, ok := range map[int]bool{0: true, 999: true, 1000: true, 1001: false, 100_000: false} {
-			content := bytes.Repeat([]byte{'x'}, size)
-			r := compress.Codecs[codec].NewReader(bytes.NewReader(compressed(t, codec, content)))
-			got, err := io.ReadAll(r)
-			if ok && (err != nil || !bytes.Equal(got, content)) || !ok && !errors.Is(err, errTooLarge) {
-				t.Errorf("%s: %d bytes with a limit of 1000 gave %d bytes, %v", codecName(codec), size, len(got), err)
-			}
-			r.Close()
-		}
 	}
 }
 

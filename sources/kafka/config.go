@@ -88,7 +88,7 @@ func DefaultConfig() Config {
 		Start:            "earliest",
 		OutOfRange:       "earliest",
 		Isolation:        "read_committed",
-		MaxRewind:        time.Hour,
+		MaxRewind:        6 * time.Hour,
 		BatchRecords:     500,
 		BatchBytes:       1 << 20,
 		FetchMinBytes:    1,
