@@ -297,6 +297,7 @@ func show(v *event.Value) string {
 		return strconv.FormatBool(v.Bool())
 	case ecs.Time:
 		return string(event.AppendTime(nil, v.Time()))
+	default: // Text.
 	}
 	if list := v.List(); list != nil {
 		return strings.Join(list[:min(len(list), 10)], ", ")

@@ -177,6 +177,7 @@ func (s *Session) try(h *boundHook, m *moment) {
 		s.states[h.rule].observe(h.slot, m)
 	case expression.Unknown:
 		c.Absent++
+	case expression.False:
 	}
 }
 

@@ -39,8 +39,9 @@ func (a *Atom) Holds(e *event.Event) bool {
 		return v.Float() >= a.Number
 	case AtMost:
 		return v.Float() <= a.Number
+	default: // Present.
+		return true
 	}
-	return true
 }
 
 // Alternative is a set of atoms of which at least one holds whenever the

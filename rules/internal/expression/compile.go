@@ -265,8 +265,9 @@ func (c *compiler) compileConditional(n *ast.ConditionalNode) operand {
 				return x(env)
 			case False:
 				return y(env)
+			default:
+				return Unknown
 			}
-			return Unknown
 		}
 	case String, Version:
 		o.text = choose(test, a.text, b.text)
@@ -287,9 +288,10 @@ func choose[T any](test func(*Env) Truth, a, b func(*Env) (T, bool)) func(*Env) 
 			return a(env)
 		case False:
 			return b(env)
+		default:
+			var zero T
+			return zero, false
 		}
-		var zero T
-		return zero, false
 	}
 }
 
