@@ -3,8 +3,6 @@
 package integration
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -90,99 +88,4 @@ func checkAccount(t *testing.T, s scrape, c *corpus, want *expectation, document
 			t.Errorf("sink %s: %d documents are counted as indexed, expected %d", sink, got, expected)
 		}
 	}
-}
-
-// checkTypes asks Elasticsearch for the types of fields, and proves them with
-// queries that only answer right on the right type.
-func checkTypes(f *feed, es *elastic, documents map[string][]byte) {
-	t := f.t
-	t.Helper()
-	types := es.fieldTypes(f)
-	for field, want := range map[string]string{
-		"@timestamp": "date", "event.created": "date", "event.start": "date",
-		"event.id": "keyword", "event.action": "keyword", "event.category": "keyword", "event.severity": "long", "event.risk_score": "float",
-		"agent.id": "keyword", "agent.version": "keyword", "host.name": "keyword", "host.ip": "ip", "observer.ip": "ip", "message": "text",
-		"edr.resource.cpu_pct": "float", "edr.resource.memory_bytes": "long", "edr.feed.delay_seconds": "float", "edr.isolated": "boolean",
-		"edr.rules": "keyword", "edr.alert.hosts": "keyword", "edr.alert.count": "long", "edr.alert.evidence": "flattened",
-		"crowdstrike": "flattened", "winlog": "flattened", "metricbeat": "flattened", "unmapped": "flattened",
-	} {
-		if got := types[field]; len(got) != 1 || got[0] != want {
-			t.Errorf("field %s has type %v, expected %s", field, got, want)
-		}
-	}
-	var parsed []map[string]any
-	for _, doc := range documents {
-		var d map[string]any
-		decoder := json.NewDecoder(bytes.NewReader(doc))
-		decoder.UseNumber() // Some vendor fields hold numbers that no float64 can.
-		if err := decoder.Decode(&d); err != nil {
-			t.Fatal(err)
-		}
-		parsed = append(parsed, d)
-	}
-	number := func(field string, holds func(float64) bool) func(map[string]any) bool {
-		return func(d map[string]any) bool {
-			text, _ := at(d, field).(json.Number)
-			n, err := text.Float64()
-			return err == nil && holds(n)
-		}
-	}
-	text := func(field string, holds func(string) bool) func(map[string]any) bool {
-		return func(d map[string]any) bool { return slices.ContainsFunc(texts(at(d, field)), holds) }
-	}
-	for _, check := range []struct {
-		name, query string
-		holds       func(map[string]any) bool
-	}{
-		{"date", `{"range":{"@timestamp":{"lt":"2024-07-19T04:09:00Z"}}}`,
-			text("@timestamp", func(s string) bool { return s < "2024-07-19T04:09:00" })},
-		{"float", `{"range":{"edr.resource.cpu_pct":{"gte":50.5}}}`, number("edr.resource.cpu_pct", func(n float64) bool { return n >= 50.5 })},
-		{"long", `{"range":{"edr.resource.memory_bytes":{"gte":500000000}}}`,
-			number("edr.resource.memory_bytes", func(n float64) bool { return n >= 5e8 })},
-		{"ip", `{"term":{"observer.ip":"198.18.5.0/24"}}`, text("observer.ip", func(s string) bool { return strings.HasPrefix(s, "198.18.5.") })},
-		{"boolean", `{"term":{"edr.isolated":false}}`, func(d map[string]any) bool { return at(d, "edr.isolated") == false }},
-		{"keyword", `{"term":{"event.action":"sensor-heartbeat"}}`, text("event.action", func(s string) bool { return s == "sensor-heartbeat" })},
-		{"keyword array", `{"prefix":{"edr.alert.hosts":"fra"}}`, text("edr.alert.hosts", func(s string) bool { return strings.HasPrefix(s, "fra") })},
-		{"enrichment", `{"exists":{"field":"edr.rules"}}`, text("edr.rules", func(string) bool { return true })},
-		{"flattened", `{"term":{"crowdstrike.NetworkContainmentState":"0"}}`,
-			text("crowdstrike.NetworkContainmentState", func(s string) bool { return s == "0" })},
-	} {
-		want := 0
-		for _, d := range parsed {
-			if check.holds(d) {
-				want++
-			}
-		}
-		if got := es.count(f, check.query); got != want || want == 0 {
-			t.Errorf("%s: %s finds %d documents, expected %d (and more than none)", check.name, check.query, got, want)
-		}
-	}
-}
-
-// at returns what stands at a path of keys; nil when nothing does.
-func at(d map[string]any, path string) any {
-	key, rest, nested := strings.Cut(path, ".")
-	if !nested {
-		return d[key]
-	}
-	below, ok := d[key].(map[string]any)
-	if !ok {
-		return nil
-	}
-	return at(below, rest)
-}
-
-// texts returns a string, or the strings of an array.
-func texts(v any) []string {
-	switch v := v.(type) {
-	case string:
-		return []string{v}
-	case []any:
-		var all []string
-		for _, element := range v {
-			all = append(all, texts(element)...)
-		}
-		return all
-	}
-	return nil
 }

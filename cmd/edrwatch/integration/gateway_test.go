@@ -289,6 +289,18 @@ func (g *gateway) awaitRecords(n int64, limit time.Duration) {
 	})
 }
 
+// awaitMembership waits until the gateway has joined its consumer group.
+func (g *gateway) awaitMembership(limit time.Duration) {
+	g.t.Helper()
+	eventually(g.t, limit, "joining the group", func() error {
+		s, err := g.tryScrape()
+		if err == nil && s.sum("edrwatch_kafka_rebalances_total") == 0 {
+			err = errors.New("not yet")
+		}
+		return err
+	})
+}
+
 // checkConservation holds the equations of every record and every document.
 // The gateway must be idle.
 func (g *gateway) checkConservation() scrape {

@@ -19,9 +19,10 @@ func TestTwoGateways(t *testing.T) {
 	one := start(t, text)
 	one.awaitRecords(int64(c.total)/20, time.Minute)
 	two := start(t, text)
-	f.produce(c.part(0.3, 0.6))
+	f.produce(c.part(0.3, 0.5))
+	two.awaitMembership(30 * time.Second)
+	f.produce(c.part(0.5, 1))
 	two.awaitRecords(1, 30*time.Second)
-	f.produce(c.part(0.6, 1))
 	eventually(t, time.Minute, "bringing 60 % of the records to an outcome", func() error {
 		if n := done(f.committed()); n < int64(c.total)*6/10 {
 			return fmt.Errorf("%d of %d", n, c.total)

@@ -4,6 +4,7 @@ package integration
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -89,28 +90,39 @@ func (f *feed) produce(c *corpus) {
 
 func (f *feed) produceBatch(at place, batch []record, codec kafka.Compression) {
 	f.t.Helper()
-	var list []kafka.Record
-	for _, r := range batch {
-		list = append(list, kafka.Record{
-			Time: time.UnixMilli(r.time), Key: kafka.NewBytes(r.key), Value: kafka.NewBytes(r.value), Headers: r.headers,
+	var answer *kafka.ProduceResponse
+	eventually(f.t, 30*time.Second, fmt.Sprintf("producing to %s/%d", f.topic(at.topic), at.partition), func() (err error) {
+		ctx, cancel := context.WithTimeout(f.t.Context(), 30*time.Second)
+		defer cancel()
+		answer, err = f.client.Produce(ctx, &kafka.ProduceRequest{
+			Topic: f.topic(at.topic), Partition: at.partition, RequiredAcks: kafka.RequireAll,
+			Records: kafka.NewRecordReader(kafkaRecords(batch)...), Compression: codec,
 		})
-	}
-	ctx, cancel := context.WithTimeout(f.t.Context(), 30*time.Second)
-	defer cancel()
-	answer, err := f.client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: f.topic(at.topic), Partition: at.partition, RequiredAcks: kafka.RequireAll,
-		Records: kafka.NewRecordReader(list...), Compression: codec,
+		if err == nil {
+			err = answer.Error
+		}
+		// A leader of a new topic may not know yet that it is one. After any
+		// other failure nobody knows whether the records are there.
+		if err != nil && !errors.Is(err, kafka.NotLeaderForPartition) {
+			f.t.Fatalf("producing to %s/%d: %v", f.topic(at.topic), at.partition, err)
+		}
+		return err
 	})
-	if err == nil {
-		err = answer.Error
-	}
-	if err != nil {
-		f.t.Fatalf("producing to %s/%d: %v", f.topic(at.topic), at.partition, err)
-	}
 	if answer.BaseOffset != f.produced[at] {
 		f.t.Fatalf("producing to %s/%d: records got offset %d, expected %d", f.topic(at.topic), at.partition, answer.BaseOffset, f.produced[at])
 	}
 	f.produced[at] += int64(len(batch))
+}
+
+// kafkaRecords returns records for one request, which reads them to their end.
+func kafkaRecords(batch []record) []kafka.Record {
+	list := make([]kafka.Record, len(batch))
+	for i, r := range batch {
+		list[i] = kafka.Record{
+			Time: time.UnixMilli(r.time), Key: kafka.NewBytes(r.key), Value: kafka.NewBytes(r.value), Headers: r.headers,
+		}
+	}
+	return list
 }
 
 // committed returns the offsets of the group; -1 where it has none.
