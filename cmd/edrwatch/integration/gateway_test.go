@@ -108,6 +108,9 @@ func launch(t testing.TB, configuration string) *gateway {
 	g.process = cmd.Process
 	t.Cleanup(func() {
 		g.kill()
+		if text := g.log.String(); strings.Contains(text, "panic: ") || strings.Contains(text, "DATA RACE") {
+			t.Errorf("the gateway panicked or raced:\n%s", text)
+		}
 		if t.Failed() {
 			t.Logf("end of the log of gateway %d:\n%s", g.process.Pid, g.log.tail())
 		}

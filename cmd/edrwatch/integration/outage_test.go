@@ -80,6 +80,31 @@ func TestElasticsearchDown(t *testing.T) {
 	t.Logf("committed: %d when it stopped, %d while it was down, %d at the end", before, during, f.total())
 }
 
+// TestKafkaDown kills the broker under the gateway, which waits for it, says
+// so, and goes on where it was.
+func TestKafkaDown(t *testing.T) {
+	c, want := shared.corpusAndExpectation(t)
+	es := shared.elasticsearch(t)
+	f := newFeed(t, "broker")
+	f.produce(c)
+	g := start(t, f.text(configuration{more: smallBatches}))
+	g.awaitRecords(int64(c.total)/4, time.Minute)
+
+	f.server.Kill(t)
+	if said := g.awaitReady(false, time.Minute); !strings.Contains(said, "edr") {
+		t.Errorf("readiness does not name the source that is cut off: %s", said)
+	}
+	if status, body, err := g.get("/livez"); err != nil || status != 200 {
+		t.Errorf("the gateway is not alive while the broker is down: %v, status %d: %s", err, status, body)
+	}
+	f.server.Restart(t)
+	g.awaitReady(true, time.Minute)
+	f.awaitCommitted(90 * time.Second)
+	es.check(f, want.documents(f))
+	f.checkLetters(c, want.dead, nil, true)
+	g.checkConservation()
+}
+
 // flooding is what flood produced.
 type flooding struct{ records, size int }
 

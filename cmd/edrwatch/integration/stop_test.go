@@ -11,9 +11,7 @@ import (
 
 // smallBatches make the gateway slow enough to be caught in the middle, and
 // its commits frequent enough that some batches are committed and some not.
-// The whole corpus, which is two hours long, may be read again for the state of
-// rules: a silence that began 90 minutes ago is among the alerts.
-const smallBatches = "batch_records: 100\ncommit_interval: 200ms\nmax_rewind: 24h"
+const smallBatches = "batch_records: 100\ncommit_interval: 200ms"
 
 // TestKillMidway kills the gateway with SIGKILL again and again. Nothing is
 // lost, nothing is twice in Elasticsearch, and the alerts are those of a
