@@ -100,31 +100,6 @@ func (c *compiler) action(n strict.Node) step {
 	return &classify{from: from, known: c.plan.actions}
 }
 
-// vocabulary returns the values that a field may take, nil for any.
-func (c *compiler) vocabulary(field string) []string {
-	switch field {
-	case "event.action":
-		return c.actionNames
-	case "event.kind":
-		return strings.Fields("alert asset enrichment event metric state pipeline_error signal")
-	case "event.outcome":
-		return strings.Fields("failure success unknown")
-	case "event.category":
-		return strings.Fields("api authentication configuration database driver email file host iam intrusion_detection library " +
-			"malware network package process registry session threat vulnerability web")
-	case "event.type":
-		return strings.Fields("access admin allowed change connection creation deletion denied device end error group indicator info " +
-			"installation protocol start user")
-	case "edr.state":
-		return ecs.States()
-	case "edr.mode":
-		return ecs.Modes()
-	case "host.os.type":
-		return strings.Fields("linux macos unix windows ios android")
-	}
-	return nil
-}
-
 // constant makes the value that a file gives for a field.
 func (c *compiler) constant(n strict.Node, field ecs.ID) event.Value {
 	f := c.dict.Field(field)
@@ -145,7 +120,7 @@ func (c *compiler) constant(n strict.Node, field ecs.ID) event.Value {
 		c.problem(n, "", "expected a value for %s, found %s", f.Name, n.Describe())
 		return event.Value{}
 	}
-	if allowed := c.vocabulary(f.Name); allowed != nil && !slices.Contains(allowed, s) {
+	if allowed := c.values.Of(f.Name); allowed != nil && !slices.Contains(allowed, s) {
 		c.problem(n, suggest(s, allowed), "%q is not a value of %s", s, f.Name)
 	}
 	format, _ := timeFormatByName("rfc3339", c.zone)

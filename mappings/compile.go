@@ -22,6 +22,10 @@ func (f *Files) Compile(dict *ecs.Dictionary) (*Plan, error) {
 		c.actionNames = append(c.actionNames, a.Name)
 	}
 	c.plan.other = c.plan.actions["other"]
+	var err error
+	if c.values, err = ecs.NewValues(); err != nil {
+		return nil, err
+	}
 	for _, spec := range f.specs {
 		c.file(spec)
 	}
@@ -45,6 +49,7 @@ type compiler struct {
 	dict        *ecs.Dictionary
 	names       []string // of the dictionary, for suggestions
 	actionNames []string
+	values      *ecs.Values // what fields of closed vocabularies may hold
 	plan        *Plan
 	problems    []strict.Problem
 	shapes      []shapeSpec

@@ -68,6 +68,10 @@ after: 10m
 // what sinks, dashboards and other programs rely on.
 func TestAlertFields(t *testing.T) {
 	dict := dictionary(t)
+	checker, err := ecs.NewChecker(dict)
+	if err != nil {
+		t.Fatal(err)
+	}
 	files, err := Parse(Library())
 	if err != nil {
 		t.Fatal(err)
@@ -86,6 +90,11 @@ func TestAlertFields(t *testing.T) {
 				f.s.Detect(a.at, f.e, f.emit)
 			}
 			checkAlerts(t, set.rules[0], f.alerts)
+			for _, body := range f.bodies {
+				for _, problem := range checker.Check([]byte(body)) {
+					t.Errorf("%s: %v in %s", set.rules[0].Name, problem, body)
+				}
+			}
 		}
 	}
 }

@@ -26,6 +26,12 @@ type flatField struct {
 	Type      string   `yaml:"type"`
 	Short     string   `yaml:"short"`
 	Normalize []string `yaml:"normalize"`
+	Pattern   string   `yaml:"pattern"`
+	Allowed   []struct {
+		Name  string   `yaml:"name"`
+		Types []string `yaml:"expected_event_types"`
+	} `yaml:"allowed_values"`
+	Expected []string `yaml:"expected_values"`
 }
 
 func main() {
@@ -69,11 +75,34 @@ func run(flat, version string) error {
 	if err := os.WriteFile("ecs_fields.tsv", table.Bytes(), 0o644); err != nil {
 		return err
 	}
+	if err := os.WriteFile("ecs_values.tsv", values(version, names, fields), 0o644); err != nil {
+		return err
+	}
 	own, err := ownNames("edr_fields.tsv")
 	if err != nil {
 		return err
 	}
 	return writeConstants("ids_gen.go", version, append(names, own...))
+}
+
+// values makes the table of the values that ECS defines for a field, with the
+// event.type values that it expects under an event.category, and of patterns.
+func values(version string, names []string, fields map[string]flatField) []byte {
+	var table bytes.Buffer
+	fmt.Fprintf(&table, "# ECS %s: name, value or pattern, text, expected event types. Generated from elastic/ecs (Apache-2.0); do not edit.\n", version)
+	for _, name := range names {
+		f := fields[name]
+		for _, v := range f.Allowed {
+			fmt.Fprintf(&table, "%s\tvalue\t%s\t%s\n", name, v.Name, strings.Join(v.Types, " "))
+		}
+		for _, v := range f.Expected {
+			fmt.Fprintf(&table, "%s\tvalue\t%s\t\n", name, v)
+		}
+		if f.Pattern != "" {
+			fmt.Fprintf(&table, "%s\tpattern\t%s\t\n", name, f.Pattern)
+		}
+	}
+	return table.Bytes()
 }
 
 // ownNames reads the names of our own fields in the order of their table.
