@@ -46,8 +46,10 @@ type cohort struct {
 }
 
 // fell adds an agent that became overdue to the present stretch of time.
-// Usual is the highest count of the past, fading by a tenth with every
-// stretch: laptops that go to sleep all day make their own measure.
+// Usual is the average of the past stretches, in which the newest weighs a
+// tenth and counts for two standard deviations above the usual at most: laptops
+// that go to sleep all day make their own measure, and an update that kills a
+// few more agents with every stretch does not become usual before it is seen.
 func (c *cohort) fell(now, within, first int64) {
 	c.roll(now, within, first)
 	c.fresh++
@@ -63,8 +65,12 @@ func (c *cohort) roll(now, within, first int64) {
 	number := (now - first) / within
 	for ; c.bucket < number && c.past < 1000; c.bucket++ {
 		if !c.firing {
-			c.usual = max(float64(c.fresh), 0.9*c.usual)
+			count := float64(c.fresh)
+			if c.past > 0 {
+				count = min(count, c.usual+2*math.Sqrt(c.usual)+1)
+			}
 			c.past++
+			c.usual += (count - c.usual) / float64(min(c.past, 10))
 		}
 		c.fresh = 0
 	}
