@@ -24,7 +24,7 @@ func normalizeCommand() *cobra.Command {
 			return runOffline(cmd, &flags, job, out, "")
 		},
 	}
-	flags.register(cmd.Flags())
+	flags.register(cmd)
 	cmd.Flags().StringVarP(&out, "out", "o", "-", "write documents to `FILE`")
 	return cmd
 }

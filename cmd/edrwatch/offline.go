@@ -8,7 +8,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
@@ -26,7 +25,8 @@ type offlineFlags struct {
 	quiet    bool
 }
 
-func (f *offlineFlags) register(flags *pflag.FlagSet) {
+func (f *offlineFlags) register(cmd *cobra.Command) {
+	flags := cmd.Flags()
 	flags.StringVar(&f.format, "format", "auto", "input format: raw, capture or auto (by shape)")
 	flags.StringVar(&f.dead, "dead", "", "write what could not be used to `FILE`, one {line,stage,reason,original} a line")
 	flags.StringVar(&f.summary, "summary", "", "write the account of all lines to `FILE` (- is standard output)")

@@ -31,7 +31,7 @@ func replayCommand() *cobra.Command {
 			return runOffline(cmd, &flags, job, events, alerts)
 		},
 	}
-	flags.register(cmd.Flags())
+	flags.register(cmd)
 	cmd.Flags().StringVarP(&in, "in", "i", "", "read records from `FILE`")
 	cmd.Flags().StringVarP(&alerts, "alerts", "a", "", "write alert documents to `FILE`")
 	cmd.Flags().StringVar(&events, "events", "", "write event documents to `FILE`")
