@@ -105,6 +105,8 @@ func (c *compiler) file(spec *fileSpec) {
 	if spec.Split.Value != "" {
 		m.split = c.plan.keys.add(spec.Split.Value)
 	}
+	c.each(spec)
+	c.unfold(spec)
 	c.takes(spec, m)
 	if len(spec.Drop) > 0 {
 		m.steps = append(m.steps, &drop{c.sources(spec.Drop)})
@@ -116,6 +118,40 @@ func (c *compiler) file(spec *fileSpec) {
 	c.events(spec)
 	c.typedNames()
 	c.plan.mappings = append(c.plan.mappings, m)
+}
+
+// each compiles the paths through lists whose elements are events.
+func (c *compiler) each(spec *fileSpec) {
+	for _, path := range spec.Each {
+		if !c.validPath(path) {
+			continue
+		}
+		segments := strings.Split(path.Value, ".")
+		if len(segments) > maxSegments {
+			c.problemAt(path, "", "expected a path of at most %d keys, found %q", maxSegments, path.Value)
+			continue
+		}
+		c.mapping.each = append(c.mapping.each, segments)
+	}
+}
+
+// unfold compiles what is opened before a record is mapped.
+func (c *compiler) unfold(spec *fileSpec) {
+	for _, u := range spec.Unfold {
+		pairs := u.As.Value == "pairs"
+		switch {
+		case !slices.Contains(unfoldFormats(), u.As.Value):
+			c.problemAt(u.As, suggest(u.As.Value, unfoldFormats()), "unknown format %q: expected one of %s", u.As.Value, strings.Join(unfoldFormats(), ", "))
+			continue
+		case pairs && (u.Key == "" || u.Value == ""):
+			c.problemAt(u.As, "such as key: Key and value: ValueString", "pairs needs key and value, the members that hold name and value")
+		case !pairs && u.Key+u.Value != "":
+			c.problemAt(u.As, "", "key and value belong to pairs")
+		case strings.Contains(u.To, "."):
+			c.problemAt(u.As, "", "expected to to be the name of a member of the record without dots, found %q", u.To)
+		}
+		c.mapping.unfold = append(c.mapping.unfold, unfolding{sources: c.sources(u.From), format: u.As.Value, to: u.To, key: u.Key, value: u.Value})
+	}
 }
 
 // takes compiles which records the file is for.
@@ -134,9 +170,9 @@ func (c *compiler) takes(spec *fileSpec, m *mapping) {
 			c.problem(node, "", "expected at least one path with a value, or \"*\" for any")
 			continue
 		}
-		needs := uint64(0)
+		needs := [2]uint64{}
 		for _, condition := range conditions {
-			needs |= c.plan.keys.mark(condition.sources[0].key)
+			c.plan.keys.mark(condition.sources[0].key, &needs)
 		}
 		c.plan.shapes = append(c.plan.shapes, shape{needs, conditions, m})
 		c.shapes = append(c.shapes, shapeSpec{node, spec, conditions})

@@ -11,6 +11,7 @@ import (
 // the notes that a Mapper takes of a record.
 type keys struct {
 	byPath map[string]uint16
+	paths  []string  // by number, with a dot at the end; "" of the record
 	nodes  []keyNode // 0 is the record itself
 	names  []keyName // what the table is made of
 	table  []uint16  // index into names plus one, open addressing
@@ -21,17 +22,19 @@ type keys struct {
 type keyNode struct {
 	parent uint16
 	inner  bool   // longer paths run through it
-	bit    uint64 // of the first 64 paths that shapes ask for; 0 for others
+	word   uint8  // of the mask that bit is in
+	bit    uint64 // of the first 128 paths that shapes ask for; 0 for others
 }
 
 // mark gives a path that a shape asks for a bit of its own, while there are
-// any, and returns it.
-func (k *keys) mark(id uint16) uint64 {
-	if k.nodes[id].bit == 0 && k.marked < 64 {
-		k.nodes[id].bit = 1 << k.marked
+// any, and adds it to a mask.
+func (k *keys) mark(id uint16, mask *[2]uint64) {
+	n := &k.nodes[id]
+	if n.bit == 0 && k.marked < 128 {
+		n.word, n.bit = uint8(k.marked>>6), 1<<(k.marked&63)
 		k.marked++
 	}
-	return k.nodes[id].bit
+	mask[n.word] |= n.bit
 }
 
 // keyName says that in the object of path parent the key name is path id.
@@ -41,7 +44,7 @@ type keyName struct {
 }
 
 func newKeys() *keys {
-	return &keys{byPath: map[string]uint16{}, nodes: make([]keyNode, 1)}
+	return &keys{byPath: map[string]uint16{}, nodes: make([]keyNode, 1), paths: make([]string, 1)}
 }
 
 // maxKeys keeps numbers within 16 bits.
@@ -64,10 +67,12 @@ func (k *keys) add(path string) uint16 {
 	id := uint16(len(k.nodes))
 	k.nodes = append(k.nodes, keyNode{parent: parent})
 	k.byPath[path] = id
+	k.paths = append(k.paths, path+".")
 	k.names = append(k.names, keyName{parent, id, name})
-	if parent != 0 {
-		// Some shippers write nested fields as one dotted key.
-		k.names = append(k.names, keyName{0, id, path})
+	// Some write nested fields as one dotted key: at the top, or below any object.
+	for above := parent; above != 0; {
+		above = k.nodes[above].parent
+		k.names = append(k.names, keyName{above, id, path[len(k.paths[above]):]})
 	}
 	return id
 }

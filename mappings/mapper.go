@@ -13,19 +13,20 @@ import (
 
 // Mapper turns records into events by a Plan. It belongs to one goroutine.
 type Mapper struct {
+	unfolder
 	plan    *Plan
-	tape    *scan.Tape
+	tape    *scan.Tape // of the level at hand
 	event   *event.Event
 	mapping *mapping
 
-	at       []uint32 // of a key: index of its node on the tape, 0 when absent
-	touched  []uint16 // keys that at knows
-	present  uint64   // bits of keys that shapes ask for and that the record has, null or not
-	used     []uint32 // of a key: the generation whose event took its value
-	within   []uint32 // of a key: the generation whose event took a value below it
-	now      uint32   // generation: one for every event
-	key      []byte   // room for keys that are not in the record as such
-	kind     []byte   // what the record's mapping calls this kind of event
+	at       []uint32  // of a key: index of its node on the tape, 0 when absent
+	touched  []uint16  // keys that at knows
+	present  [2]uint64 // bits of keys that shapes ask for and that the record has, null or not
+	used     []uint32  // of a key: the generation whose event took its value
+	within   []uint32  // of a key: the generation whose event took a value below it
+	now      uint32    // generation: one for every event
+	key      []byte    // room for keys that are not in the record as such
+	kind     []byte    // what the record's mapping calls this kind of event
 	original bool
 	scope    *scope // what expressions see; nil until one runs
 }
@@ -39,13 +40,14 @@ func KeepOriginal() Option { return func(m *Mapper) { m.original = true } }
 // NewMapper returns a Mapper of the plan.
 func (p *Plan) NewMapper(options ...Option) *Mapper {
 	m := &Mapper{
-		plan:   p,
-		tape:   scan.NewTape(scan.DefaultLimits()),
-		event:  event.New(p.dict),
-		at:     make([]uint32, len(p.keys.nodes)),
-		used:   make([]uint32, len(p.keys.nodes)),
-		within: make([]uint32, len(p.keys.nodes)),
+		unfolder: newUnfolder(),
+		plan:     p,
+		event:    event.New(p.dict),
+		at:       make([]uint32, len(p.keys.nodes)),
+		used:     make([]uint32, len(p.keys.nodes)),
+		within:   make([]uint32, len(p.keys.nodes)),
 	}
+	m.tape = m.levels[0].tape
 	for _, option := range options {
 		option(m)
 	}
@@ -60,17 +62,79 @@ func (m *Mapper) Map(p *event.Partition, r *event.Record, emit func(*event.Event
 	if r.Fault != nil {
 		return r.Fault
 	}
+	m.leave(0)
 	if err := m.scan(r.Value); err != nil {
+		if m.asMessage(r.Value) {
+			return m.mapText(err, p, r, emit)
+		}
 		return err
 	}
-	m.note(0)
-	chosen := m.plan.detect(m, p, r)
-	if chosen == nil || chosen.split == 0 {
-		m.fill(0, chosen, r)
-		emit(m.event)
-		return nil
+	return m.mapObject(0, record, p, r, emit)
+}
+
+// part tells what an object is to its record.
+type part uint8
+
+const (
+	record  part = iota // the record itself
+	element             // of one of its lists; lists in lists were gone through
+)
+
+// mapObject maps the object with index self.
+func (m *Mapper) mapObject(self int, is part, p *event.Partition, r *event.Record, emit func(*event.Event)) error {
+	m.note(self)
+	takes := m.plan.detect(m, p, r)
+	if takes != nil && takes.unfold != nil {
+		self, takes, _ = m.open(self, takes, p, r)
 	}
-	list := int(m.at[chosen.split])
+	switch {
+	case takes != nil && is == record && takes.split != 0:
+		return m.mapList(takes, p, r, emit)
+	case takes != nil && is == record && takes.each != nil:
+		return m.mapEach(takes, p, r, emit)
+	case takes != nil && takes.split != 0:
+		takes = nil // Envelopes do not nest.
+	}
+	m.fill(self, takes, r)
+	emit(m.event)
+	return nil
+}
+
+// open unfolds what a mapping wants unfolded, and asks once more who takes the
+// record as it is now.
+func (m *Mapper) open(self int, takes *mapping, p *event.Partition, r *event.Record) (int, *mapping, error) {
+	done, err := m.unfold(self, takes.unfold)
+	if done {
+		self = 0
+		m.note(self)
+		takes = m.plan.detect(m, p, r)
+	}
+	return self, takes, err
+}
+
+// mapText maps a text that is not JSON and stands as message of the record at
+// hand. A text that no file knows has the error of one that is not JSON.
+func (m *Mapper) mapText(notJSON error, p *event.Partition, r *event.Record, emit func(*event.Event)) error {
+	m.note(0)
+	takes := m.plan.detect(m, p, r)
+	if takes == nil {
+		return notJSON
+	}
+	self := 0
+	if takes.unfold != nil {
+		var err error
+		if self, takes, err = m.open(self, takes, p, r); err != nil {
+			return fault.New(fault.Permanent, fault.Unparsable, "reading %s: %w", formatOf(err), err)
+		}
+	}
+	m.fill(self, takes, r)
+	emit(m.event)
+	return nil
+}
+
+// mapList maps each element of the list that an envelope holds.
+func (m *Mapper) mapList(takes *mapping, p *event.Partition, r *event.Record, emit func(*event.Event)) error {
+	list := int(m.at[takes.split])
 	nodes := m.tape.Nodes
 	first, end := list+1, int(nodes[list].Next)
 	if nodes[list].Kind != scan.Array || first == end {
@@ -84,14 +148,13 @@ func (m *Mapper) Map(p *event.Partition, r *event.Record, emit func(*event.Event
 			return fault.New(fault.Permanent, fault.Unparsable, "reading JSON: offset %d: expected an object in the list of records, found %s", nodes[i].Start, found)
 		}
 	}
+	depth := m.depth
 	for i := first; i < end; i = int(nodes[i].Next) {
-		m.note(i)
-		inner := m.plan.detect(m, p, r)
-		if inner != nil && inner.split != 0 {
-			inner = nil // Envelopes do not nest.
+		err := m.mapObject(i, element, p, r, emit)
+		m.leave(depth)
+		if err != nil {
+			return err
 		}
-		m.fill(i, inner, r)
-		emit(m.event)
 	}
 	return nil
 }
@@ -120,7 +183,7 @@ func (m *Mapper) note(self int) {
 	for _, key := range m.touched {
 		m.at[key] = 0
 	}
-	m.touched, m.present = m.touched[:0], 0
+	m.touched, m.present, m.self = m.touched[:0], [2]uint64{}, self
 	m.noteMembers(self, 0)
 }
 
@@ -143,8 +206,9 @@ func (m *Mapper) noteMembers(self int, parent uint16) {
 		if id == 0 {
 			continue
 		}
-		m.present |= m.plan.keys.nodes[id].bit
-		inner := m.plan.keys.nodes[id].inner
+		node := &m.plan.keys.nodes[id]
+		m.present[node.word&1] |= node.bit
+		inner := node.inner
 		if m.at[id] == 0 {
 			m.touched = append(m.touched, id)
 		} else if inner {
@@ -202,7 +266,7 @@ func (m *Mapper) fill(self int, chosen *mapping, r *event.Record) {
 	}
 	m.complete()
 	if m.original {
-		e.SetString(ecs.EventOriginal, event.View(m.tape.Data))
+		e.SetString(ecs.EventOriginal, event.View(r.Value))
 	}
 	m.keepRest(self)
 }

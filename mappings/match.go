@@ -1,6 +1,11 @@
 package mappings
 
-import "strings"
+import (
+	"strings"
+	"unicode/utf8"
+
+	"github.com/edrwatch/edrwatch/mappings/internal/scan"
+)
 
 // pattern is a text to compare with: plain, or with * at its beginning, its
 // end or both; * alone is any text. Case is not distinguished.
@@ -50,7 +55,11 @@ func (p *pattern) matches(s string) bool {
 }
 
 func (p *pattern) within(s string) bool {
+	first := p.text[0]
 	for i := 0; i+len(p.text) <= len(s); i++ {
+		if first < utf8.RuneSelf && s[i]|0x20 != first|0x20 {
+			continue
+		}
 		if strings.EqualFold(s[i:i+len(p.text)], p.text) {
 			return true
 		}
@@ -59,7 +68,7 @@ func (p *pattern) within(s string) bool {
 }
 
 // condition holds when the first of its sources that is there matches one of
-// the patterns.
+// the patterns; of a list one element suffices.
 type condition struct {
 	sources  []source
 	patterns []pattern
@@ -75,12 +84,34 @@ func (c *condition) holds(m *Mapper) bool {
 		}
 		return false
 	}
-	t, ok := m.firstText(c.sources)
-	if !ok {
-		return false
+	for i := range c.sources {
+		from := &c.sources[i]
+		if from.isKey {
+			if list := m.at[from.key]; list != 0 && m.tape.Nodes[list].Kind == scan.Array {
+				return c.holdsForOne(m, int(list))
+			}
+		}
+		if t, ok := m.text(from); ok {
+			return c.matches(t.s)
+		}
 	}
+	return false
+}
+
+// holdsForOne reports whether one element of a list matches.
+func (c *condition) holdsForOne(m *Mapper, list int) bool {
+	nodes := m.tape.Nodes
+	for i := list + 1; i < int(nodes[list].Next); i = int(nodes[i].Next) {
+		if t, ok := m.textAt(i); ok && c.matches(t.s) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *condition) matches(s string) bool {
 	for i := range c.patterns {
-		if c.patterns[i].matches(t.s) {
+		if c.patterns[i].matches(s) {
 			return true
 		}
 	}

@@ -13,7 +13,7 @@ type Plan struct {
 	dict     *ecs.Dictionary
 	keys     *keys
 	mappings []*mapping
-	shapes   []shape
+	shapes   []shape // those with the most conditions first
 	fallback *mapping
 	actions  map[string]*action
 	other    *action     // of an event that no file gives an action
@@ -31,7 +31,9 @@ type mapping struct {
 	// longestAbsent is the length of the longest of absent, so that nearly
 	// every text skips the search.
 	longestAbsent int
-	split         uint16 // key of the array whose elements are records; 0 for none
+	split         uint16     // key of the array whose elements are records; 0 for none
+	each          [][]string // paths through lists whose elements are events
+	unfold        []unfolding
 	steps         []step
 	by            [][]source
 	events        map[string][]step // by the texts of by, joined by "/"
@@ -49,7 +51,7 @@ type headerHint struct {
 // shape is one alternative of the conditions under which a mapping takes a
 // record. Of several that hold the one with the most conditions counts.
 type shape struct {
-	needs      uint64 // bits of the paths that must be there
+	needs      [2]uint64 // bits of the paths that must be there
 	conditions []condition
 	mapping    *mapping
 }
@@ -74,7 +76,10 @@ func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record) *m
 	for i := range p.shapes {
 		s := &p.shapes[i]
 		score := 2 * len(s.conditions)
-		if m.present&s.needs != s.needs || score+1 < bestScore || !holdAll(m, s.conditions) {
+		if score+1 <= bestScore {
+			break // So have all that follow.
+		}
+		if m.present[0]&s.needs[0] != s.needs[0] || m.present[1]&s.needs[1] != s.needs[1] || !holdAll(m, s.conditions) {
 			continue
 		}
 		if s.mapping.hinted(partition, r) {

@@ -19,6 +19,7 @@ type shapeSpec struct {
 // for one record, the one with more conditions counts, then the one whose file
 // comes first by path.
 func (c *compiler) checkShapes() {
+	slices.SortStableFunc(c.plan.shapes, func(a, b shape) int { return len(b.conditions) - len(a.conditions) })
 	for i := range c.shapes {
 		for j := range i {
 			a, b := &c.shapes[i], &c.shapes[j]

@@ -16,6 +16,8 @@ type fileSpec struct {
 	Topics    []string             `yaml:"topics"`
 	Headers   map[string]string    `yaml:"headers"`
 	Split     strict.Text          `yaml:"split"`
+	Each      paths                `yaml:"each"`
+	Unfold    []unfoldSpec         `yaml:"unfold"`
 	Under     []string             `yaml:"under"`
 	Strip     []string             `yaml:"strip"`
 	Aliases   map[string]aliases   `yaml:"aliases"`
@@ -88,6 +90,15 @@ type aliases []string
 type partSpec struct {
 	By    string `yaml:"by,required"`
 	Index int    `yaml:"index"`
+}
+
+// unfoldSpec says what of a record holds more than it shows.
+type unfoldSpec struct {
+	From  paths       `yaml:"from,required"`
+	As    strict.Text `yaml:"as,required"`
+	To    string      `yaml:"to"`
+	Key   string      `yaml:"key"`
+	Value string      `yaml:"value"`
 }
 
 type timeSpec struct {
