@@ -15,18 +15,17 @@ import (
 // configuration says how a gateway is configured; the zero value of each part
 // is a plain one.
 type configuration struct {
-	source  string             // keys of the Kafka source that replace brokers, in lines
+	kafka   string             // connection of source and dead letter instead of plain brokers, in lines
 	more    string             // further keys of the Kafka source, in lines
 	keyFile string             // API key of Elasticsearch
 	hec     *testbed.HECServer // nil: no Splunk sink
-	elastic string             // further keys of the Elasticsearch sink, in lines
 }
 
 // text is the configuration file of a gateway that serves the feed.
 func (f *feed) text(c configuration) string {
 	es := shared.elasticsearch(f.t)
-	if c.source == "" {
-		c.source = fmt.Sprintf("brokers: [%s]", strings.Join(f.brokers, ", "))
+	if c.kafka == "" {
+		c.kafka = fmt.Sprintf("brokers: [%s]", strings.Join(f.brokers, ", "))
 	}
 	if c.keyFile == "" {
 		c.keyFile = es.keyFile
@@ -44,8 +43,8 @@ sources:
     # A member that was killed is noticed after this time: the shortest that brokers permit.
     session_timeout: 6s
 %s%ssinks:
-%s%s`, cluster, f.group(), strings.Join(f.topics(), ", "), indent(c.source), indent(c.more),
-		es.sink(f.name, c.keyFile), indent(c.elastic))
+%s`, cluster, f.group(), strings.Join(f.topics(), ", "), indent(c.kafka), indent(c.more),
+		es.sink(f.name, c.keyFile))
 	if c.hec != nil {
 		fmt.Fprintf(&b, `  - name: splunk
     type: splunk
@@ -57,13 +56,12 @@ sources:
 `, c.hec.URL(), secretFile(f.t, hecToken), c.hec.Certificates().CAFile)
 	}
 	fmt.Fprintf(&b, `dead_letter:
-  type: kafka
-  brokers: [%s]
-  topic: %s
-  max_message_bytes: 4MiB
-pipeline:
+    type: kafka
+    topic: %s
+    max_message_bytes: 4MiB
+%spipeline:
   retry: {min: 50ms, max: 1s}
-`, strings.Join(f.brokers, ", "), f.deadTopic())
+`, f.deadTopic(), indent(c.kafka))
 	return b.String()
 }
 

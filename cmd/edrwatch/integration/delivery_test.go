@@ -21,7 +21,7 @@ func TestDelivery(t *testing.T) {
 	f := newFeed(t, "delivery")
 	f.produce(c)
 	security := f.server.Security()
-	g := start(t, f.text(configuration{hec: hec, source: fmt.Sprintf(`brokers: [%s]
+	g := start(t, f.text(configuration{hec: hec, kafka: fmt.Sprintf(`brokers: [%s]
 tls: {enabled: true, ca_file: %q}
 sasl: {mechanism: SCRAM-SHA-512, username: %s, password: "${file:%s}"}`,
 		strings.Join(security.SASLTLS, ", "), security.CAFile, security.User, secretFile(t, security.Password))}))

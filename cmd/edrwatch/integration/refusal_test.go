@@ -80,8 +80,8 @@ func TestTroubleWithKafka(t *testing.T) {
 	wrong := secretFile(t, "not-the-password")
 	closed := closedPort(t)
 	for _, test := range []struct {
-		name, source string
-		says         []string
+		name, kafka string
+		says        []string
 	}{
 		{"unreachable broker", fmt.Sprintf("brokers: [%s]", closed), []string{closed, "refused"}},
 		{"wrong password, SCRAM", fmt.Sprintf("brokers: [%s]\nsasl: {mechanism: SCRAM-SHA-256, username: %s, password: \"${file:%s}\"}",
@@ -97,7 +97,7 @@ func TestTroubleWithKafka(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			sub := *f
 			sub.t = t
-			g := start(t, sub.text(configuration{source: test.source}))
+			g := start(t, sub.text(configuration{kafka: test.kafka}))
 			said := g.awaitReady(false, 20*time.Second)
 			eventually(t, 20*time.Second, "naming the cause", func() error {
 				for _, word := range test.says {
