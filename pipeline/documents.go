@@ -41,8 +41,8 @@ func (d *documents) pointers() []*event.Document {
 	return d.ptrs
 }
 
-func (d *documents) addEvent(e *event.Event, p *event.Partition, offset int64) {
-	doc := d.add(e, p, offset)
+func (d *documents) addEvent(e *event.Event, p *event.Partition, r *event.Record) {
+	doc := d.add(e, p, r)
 	if e.Str(ecs.EventKind) == "metric" {
 		doc.Stream = event.Metrics
 	}
@@ -51,8 +51,8 @@ func (d *documents) addEvent(e *event.Event, p *event.Partition, offset int64) {
 	}
 }
 
-func (d *documents) addAlert(a *event.Event, p *event.Partition, offset int64) {
-	doc := d.add(a, p, offset)
+func (d *documents) addAlert(a *event.Event, p *event.Partition, r *event.Record) {
+	doc := d.add(a, p, r)
 	doc.Stream = event.Alerts
 	doc.Severity = d.keep(a.Str(ecs.EDRAlertSeverity))
 	doc.AlertKind = d.keep(a.Str(ecs.EDRAlertKind))
@@ -62,7 +62,7 @@ func (d *documents) addAlert(a *event.Event, p *event.Partition, offset int64) {
 }
 
 // add encodes e and keeps what routes and stores look at.
-func (d *documents) add(e *event.Event, p *event.Partition, offset int64) *event.Document {
+func (d *documents) add(e *event.Event, p *event.Partition, r *event.Record) *event.Document {
 	start := len(d.body)
 	d.body = e.AppendJSON(d.body)
 	host := e.Str(ecs.HostName)
@@ -80,7 +80,8 @@ func (d *documents) add(e *event.Event, p *event.Partition, offset int64) *event
 		Host:      host,
 		AgentID:   agent,
 		Partition: p,
-		Offset:    offset,
+		Offset:    r.Offset,
+		Received:  r.Time,
 	})
 	return &d.docs[len(d.docs)-1]
 }

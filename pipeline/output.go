@@ -153,6 +153,7 @@ func (o *output) deadDocument(doc *event.Document, err error) event.Dead {
 	}
 	dead := event.Dead{
 		Offset:   doc.Offset,
+		Time:     doc.Received,
 		Key:      []byte(doc.AgentID),
 		Original: doc.Body,
 		Stage:    o.Name,

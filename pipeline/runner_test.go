@@ -276,7 +276,7 @@ func TestOptionalSinkDoesNotHoldBackLongerThanItsPatience(t *testing.T) {
 		if err := w.Handle(t.Context(), &event.Batch{Partition: p, Records: records("ok", "ok")}); err != nil {
 			t.Fatal(err)
 		}
-		if len(dead.dead) != 2 || dead.dead[0].Stage != "down" || dead.dead[0].Reason != string(fault.Unauthorized) {
+		if len(dead.dead) != 2 || dead.dead[0].Stage != "down" || dead.dead[0].Reason != string(fault.Unauthorized) || dead.dead[1].Time != 1_700_000_000_001 {
 			t.Errorf("dead letter: %+v", dead.dead)
 		}
 	})

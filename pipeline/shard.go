@@ -175,7 +175,7 @@ func (s *Shard) event(e *event.Event) {
 	}
 	s.stats.Events++
 	if !s.muted {
-		s.out.addEvent(e, s.partition, s.record.Offset)
+		s.out.addEvent(e, s.partition, s.record)
 	}
 }
 
@@ -185,7 +185,7 @@ func (s *Shard) alert(a *event.Event) {
 		return
 	}
 	s.stats.Alerts++
-	s.out.addAlert(a, s.partition, s.record.Offset)
+	s.out.addAlert(a, s.partition, s.record)
 }
 
 // stampTime settles the event's time, moves the clock where nothing better

@@ -49,6 +49,7 @@ type Document struct {
 	// Where it came from, for the dead letter.
 	Partition *Partition
 	Offset    int64
+	Received  int64 // the broker's timestamp, milliseconds since 1970
 }
 
 // Outcome is what became of a document in one sink.

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"math/bits"
 	"net/http"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -82,7 +81,7 @@ func (s *Sink) Write(ctx context.Context, docs []*event.Document, results []even
 		from = to
 		group.Go(func() error {
 			// Of a request that may be refused as a whole, so many refusals
-			// are enough to find one bad document and its neighbours.
+			// are enough to find one bad document in one go.
 			failures.Add(s.send(ctx, chunk, &budget{left: int32(4 * bits.Len(uint(len(chunk.docs))))}))
 			return nil
 		})
@@ -95,7 +94,12 @@ func (s *Sink) Write(ctx context.Context, docs []*event.Document, results []even
 }
 
 // budget bounds how often the halves of one request may be refused with 400.
-type budget struct{ left int32 }
+// What is undecided when it is used up stays pending: the next attempt, with a
+// budget of its own, starts without the documents that were found.
+type budget struct {
+	left int32
+	said bool // the log knows that the request is being halved
+}
 
 // send writes one part in one request, or in several when the server asks for
 // smaller ones.
@@ -162,10 +166,17 @@ func (s *Sink) refused(ctx context.Context, p part, a answer, b *budget) error {
 	switch {
 	case f.Reason == fault.TooLarge && len(p.docs) > 1:
 		return s.halves(ctx, p, b)
-	case f.Class == fault.Permanent && f.Reason != fault.TooLarge && len(p.docs) > 1 && atomic.AddInt32(&b.left, -1) >= 0:
+	case f.Class == fault.Permanent && f.Reason != fault.TooLarge && len(p.docs) > 1:
 		// The request as a whole is refused for what one document holds, or by
 		// something in between. Halving finds out which.
-		s.log.Error("a bulk request is refused; sending it in halves", "documents", len(p.docs), "error", f.Err.Error())
+		if b.left == 0 {
+			return fault.New(fault.Transient, f.Reason, "looking for documents that the server refuses: %w", f)
+		}
+		b.left--
+		if !b.said {
+			b.said = true
+			s.log.Warn("a bulk request is refused; sending it in halves", "documents", len(p.docs), "error", f.Err.Error())
+		}
 		return s.halves(ctx, p, b)
 	case f.Class == fault.Permanent:
 		for i := range p.results {

@@ -150,8 +150,13 @@ func (s *Sink) parts(docs []*event.Document, results []event.Result) []part {
 }
 
 // budget bounds how often the halves of one request may be refused for an
-// event that nobody names.
-type budget struct{ left int32 }
+// event that nobody names. What is undecided when it is used up stays pending:
+// the next attempt, with a budget of its own, starts without the events that
+// were found.
+type budget struct {
+	left int32
+	said bool // the log knows that the request is being halved
+}
 
 // write is one call of Write: its failures and what waits for
 // acknowledgement. It is safe for concurrent use.
@@ -184,10 +189,16 @@ func (w *write) send(ctx context.Context, p part, b *budget) {
 				*p.results[v.invalid] = event.Result{Outcome: event.Refused, Err: v.failure}
 				p = p.without(v.invalid)
 				continue
-			case len(p.docs) > 1 && atomic.AddInt32(&b.left, -1) >= 0:
-				s.log.Error("the collector refuses a request without saying which event is wrong; sending it in halves",
-					"events", len(p.docs), "error", v.failure.Error())
+			case len(p.docs) > 1 && b.left > 0:
+				b.left--
+				if !b.said {
+					b.said = true
+					s.log.Warn("the collector refuses a request without saying which event is wrong; sending it in halves",
+						"events", len(p.docs), "error", v.failure.Error())
+				}
 				w.halves(ctx, p, b)
+			case len(p.docs) > 1:
+				w.failures.Add(fault.New(fault.Transient, v.failure.Reason, "looking for events that the collector refuses: %w", v.failure))
 			default:
 				p.end(event.Result{Outcome: event.Refused, Err: v.failure})
 			}

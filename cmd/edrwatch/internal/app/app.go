@@ -19,6 +19,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/sinks/store"
+	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 )
 
 // Options are what a command adds to the configuration.
@@ -140,6 +141,10 @@ func (a *App) buildSources() error {
 		source, err := b.source(s)
 		if err != nil {
 			return fmt.Errorf("building source %s: %w", s.Name, err)
+		}
+		if k, ok := s.Settings.(*kafkasource.Config); ok && k.MaxRewind < a.detection.Rules.Horizon() {
+			a.log.Warn("after a restart the state of rules is not rebuilt completely: a rule looks back further than reading is rewound",
+				"source", s.Name, "max_rewind", k.MaxRewind, "needed", a.detection.Rules.Horizon())
 		}
 		a.own(source)
 		a.sources = append(a.sources, namedSource{s.Name, source})
