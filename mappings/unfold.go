@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/edrwatch/edrwatch/mappings/internal/cef"
+	"github.com/edrwatch/edrwatch/mappings/internal/eventxml"
 	"github.com/edrwatch/edrwatch/mappings/internal/keyvalue"
 	"github.com/edrwatch/edrwatch/mappings/internal/scan"
 	"github.com/edrwatch/edrwatch/pipeline/event"
@@ -18,13 +19,13 @@ import (
 // read again.
 type unfolding struct {
 	sources    []source
-	format     string // json, cef, key_value or pairs
+	format     string // json, cef, key_value, xml or pairs
 	to         string
 	key, value string // of pairs: members that hold name and value
 }
 
 // unfoldFormats lists the formats that files name in as:.
-func unfoldFormats() []string { return []string{"json", "cef", "key_value", "pairs"} }
+func unfoldFormats() []string { return []string{"json", "cef", "key_value", "xml", "pairs"} }
 
 // level is a tape with the text that it is about. The first is of the record
 // as it came; each rewriting of it has one of its own.
@@ -175,6 +176,8 @@ func (m *Mapper) appendUnfolded(u *unfolding, index int, n *scan.Node) (bool, er
 	switch u.format {
 	case "cef":
 		m.unfolded, err = m.cef.AppendJSON(m.unfolded, event.View(raw))
+	case "xml":
+		m.unfolded, err = m.xml.AppendJSON(m.unfolded, event.View(raw))
 	case "key_value":
 		m.unfolded, err = keyvalue.AppendJSON(m.unfolded, event.View(raw))
 	default:
@@ -244,6 +247,7 @@ type unfolder struct {
 	self     int // the object of it that is noted
 	check    *scan.Tape
 	cef      cef.Parser
+	xml      eventxml.Parser
 	plain    []byte
 	unfolded []byte
 	replaced []replacement
@@ -263,6 +267,8 @@ func formatOf(err error) string {
 	switch {
 	case errors.As(err, new(*cef.Error)):
 		return "CEF"
+	case errors.As(err, new(*eventxml.Error)):
+		return "XML of the Windows event log"
 	case errors.As(err, new(*keyvalue.Error)):
 		return "key=value pairs"
 	}
