@@ -95,9 +95,29 @@ func (c *compiler) action(n strict.Node) step {
 	}
 	from := c.move(ecs.EventAction, n)
 	if from != nil {
+		c.checkActionsOf(n)
 		from.keep = true // The name of our action does not tell the raw value.
 	}
 	return &classify{from: from, known: c.plan.actions}
+}
+
+// checkActionsOf makes sure that a table which gives actions holds only words
+// of the vocabulary.
+func (c *compiler) checkActionsOf(n strict.Node) {
+	var spec valueSpec
+	if spec.DecodeYAML(n) != nil || spec.Lookup.Value == "" {
+		return
+	}
+	t := c.files.tables[tableName(c.spec, spec.Lookup.Value)]
+	if t == nil || t.column(spec.Column) < 0 {
+		return // A problem is noted.
+	}
+	column := t.column(spec.Column)
+	for _, key := range sortedKeys(t.rows) {
+		if name := t.rows[key][column]; name != "" && c.plan.actions[name] == nil {
+			c.problem(n, suggest(name, c.actionNames), "the lookup table %q has the unknown action %q in its row %q", spec.Lookup.Value, name, strings.ReplaceAll(key, keySeparator, ","))
+		}
+	}
 }
 
 // constant makes the value that a file gives for a field.

@@ -78,7 +78,7 @@ type condition struct {
 func (c *condition) holds(m *Mapper) bool {
 	if c.present {
 		for i := range c.sources {
-			if m.has(&c.sources[i]) {
+			if from := &c.sources[i]; m.has(from) && !m.isEmptyList(from) {
 				return true
 			}
 		}
@@ -96,6 +96,16 @@ func (c *condition) holds(m *Mapper) bool {
 		}
 	}
 	return false
+}
+
+// isEmptyList reports whether a path has a list without elements, which is no
+// value.
+func (m *Mapper) isEmptyList(from *source) bool {
+	if !from.isKey {
+		return false
+	}
+	i := m.at[from.key]
+	return m.tape.Nodes[i].Kind == scan.Array && m.tape.Nodes[i].Next == i+1
 }
 
 // holdsForOne reports whether one element of a list matches.

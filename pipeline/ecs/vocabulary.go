@@ -32,7 +32,7 @@ func Actions() []Action {
 		{"protection-disabled", "event", list("configuration"), list("change"), "success"},
 		{"tamper-attempt", "event", list("configuration"), list("change"), ""},
 		{"exclusion-changed", "event", list("configuration"), list("change"), "success"},
-		{"uninstall-token-revealed", "event", list("configuration", "iam"), list("access"), "success"},
+		{"uninstall-token-revealed", "event", list("configuration"), list("access"), "success"},
 		{"service-configured", "event", list("configuration"), list("change"), "success"},
 		{"service-crashed", "event", list("process"), list("end"), "failure"},
 		{"service-started", "event", list("process"), list("start"), "success"},
