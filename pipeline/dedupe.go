@@ -21,6 +21,9 @@ func (d *dedupe) seen(hash uint64, now int64) bool {
 	if d.window <= 0 {
 		return false
 	}
+	if d.began == 0 {
+		d.began = now // The first record of a raw file comes before its clock.
+	}
 	if now-d.began >= d.window || d.young.count >= d.limit {
 		d.young, d.old = d.old, d.young
 		d.young.clear()

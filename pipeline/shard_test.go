@@ -88,7 +88,11 @@ func TestClockWithoutBroker(t *testing.T) {
 
 func TestDedupeForgetsInTimeAndInSize(t *testing.T) {
 	d := newDedupe(time.Minute, 100)
-	if d.seen(1, 0) || !d.seen(1, int64(time.Minute)) {
+	if start := int64(1000 * time.Hour); newDedupe(time.Minute, 100).seen(1, start) || d.seen(1, 0) || !d.seen(1, start) {
+		t.Error("the first record, seen before there was a clock, is not remembered")
+	}
+	d = newDedupe(time.Minute, 100)
+	if d.seen(1, 1) || !d.seen(1, int64(time.Minute)) {
 		t.Error("a repetition at the window's end is a duplicate, the first one is not")
 	}
 	if d.seen(1, int64(10*time.Minute)) {
