@@ -2,16 +2,20 @@ package pipeline
 
 import "time"
 
-// maxJump is how far one record without a broker's timestamp may move the
-// clock by itself. A larger step is believed only when the next record, too,
-// lies beyond it: a single wrong clock must not close everybody's windows.
-const maxJump = int64(24 * time.Hour)
+// A step of more than maxJump by a source's own timestamp is believed only
+// when so many records in a row lie beyond it: a host whose clock is wrong
+// must not close everybody's windows, while a file may well have a gap of days.
+const (
+	maxJump   = int64(24 * time.Hour)
+	believeAt = 10
+)
 
 // clock is the time of a shard, in nanoseconds since 1970: the highest time
 // that its records have shown. It never moves back.
 type clock struct {
 	now     int64
-	suspect int64 // a time far ahead, seen once; 0 for none
+	beyond  int   // records in a row that lie more than maxJump ahead
+	nearest int64 // the least of their times
 }
 
 // broker moves the clock to a timestamp that the broker or a capture gave.
@@ -23,15 +27,17 @@ func (c *clock) broker(ms int64) {
 // input without broker's timestamps. It reports whether the time was doubted.
 func (c *clock) source(ns int64) (doubted bool) {
 	if c.now == 0 || ns-c.now <= maxJump {
-		c.suspect = 0
+		c.beyond = 0
 		c.now = max(c.now, ns)
 		return false
 	}
-	if c.suspect == 0 {
-		c.suspect = ns
+	if c.beyond == 0 || ns < c.nearest {
+		c.nearest = ns
+	}
+	if c.beyond++; c.beyond < believeAt {
 		return true
 	}
-	c.now = min(c.suspect, ns)
-	c.suspect = 0
+	c.beyond = 0
+	c.now = c.nearest
 	return false
 }

@@ -2,6 +2,7 @@ package pipeline
 
 import (
 	"encoding/json"
+	"slices"
 	"testing"
 	"time"
 
@@ -71,7 +72,8 @@ func TestClockWithoutBroker(t *testing.T) {
 	}{
 		{"rises", []int64{1, 5, 3}, 5},
 		{"one time far ahead is not believed", []int64{1, 100 * day, 2}, 2},
-		{"two are", []int64{1, 100 * day, 101 * day}, 100 * day},
+		{"nor are several with others between them", slices.Repeat([]int64{1, 100 * day, 100 * day}, 20), 1},
+		{"ten in a row are: the file has a gap", append([]int64{1, 101 * day}, slices.Repeat([]int64{100 * day}, 9)...), 100 * day},
 		{"the first is the start", []int64{100 * day}, 100 * day},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
