@@ -37,6 +37,13 @@ type Mapper interface {
 	Map(p *event.Partition, r *event.Record, emit func(*event.Event)) error
 }
 
+// Processor changes an event after its mapping and before it is judged, so that
+// rules and sinks see the same. It is shared by all shards: safe for concurrent
+// use.
+type Processor interface {
+	Process(e *event.Event)
+}
+
 // Detector judges events on a clock that only moves forward. Detect first
 // moves the clock to now (nanoseconds since 1970), which fires the timers that
 // are due, each stamped with its due time; then it judges e (nil: only the

@@ -16,8 +16,10 @@ import (
 type Settings struct {
 	NewMapper   func() Mapper
 	NewDetector func(p event.Partition) Detector
-	Outputs     []Output
-	DeadLetter  DeadLetter
+	// Processors change every event between mapping and detection, in order.
+	Processors []Processor
+	Outputs    []Output
+	DeadLetter DeadLetter
 	// Observe, where set, sees the documents of a batch once all required
 	// sinks have them. It must not block and must not keep them.
 	Observe func(docs []*event.Document)
@@ -64,7 +66,7 @@ func (r *Runner) Health() []Health {
 func (r *Runner) Open(_ context.Context, p event.Partition) (event.Worker, error) {
 	w := &worker{
 		runner: r,
-		shard:  NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p)),
+		shard:  NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p), r.set.Processors...),
 		counts: r.metrics.partition(p.Topic),
 		events: make(map[string]prometheus.Counter),
 		alerts: make(map[[2]string]prometheus.Counter),

@@ -67,6 +67,8 @@ type Shard struct {
 	dedupe   *dedupe
 	out      documents
 
+	processors []Processor
+
 	// State of the record in progress, read by the emit callbacks, which are
 	// made once because a closure per record would allocate.
 	partition *event.Partition
@@ -88,8 +90,9 @@ type ShardStats struct {
 }
 
 // NewShard returns a shard with state of its own. A nil detector only maps.
-func NewShard(cfg ShardConfig, m Mapper, d Detector) *Shard {
-	s := &Shard{cfg: cfg, mapper: m, detector: d, dedupe: newDedupe(cfg.DedupeWindow, cfg.DedupeLimit)}
+// Every event goes through the processors in their order.
+func NewShard(cfg ShardConfig, m Mapper, d Detector, processors ...Processor) *Shard {
+	s := &Shard{cfg: cfg, mapper: m, detector: d, processors: processors, dedupe: newDedupe(cfg.DedupeWindow, cfg.DedupeLimit)}
 	s.onEvent = s.event
 	s.onAlert = s.alert
 	return s
@@ -170,6 +173,9 @@ func (s *Shard) event(e *event.Event) {
 	s.id = event.AppendID(s.id[:0], s.partition, s.record.Offset, s.ordinal)
 	s.ordinal++
 	e.Set(ecs.EventID, event.CleanString(event.View(s.id)))
+	for _, p := range s.processors {
+		p.Process(e)
+	}
 	if s.detector != nil {
 		s.detector.Detect(s.clock.now, e, s.onAlert)
 	}

@@ -12,7 +12,6 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/offline"
-	"github.com/edrwatch/edrwatch/pipeline"
 )
 
 // offlineFlags are the options that normalize and replay share.
@@ -128,15 +127,15 @@ func runOffline(cmd *cobra.Command, f *offlineFlags, job offline.Job, events, al
 // job builds the run over the named files: its mapper, and its detector where
 // rules are to judge.
 func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge bool) (offline.Job, func(), error) {
-	limits := pipeline.DefaultConfig()
+	cfg := config.Default()
 	detect := app.DetectionConfig{Library: len(ruleDirs) == 0}
 	if f.config != "" {
 		loaded, err := config.Load(f.config, os.Environ())
 		if err != nil {
 			return offline.Job{}, nil, badConfig(err)
 		}
-		limits = loaded.Config.Pipeline
-		detect = app.DetectionOf(&loaded.Config)
+		cfg = loaded.Config
+		detect = app.DetectionOf(&cfg)
 	}
 	detect.MappingDirs = append(detect.MappingDirs, f.mappings...)
 	if len(ruleDirs) > 0 {
@@ -146,13 +145,17 @@ func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge b
 	if err != nil {
 		return offline.Job{}, nil, badConfig(err)
 	}
+	processors, err := app.NewProcessors(&cfg, nil, nil)
+	if err != nil {
+		return offline.Job{}, nil, badConfig(err)
+	}
 	inputs, closeAll, err := openInputs(names, cmd.InOrStdin())
 	if err != nil {
 		return offline.Job{}, nil, err
 	}
-	job := offline.Job{Inputs: inputs, Shard: limits.Shard(), Mapper: detection.NewMapper()}
+	job := offline.Job{Inputs: inputs, Shard: cfg.Pipeline.Shard(), Mapper: detection.NewMapper(), Processors: processors.List()}
 	if judge {
-		job.Detector = detection.NewDetector(limits.Lateness)
+		job.Detector = detection.NewDetector(cfg.Pipeline.Lateness)
 	}
 	return job, closeAll, nil
 }

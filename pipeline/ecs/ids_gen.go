@@ -2671,4 +2671,7 @@ const (
 	EDRGatewayRecords                                           ID = 2661
 	EDRGatewayLag                                               ID = 2662
 	EDRGatewayReason                                            ID = 2663
+	EDRSite                                                     ID = 2664
+	EDRAssetOwner                                               ID = 2665
+	EDRAssetCriticality                                         ID = 2666
 )

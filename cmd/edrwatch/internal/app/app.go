@@ -32,20 +32,22 @@ type Options struct {
 // App is one gateway. New builds it, Run runs it until its context ends, Close
 // releases what New opened. All are called from one goroutine.
 type App struct {
-	cfg       config.Config
-	opts      Options
-	log       *slog.Logger
-	registry  *prometheus.Registry
-	detection *Detection
-	runner    *pipeline.Runner
-	sources   []namedSource
-	sinks     []any // for Check and Close
-	store     *store.Store
-	hub       *api.Hub
-	servers   *servers
-	closers   []func() error
-	started   time.Time
-	rate      rate
+	cfg        config.Config
+	opts       Options
+	log        *slog.Logger
+	registry   *prometheus.Registry
+	detection  *Detection
+	processors *Processors
+	runner     *pipeline.Runner
+	sources    []namedSource
+	sinks      []pipeline.Sink // in the order of the configuration
+	dead       pipeline.DeadLetter
+	store      *store.Store
+	hub        *api.Hub
+	servers    *servers
+	closers    []func() error
+	started    time.Time
+	rate       rate
 
 	mu     sync.Mutex
 	health map[string]error // of sources
@@ -56,7 +58,7 @@ type namedSource struct {
 	pipeline.Source
 }
 
-// checker and closer are what components offer beyond their one method.
+// checker is what components offer beyond their one method.
 type checker interface{ Check(context.Context) error }
 
 // New builds a gateway from its configuration and opens its listeners. On an
@@ -78,6 +80,9 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.registry.MustRegister(newRuleMetrics(a.detection.Rules))
+	if a.processors, err = NewProcessors(&a.cfg, a.log, a.registry); err != nil {
+		return nil, err
+	}
 	if err := a.buildPipeline(); err != nil {
 		return nil, err
 	}
@@ -113,21 +118,23 @@ func (a *App) buildPipeline() error {
 			return fmt.Errorf("building sink %s: %w", s.Name, err)
 		}
 		a.own(sink)
+		a.sinks = append(a.sinks, sink)
 		if st, ok := sink.(*store.Store); ok && a.store == nil {
 			a.store = st
 		}
 		outputs = append(outputs, pipeline.Output{Name: s.Name, Sink: sink, Required: s.Required, Route: s.Route})
 	}
-	dead, err := b.deadLetter(a.cfg.DeadLetter)
-	if err != nil {
+	var err error
+	if a.dead, err = b.deadLetter(a.cfg.DeadLetter); err != nil {
 		return fmt.Errorf("building dead letter: %w", err)
 	}
-	a.own(dead)
+	a.own(a.dead)
 	a.runner, err = pipeline.NewRunner(a.cfg.Pipeline, pipeline.Settings{
 		NewMapper:   a.detection.NewMapper,
 		NewDetector: func(event.Partition) pipeline.Detector { return a.detection.NewDetector(a.cfg.Pipeline.Lateness) },
+		Processors:  a.processors.List(),
 		Outputs:     outputs,
-		DeadLetter:  dead,
+		DeadLetter:  a.dead,
 		Observe:     a.observe,
 		Logger:      a.log,
 		Metrics:     a.registry,
@@ -153,9 +160,8 @@ func (a *App) buildSources() error {
 	return nil
 }
 
-// own remembers a component for checks and for closing.
+// own remembers a component for closing.
 func (a *App) own(component any) {
-	a.sinks = append(a.sinks, component)
 	if c, ok := component.(io.Closer); ok {
 		a.closers = append(a.closers, c.Close)
 	}
@@ -181,6 +187,8 @@ func (a *App) Run(ctx context.Context) error {
 		}
 		close(served)
 	}()
+	var watching sync.WaitGroup
+	watching.Go(func() { a.processors.Enricher.Run(serving) })
 	group, running := errgroup.WithContext(running)
 	for _, s := range a.sources {
 		group.Go(func() error {
@@ -200,6 +208,7 @@ func (a *App) Run(ctx context.Context) error {
 	stopServing()
 	for range served {
 	}
+	watching.Wait()
 	return err
 }
 
@@ -222,19 +231,18 @@ func (a *App) Check(ctx context.Context) map[string]error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	results := map[string]error{}
-	for i, s := range a.sources {
-		if c, ok := a.sources[i].Source.(checker); ok {
-			results["source "+s.name] = c.Check(ctx)
+	check := func(name string, component any) {
+		if c, ok := component.(checker); ok {
+			results[name] = c.Check(ctx)
 		}
+	}
+	for _, s := range a.sources {
+		check("source "+s.name, s.Source)
 	}
 	for i, s := range a.cfg.Sinks {
-		if c, ok := a.sinks[i].(checker); ok {
-			results["sink "+s.Name] = c.Check(ctx)
-		}
+		check("sink "+s.Name, a.sinks[i])
 	}
-	if c, ok := a.sinks[len(a.cfg.Sinks)].(checker); ok {
-		results["dead letter"] = c.Check(ctx)
-	}
+	check("dead letter", a.dead)
 	return results
 }
 

@@ -2,6 +2,7 @@ package config
 
 import (
 	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/enrich"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 )
 
@@ -23,6 +24,8 @@ type Config struct {
 	Sources []Source `yaml:"sources"`
 	// Mappings turn records into ECS events.
 	Mappings Files `yaml:"mappings"`
+	// Enrich adds what is known about hosts to their events, before rules judge them.
+	Enrich enrich.Config `yaml:"enrich"`
 	// Rules judge events.
 	Rules Files `yaml:"rules"`
 	// Pipeline concerns the way from source to sinks.
@@ -101,6 +104,7 @@ func Default() Config {
 		Log:      Log{Level: "info", Format: "auto"},
 		HTTP:     HTTP{Listen: "127.0.0.1:8686", HealthListen: "127.0.0.1:8687"},
 		Mappings: Files{Library: true},
+		Enrich:   enrich.DefaultConfig(),
 		Rules:    Files{Library: true},
 		Pipeline: pipeline.DefaultConfig(),
 	}

@@ -51,6 +51,7 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	oneOf(root.Get("log"), "format", c.Log.Format, []string{"auto", "json", "text"}, report)
 	l.listeners(report)
 	check(root.Get("pipeline"), &c.Pipeline)
+	check(root.Get("enrich"), &c.Enrich)
 
 	sources := make([]string, len(c.Sources))
 	for i, s := range c.Sources {

@@ -51,7 +51,9 @@ type Job struct {
 	Shard    pipeline.ShardConfig
 	Mapper   pipeline.Mapper
 	Detector pipeline.Detector // nil: only map
-	Out      Outputs
+	// Processors change every event between mapping and detection, in order.
+	Processors []pipeline.Processor
+	Out        Outputs
 	// Progress, where set, is called now and then with the lines done so far.
 	Progress func(lines int)
 }
@@ -77,7 +79,7 @@ func (j Job) Run(ctx context.Context) (Summary, error) {
 	cfg.DedupeCoordinates = true
 	run := &run{
 		job:    j,
-		shard:  pipeline.NewShard(cfg, j.Mapper, j.Detector),
+		shard:  pipeline.NewShard(cfg, j.Mapper, j.Detector, j.Processors...),
 		events: buffer(j.Out.Events), alerts: buffer(j.Out.Alerts), dead: buffer(j.Out.Dead),
 	}
 	for _, in := range j.Inputs {
