@@ -53,6 +53,8 @@ func transformByName(name string) (transform, bool) {
 		return channelVersion, true
 	case "ip":
 		return checkIP, true
+	case "mac":
+		return writeMAC, true
 	case "domain":
 		return afterFirstDot, true
 	case "short_host":
@@ -62,7 +64,7 @@ func transformByName(name string) (transform, bool) {
 }
 
 func transformNames() []string {
-	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "service_key", "service_state", "first_hex", "decimal", "exception", "channel_version", "ip", "domain", "short_host"}
+	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "service_key", "service_state", "first_hex", "decimal", "exception", "channel_version", "ip", "mac", "domain", "short_host"}
 }
 
 // lossyTransforms lists those that do not tell all that the raw value does.
@@ -299,4 +301,26 @@ func partOf(by string, index int) transform {
 			rest = after
 		}
 	}
+}
+
+// writeMAC writes a hardware address as ECS wants it, 00-00-5E-00-53-2A.
+func writeMAC(e *event.Event, t text) (text, bool) {
+	out := e.Scratch(3 * len(t.s))
+	digits := 0
+	for _, c := range []byte(t.s) {
+		switch {
+		case c == ':' || c == '-' || c == '.':
+			continue
+		case c-'0' >= 10 && c|0x20-'a' >= 6:
+			return t, false
+		case digits > 0 && digits%2 == 0:
+			out = append(out, '-')
+		}
+		if c >= 'a' {
+			c ^= 0x20
+		}
+		out = append(out, c)
+		digits++
+	}
+	return text{event.View(out), true}, digits == 12 || digits == 16
 }
