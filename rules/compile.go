@@ -141,3 +141,15 @@ func (c *compiler) field(key, name string) ecs.ID {
 	}
 	return id
 }
+
+// numericField resolves a field of numbers that a key of the rule names.
+func (c *compiler) numericField(key, name string) ecs.ID {
+	id, ok := c.dict.Lookup(name)
+	switch {
+	case !ok:
+		c.field(key, name) // Reports it.
+	case c.dict.Field(id).Kind != ecs.Int && c.dict.Field(id).Kind != ecs.Float:
+		c.problem(key, fmt.Sprintf("%s is a %s, expected a number field", name, c.dict.Field(id).Kind), "")
+	}
+	return id
+}

@@ -35,9 +35,16 @@ type declaration interface {
 // declarations are the rule types by name, each with its defaults.
 func declarations() map[string]func() declaration {
 	return map[string]func() declaration{
-		"match":     func() declaration { return newMatchRule() },
-		"threshold": func() declaration { return newThresholdRule() },
-		"silence":   func() declaration { return newSilenceRule() },
+		"anomaly":     func() declaration { return newAnomalyRule() },
+		"change":      func() declaration { return newChangeRule() },
+		"match":       func() declaration { return newMatchRule() },
+		"metric":      func() declaration { return newMetricRule() },
+		"new_terms":   func() declaration { return newNewTermsRule() },
+		"spike":       func() declaration { return newSpikeRule() },
+		"threshold":   func() declaration { return newThresholdRule() },
+		"sequence":    func() declaration { return newSequenceRule() },
+		"silence":     func() declaration { return newSilenceRule() },
+		"value_count": func() declaration { return newValueCountRule() },
 	}
 }
 

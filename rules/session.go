@@ -41,6 +41,7 @@ type Session struct {
 	nextDue int64 // No timer of any state is due before.
 	minStep int64 // No state minds a step of the clock up to this.
 	moment  moment
+	judged  uint64
 	emit    func(*event.Event)
 	writer  alertWriter
 	key     []byte
@@ -53,6 +54,7 @@ type moment struct {
 	at     int64 // The event's time, not after the clock.
 	late   bool
 	entity *entity // nil when the event names none.
+	number uint64  // Of the event in the session.
 }
 
 // state is the state of one rule in one session.
@@ -149,7 +151,8 @@ func (s *Session) judge(e *event.Event) {
 		at = s.now
 	}
 	m := &s.moment
-	*m = moment{e: e, now: s.now, at: at, late: at < s.now-s.lateness, entity: s.entities.resolve(e, s.now)}
+	s.judged++
+	*m = moment{e: e, now: s.now, at: at, late: at < s.now-s.lateness, entity: s.entities.resolve(e, s.now), number: s.judged}
 	e.Late = m.late
 	s.env.Event = e
 	s.set.index.candidates(e, s.candidates)

@@ -18,6 +18,15 @@ func BenchmarkStateful(b *testing.B) {
 		{"match for", "match", "condition: has(edr.state)\nfor: 30m"},
 		{"threshold", "threshold", "condition: has(edr.state)\nwindow: 10m\nhaving: {gte: 100}"},
 		{"silence", "silence", "condition: has(edr.state)\nafter: 10m\nmultiple_of_cadence: 4"},
+		{"value_count of one value", "value_count", "condition: has(edr.state)\nfield: agent.version\nwindow: 10m\nhaving: {gte: 3}"},
+		{"value_count of agents", "value_count", "condition: has(edr.state)\nfield: entity\ngroup_by: [agent.version]\nscope: fleet\nwindow: 10m\nhaving: {gte: 60}"},
+		{"change", "change", "field: edr.state\nwindow: 1h"},
+		{"new_terms", "new_terms", "condition: has(edr.state)\nfields: [agent.version]\nwindow: 1h\nlearn: 1m"},
+		{"sequence", "sequence", "maxspan: 10m\nsteps:\n  - {name: beat, condition: has(edr.state)}\n  - {name: crash, condition: event.action == \"host-crashed\"}"},
+		{"metric avg", "metric", "condition: event.action == \"resource-usage\"\nfield: edr.resource.cpu_pct\nfunction: avg\nwindow: 10m\nhaving: {gt: 99}"},
+		{"metric p95", "metric", "condition: event.action == \"resource-usage\"\nfield: edr.resource.cpu_pct\nfunction: p95\nwindow: 10m\nhaving: {gt: 99}"},
+		{"spike", "spike", "condition: has(edr.state)\nwindow: 10m\ntimes: 3\nmin_events: 1000"},
+		{"anomaly", "anomaly", "condition: event.action == \"resource-usage\"\nfield: edr.resource.cpu_pct\nwindow: 1d"},
 	} {
 		b.Run(tc.name, func(b *testing.B) {
 			set := compileRules(b, dict, ruleYAML(1, tc.typ, tc.rest))

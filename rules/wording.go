@@ -3,8 +3,10 @@ package rules
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
+	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 )
 
@@ -65,3 +67,26 @@ func share(part, whole int64) string {
 	}
 	return fmt.Sprintf("%.3g %%", 100*float64(part)/float64(whole))
 }
+
+// joined lists names: a, b and c.
+func joined(names []string) string {
+	if len(names) < 2 {
+		return strings.Join(names, "")
+	}
+	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
+}
+
+// jsonList writes strings as a JSON list.
+func jsonList(list []string) string {
+	b := []byte{'['}
+	for i, s := range list {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = event.AppendString(b, s)
+	}
+	return string(append(b, ']'))
+}
+
+// decimal writes a measured number for people: six digits are enough.
+func decimal(f float64) string { return strconv.FormatFloat(f, 'g', 6, 64) }

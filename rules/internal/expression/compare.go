@@ -40,7 +40,7 @@ func (c *compiler) compileComparison(n *ast.BinaryNode, left, right operand) ope
 	case String:
 		c.compareText(&o, op, left, right)
 	case Version:
-		compareOrdered(&o, op, left.text, right.text, compareVersions)
+		compareOrdered(&o, op, left.text, right.text, CompareVersions)
 	case Number:
 		compareOrdered(&o, op, left.number, right.number, cmp.Compare[float64])
 		if left.isField && right.constant {

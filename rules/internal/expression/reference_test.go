@@ -152,7 +152,7 @@ func (r reference) binary(n *ast.BinaryNode) any {
 		return (x == b.(bool)) == (n.Operator == "==")
 	}
 	if call, ok := n.Left.(*ast.CallNode); ok && call.Callee.String() == "version" {
-		return numbers(n.Operator, float64(compareVersions(a.(string), b.(string))), 0)
+		return numbers(n.Operator, float64(CompareVersions(a.(string), b.(string))), 0)
 	}
 	values, ok := a.([]string)
 	if !ok {

@@ -2,11 +2,11 @@ package expression
 
 import "strings"
 
-// compareVersions compares two versions part by part. Parts are separated by
+// CompareVersions compares two versions part by part. Parts are separated by
 // anything but letters and digits; two parts of digits compare as numbers, a
 // part that is missing counts as 0, and others compare as text. So 7.9 is
 // before 7.11, and 7.11 equals 7.11.0.
-func compareVersions(a, b string) int {
+func CompareVersions(a, b string) int {
 	for a != "" || b != "" {
 		var x, y string
 		x, a = versionPart(a)

@@ -1,0 +1,207 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// anomalyRule alerts when a numeric field of a key is unlike the key's own
+// past. One unusual figure of one host is information, not an incident: it
+// belongs on the host's page and into rules about many hosts.
+type anomalyRule struct {
+	Header    `yaml:",inline"`
+	Condition strict.Text   `yaml:"condition,required"`
+	Field     string        `yaml:"field,required"`
+	Method    string        `yaml:"method"`          // novelty or ewma.
+	Score     float64       `yaml:"score"`           // From here on a value is unusual; 1.26 for novelty, 6 deviations for ewma.
+	Learn     int           `yaml:"learn"`           // Values of a key before it is judged.
+	Cooldown  int           `yaml:"cooldown"`        // Values after a finding that raise none.
+	Alpha     float64       `yaml:"alpha"`           // Weight of the newest value for ewma.
+	Direction string        `yaml:"direction"`       // up, down or any.
+	Window    time.Duration `yaml:"window,required"` // How long a key is remembered that is not heard again, and how far back to learn after a restart.
+}
+
+func newAnomalyRule() *anomalyRule {
+	return &anomalyRule{Header: defaultHeader(), Method: "novelty", Learn: 120, Cooldown: 400, Alpha: 0.005, Direction: "any"}
+}
+
+func (d *anomalyRule) header() *Header { return &d.Header }
+
+func (d *anomalyRule) check(c *checker) {
+	c.positive("window", d.Window, false)
+	c.oneOf("method", d.Method, methods())
+	c.oneOf("direction", d.Direction, []string{"up", "down", "any"})
+	if d.Learn < 10 || d.Learn > 100_000 {
+		c.problem("learn", fmt.Sprintf("learn is %d values, expected 10 to 100000", d.Learn), "")
+	}
+	if d.Cooldown < 0 || d.Cooldown > 100_000 {
+		c.problem("cooldown", fmt.Sprintf("cooldown is %d values, expected 0 to 100000", d.Cooldown), "")
+	}
+	if !(d.Alpha > 0 && d.Alpha < 1) {
+		c.problem("alpha", fmt.Sprintf("alpha is %v, expected more than 0 and less than 1", d.Alpha), "")
+	}
+	if !(d.Score >= 0) || d.Method == "novelty" && d.Score >= 2*scoreCut {
+		c.problem("score", fmt.Sprintf("score is %v, which no value can have", d.Score), "novelty scores from 0 to 4, ewma in standard deviations")
+	}
+}
+
+func (d *anomalyRule) compile(c *compiler) plan {
+	p := &anomalyPlan{
+		x: c.condition(d.Condition), name: d.Field, ewma: d.Method == "ewma", score: d.Score, learn: d.Learn, cooldown: int32(d.Cooldown),
+		alpha: d.Alpha, direction: d.Direction, window: int64(d.Window), logs: newLogarithms(),
+	}
+	if p.score == 0 {
+		p.score = 1.26
+		if p.ewma {
+			p.score = 6
+		}
+	}
+	p.field = c.numericField("field", d.Field)
+	if d.Severity == "high" || d.Severity == "critical" {
+		c.warn("severity", "an unusual figure of one host is no incident by itself", "take severity: info or low, and count such alerts over many hosts")
+	}
+	if p.x == nil {
+		return nil
+	}
+	return p
+}
+
+// anomalyPlan is a compiled anomaly rule.
+type anomalyPlan struct {
+	x         *expression.Expression
+	field     ecs.ID
+	name      string
+	ewma      bool
+	score     float64
+	learn     int
+	cooldown  int32
+	alpha     float64
+	direction string
+	window    int64
+	logs      *logarithms
+}
+
+func (p *anomalyPlan) horizon() time.Duration { return time.Duration(p.window) }
+
+func (p *anomalyPlan) hooks() []hook {
+	h := hookOf(0, "condition", p.x)
+	h.alternatives = withPresence(h.alternatives, p.field)
+	return []hook{h}
+}
+
+func (p *anomalyPlan) newState(s *Session, r *Rule) state {
+	return &anomalyState{s: s, r: r, p: p, table: newKeyed[anomalyKey](s.maxKeys), found: newOccurrences(s, r)}
+}
+
+// anomalyState holds the baselines of an anomaly rule.
+type anomalyState struct {
+	s     *Session
+	r     *Rule
+	p     *anomalyPlan
+	table *keyed[anomalyKey]
+	found occurrences
+}
+
+// anomalyKey is the past of one key: less than a KiB.
+type anomalyKey struct {
+	novelty *noveltyBaseline
+	ewma    ewmaBaseline
+	mean    float64 // For the reason: a slow average.
+	newest  int64   // Event time of the last value.
+	quiet   int32   // Values left that raise no finding.
+}
+
+func (st *anomalyState) keys() (int, uint64) {
+	return len(st.table.entries), st.table.evicted + st.found.table.evicted
+}
+func (st *anomalyState) step(int64) int64 { return math.MaxInt64 }
+func (st *anomalyState) next() int64      { return earliest(st.table, st.found.table) }
+
+func (st *anomalyState) observe(_ int, m *moment) {
+	v := m.e.Get(st.p.field)
+	if v == nil {
+		return
+	}
+	key, ok := st.s.groupKey(st.r, m)
+	if !ok {
+		return
+	}
+	e, created := st.table.obtain(key)
+	k := &e.data
+	value := v.Float()
+	if created {
+		k.mean = value
+		if !st.p.ewma {
+			k.novelty = &noveltyBaseline{}
+		}
+		st.table.wake(e, m.now+st.p.window)
+		st.s.wakeAt(e.due)
+	}
+	if m.at < k.newest {
+		st.s.counters[st.r.number].Late++ // A baseline is learnt in order.
+		return
+	}
+	k.newest = m.at
+	mean := k.mean
+	k.mean += (value - mean) / 32
+	score := 0.0
+	if st.p.ewma {
+		score = k.ewma.score(value, st.p.alpha, st.p.learn)
+	} else {
+		score = k.novelty.score(value, st.p.learn, st.p.logs)
+	}
+	if k.quiet > 0 {
+		k.quiet--
+		return
+	}
+	if score < st.p.score || st.p.direction == "up" && value < mean || st.p.direction == "down" && value > mean {
+		return
+	}
+	k.quiet = st.p.cooldown
+	st.s.mark(m, st.r)
+	st.report(e.key, m, value, mean, score)
+}
+
+func (st *anomalyState) report(key string, m *moment, value, mean, score float64) {
+	method := "novelty"
+	if st.p.ewma {
+		method = "ewma"
+	}
+	evidence := []pair{
+		text("condition", st.p.x.String()), text("field", st.p.name), text("method", method), floating("value", value),
+		floating("usual", mean), floating("score", score), floating("threshold", st.p.score),
+	}
+	if id := m.e.Str(ecs.EventID); id != "" {
+		evidence = append(evidence, text("event_id", id))
+	}
+	f := finding{
+		key: key, at: m.now, start: m.at, end: m.at, source: m.e,
+		reason: fmt.Sprintf("%s of %s is unlike its past: %s, with %s lately (score %s, threshold %s)", st.p.name, subject(m.entity, key),
+			decimal(value), decimal(mean), decimal(score), decimal(st.p.score)),
+		evidence: evidence,
+	}
+	if st.r.perAgent() {
+		f.entity = m.entity
+	}
+	st.found.report(&f)
+}
+
+// fire forgets a key that was not heard for a window, or ends an episode.
+func (st *anomalyState) fire(due int64) {
+	if st.found.next() == due {
+		st.found.fire(due)
+		return
+	}
+	e := st.table.next()
+	if at := e.data.newest + st.p.window; at > due {
+		st.table.wake(e, at)
+		st.s.wakeAt(at)
+		return
+	}
+	st.table.remove(e)
+}

@@ -1,0 +1,184 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// changeRule alerts when a field of a key has another value than in the event
+// before.
+type changeRule struct {
+	Header    `yaml:",inline"`
+	Condition strict.Text   `yaml:"condition"` // Which events tell the value; all that have the field without it.
+	Field     string        `yaml:"field,required"`
+	From      []string      `yaml:"from"`            // Only changes from one of these.
+	To        []string      `yaml:"to"`              // Only changes to one of these.
+	Direction string        `yaml:"direction"`       // up or down: only that way, compared as versions.
+	Window    time.Duration `yaml:"window,required"` // How long a value is remembered that is not heard again.
+}
+
+func newChangeRule() *changeRule { return &changeRule{Header: defaultHeader()} }
+
+func (d *changeRule) header() *Header { return &d.Header }
+
+func (d *changeRule) check(c *checker) {
+	c.positive("window", d.Window, false)
+	if d.Direction != "" {
+		c.oneOf("direction", d.Direction, []string{"up", "down"})
+	}
+	if len(d.From) == 1 && len(d.To) == 1 && d.From[0] == d.To[0] {
+		c.problem("to", fmt.Sprintf("from and to are both %q, so that nothing would be a change", d.To[0]), "")
+	}
+}
+
+func (d *changeRule) compile(c *compiler) plan {
+	p := &changePlan{name: d.Field, from: d.From, to: d.To, direction: d.Direction, window: int64(d.Window)}
+	p.field = c.field("field", d.Field)
+	source := d.Condition
+	if source.Value == "" {
+		source.Value = fmt.Sprintf("has(field(%q))", d.Field)
+	}
+	if len(c.problems) > 0 {
+		return nil
+	}
+	if p.x = c.condition(source); p.x == nil {
+		return nil
+	}
+	return p
+}
+
+// changePlan is a compiled change rule.
+type changePlan struct {
+	x         *expression.Expression
+	field     ecs.ID
+	name      string
+	from, to  []string
+	direction string
+	window    int64
+}
+
+func (p *changePlan) horizon() time.Duration { return time.Duration(p.window) }
+
+func (p *changePlan) hooks() []hook {
+	h := hookOf(0, "condition", p.x)
+	h.alternatives = withPresence(h.alternatives, p.field)
+	return []hook{h}
+}
+
+// asked reports whether a change is one that the rule is about.
+func (p *changePlan) asked(from, to string) bool {
+	if len(p.from) > 0 && !slices.Contains(p.from, from) || len(p.to) > 0 && !slices.Contains(p.to, to) {
+		return false
+	}
+	switch p.direction {
+	case "up":
+		return expression.CompareVersions(to, from) > 0
+	case "down":
+		return expression.CompareVersions(to, from) < 0
+	}
+	return true
+}
+
+func (p *changePlan) newState(s *Session, r *Rule) state {
+	return &changeState{s: s, r: r, p: p, table: newKeyed[changeKey](s.maxKeys), found: newOccurrences(s, r)}
+}
+
+// changeState holds the last values of a change rule.
+type changeState struct {
+	s     *Session
+	r     *Rule
+	p     *changePlan
+	table *keyed[changeKey]
+	found occurrences
+}
+
+// changeKey is the last value of a key.
+type changeKey struct {
+	value  string
+	since  int64 // Event time of its first appearance.
+	newest int64 // Event time of its last one.
+}
+
+func (st *changeState) keys() (int, uint64) {
+	return len(st.table.entries), st.table.evicted + st.found.table.evicted
+}
+func (st *changeState) step(int64) int64 { return math.MaxInt64 }
+func (st *changeState) next() int64      { return earliest(st.table, st.found.table) }
+
+func (st *changeState) observe(_ int, m *moment) {
+	v := m.e.Get(st.p.field)
+	if v == nil {
+		return
+	}
+	key, ok := st.s.groupKey(st.r, m)
+	if !ok {
+		return
+	}
+	e, created := st.table.obtain(key)
+	k := &e.data
+	if !created && m.at < k.newest {
+		st.s.counters[st.r.number].Late++ // What happened before is no news about the present.
+		return
+	}
+	if e.pos < 0 {
+		due := max(m.at, k.newest) + st.p.window + st.s.lateness
+		st.table.wake(e, max(due, st.s.now+1))
+		st.s.wakeAt(e.due)
+	}
+	value := v.Str()
+	forgotten := !created && m.at-k.newest > st.p.window
+	k.newest = m.at
+	if !created && value == k.value {
+		return
+	}
+	from, since := k.value, k.since
+	k.value, k.since = strings.Clone(value), m.at
+	if created || forgotten || !st.p.asked(from, k.value) {
+		return
+	}
+	st.s.mark(m, st.r)
+	st.report(e.key, m, from, since)
+}
+
+func (st *changeState) report(key string, m *moment, from string, since int64) {
+	to := m.e.Str(st.p.field)
+	evidence := []pair{
+		text("condition", st.p.x.String()), text("field", st.p.name), text("from", from), text("to", to),
+		text("from_since", string(event.AppendTime(nil, since))),
+	}
+	if id := m.e.Str(ecs.EventID); id != "" {
+		evidence = append(evidence, text("event_id", id))
+	}
+	f := finding{
+		key: key, at: m.now, start: m.at, end: m.at, source: m.e, further: from + " → " + to,
+		reason:   fmt.Sprintf("%s of %s changed from %s to %s", st.p.name, subject(m.entity, key), from, to),
+		evidence: evidence,
+	}
+	if st.r.perAgent() {
+		f.entity = m.entity
+	}
+	st.found.report(&f)
+}
+
+// fire forgets a value that was not heard again, or ends an episode.
+func (st *changeState) fire(due int64) {
+	if st.found.next() == due {
+		st.found.fire(due)
+		return
+	}
+	e := st.table.next()
+	if at := e.data.newest + st.p.window + st.s.lateness; at > due {
+		st.table.wake(e, at)
+		st.s.wakeAt(at)
+		return
+	}
+	st.table.remove(e)
+}

@@ -1,0 +1,381 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// metricRule alerts when a statistic of a numeric field over a sliding window
+// satisfies having.
+type metricRule struct {
+	Header    `yaml:",inline"`
+	Condition strict.Text   `yaml:"condition,required"`
+	Field     string        `yaml:"field,required"`
+	Function  string        `yaml:"function,required"` // sum, avg, min, max or p1 to p99.
+	Window    time.Duration `yaml:"window,required"`
+	Having    bounds        `yaml:"having,required"`
+	MinEvents int           `yaml:"min_events"` // Fewer say nothing.
+}
+
+// bounds limit a measured number. All given ones hold.
+type bounds struct {
+	GT  *float64 `yaml:"gt"`
+	GTE *float64 `yaml:"gte"`
+	LT  *float64 `yaml:"lt"`
+	LTE *float64 `yaml:"lte"`
+}
+
+// hold reports whether a number satisfies all bounds.
+func (b *bounds) hold(f float64) bool {
+	return (b.GT == nil || f > *b.GT) && (b.GTE == nil || f >= *b.GTE) && (b.LT == nil || f < *b.LT) && (b.LTE == nil || f <= *b.LTE)
+}
+
+// String writes the bounds as a rule file's reader says them.
+func (b *bounds) String() string {
+	var parts []string
+	for _, p := range []struct {
+		sign  string
+		bound *float64
+	}{{">", b.GT}, {">=", b.GTE}, {"<", b.LT}, {"<=", b.LTE}} {
+		if p.bound != nil {
+			parts = append(parts, p.sign+" "+decimal(*p.bound))
+		}
+	}
+	return strings.Join(parts, " and ")
+}
+
+// maxSamples is how many events of a window a metric rule keeps for a key; of
+// more, the latest count.
+const maxSamples = 1024
+
+func newMetricRule() *metricRule { return &metricRule{Header: defaultHeader(), MinEvents: 1} }
+
+func (d *metricRule) header() *Header { return &d.Header }
+
+func (d *metricRule) check(c *checker) {
+	c.positive("window", d.Window, false)
+	if d.Having.String() == "" {
+		c.problem("having", "having needs gt, gte, lt or lte", "")
+	}
+	if d.MinEvents < 1 || d.MinEvents > maxSamples {
+		c.problem("min_events", fmt.Sprintf("min_events is %d, expected 1 to %d", d.MinEvents, maxSamples), "")
+	}
+	if _, ok := statistic(d.Function); !ok {
+		c.problem("function", fmt.Sprintf("unknown function %q", d.Function), "expected sum, avg, min, max or a percentile from p1 to p99")
+	}
+}
+
+// statistic returns what computes a function over samples, with a buffer to
+// sort in.
+func statistic(name string) (func(samples []sample, buf []float64) float64, bool) {
+	switch name {
+	case "sum":
+		return sum, true
+	case "avg":
+		return func(s []sample, _ []float64) float64 { return sum(s, nil) / float64(len(s)) }, true
+	case "min":
+		return func(s []sample, _ []float64) float64 {
+			least := math.Inf(1)
+			for i := range s {
+				least = min(least, s[i].value)
+			}
+			return least
+		}, true
+	case "max":
+		return func(s []sample, _ []float64) float64 {
+			most := math.Inf(-1)
+			for i := range s {
+				most = max(most, s[i].value)
+			}
+			return most
+		}, true
+	}
+	digits, isPercentile := strings.CutPrefix(name, "p")
+	p, err := strconv.Atoi(digits)
+	if !isPercentile || err != nil || p < 1 || p > 99 || strconv.Itoa(p) != digits {
+		return nil, false
+	}
+	return func(s []sample, buf []float64) float64 { return percentile(s, buf, p) }, true
+}
+
+func sum(samples []sample, _ []float64) float64 {
+	total := 0.0
+	for i := range samples {
+		total += samples[i].value
+	}
+	return total
+}
+
+// percentile is the nearest-rank percentile: the least value such that p per
+// cent of the samples are not above it.
+func percentile(samples []sample, buf []float64, p int) float64 {
+	rank := (p*len(samples) + 99) / 100 // Rounded up; from 1.
+	buf = buf[:0]
+	for i := range samples {
+		buf = append(buf, samples[i].value)
+	}
+	return nth(buf, rank-1)
+}
+
+// nth returns the value that stands at a place when the values are in order.
+// It reorders them (Hoare's quickselect, the middle of three as pivot).
+func nth(v []float64, n int) float64 {
+	low, high := 0, len(v)-1
+	for low < high {
+		a, b, c := v[low], v[(low+high)/2], v[high]
+		pivot := max(min(a, b), min(max(a, b), c))
+		i, j := low, high
+		for i <= j {
+			for v[i] < pivot {
+				i++
+			}
+			for v[j] > pivot {
+				j--
+			}
+			if i <= j {
+				v[i], v[j] = v[j], v[i]
+				i++
+				j--
+			}
+		}
+		switch {
+		case n <= j:
+			high = j
+		case n >= i:
+			low = i
+		default:
+			return v[n]
+		}
+	}
+	return v[n]
+}
+
+func (d *metricRule) compile(c *compiler) plan {
+	p := &metricPlan{
+		x: c.condition(d.Condition), name: d.Field, function: d.Function, window: int64(d.Window), having: d.Having, least: d.MinEvents,
+	}
+	p.field = c.numericField("field", d.Field)
+	p.measure, _ = statistic(d.Function)
+	if p.x == nil {
+		return nil
+	}
+	return p
+}
+
+// metricPlan is a compiled metric rule.
+type metricPlan struct {
+	x        *expression.Expression
+	field    ecs.ID
+	name     string
+	function string
+	measure  func([]sample, []float64) float64
+	window   int64
+	having   bounds
+	least    int
+}
+
+func (p *metricPlan) horizon() time.Duration { return time.Duration(p.window) }
+
+func (p *metricPlan) hooks() []hook {
+	h := hookOf(0, "condition", p.x)
+	h.alternatives = withPresence(h.alternatives, p.field)
+	return []hook{h}
+}
+
+func (p *metricPlan) newState(s *Session, r *Rule) state {
+	return &metricState{s: s, r: r, p: p, table: newKeyed[metricKey](s.maxKeys), buf: make([]float64, 0, maxSamples)}
+}
+
+// metricState holds the windows of a metric rule.
+type metricState struct {
+	s     *Session
+	r     *Rule
+	p     *metricPlan
+	table *keyed[metricKey]
+	buf   []float64
+}
+
+// metricKey is the state of one key.
+type metricKey struct {
+	episode
+	subjects
+	samples []sample // Ascending by time.
+	firing  bool
+	last    int64 // Clock when the window last satisfied having.
+	newest  int64
+	atLeast int64 // The episode does not end before.
+}
+
+// sample is a number at a time.
+type sample struct {
+	at    int64
+	value float64
+}
+
+func (st *metricState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
+func (st *metricState) step(int64) int64    { return math.MaxInt64 }
+
+func (st *metricState) next() int64 {
+	if e := st.table.next(); e != nil {
+		return e.due
+	}
+	return math.MaxInt64
+}
+
+func (st *metricState) observe(_ int, m *moment) {
+	if m.late {
+		st.s.counters[st.r.number].Late++
+		return
+	}
+	v := m.e.Get(st.p.field)
+	if v == nil {
+		return
+	}
+	key, ok := st.s.groupKey(st.r, m)
+	if !ok {
+		return
+	}
+	st.s.mark(m, st.r)
+	e, _ := st.table.obtain(key)
+	k := &e.data
+	k.newest = max(k.newest, m.at)
+	k.add(st.r, m)
+	pos := k.insert(sample{m.at, v.Float()}, k.newest-st.p.window-st.s.lateness)
+	value, window, reached := st.reached(k, m.at, pos)
+	switch {
+	case reached && k.firing:
+		k.count, k.last = int64(max(int(k.count), len(window))), m.now
+	case reached:
+		st.begin(e, m, value, window)
+	case k.firing && m.at == k.newest && m.now >= max(k.last+st.r.keepFiring, k.atLeast):
+		why := fmt.Sprintf("%s is %s now", st.what(), decimal(value))
+		if len(window) < st.p.least {
+			why = "the window has only " + plural(int64(len(window)), "event") + " left"
+		}
+		st.resolve(e, m.now, why, m.e)
+	}
+	st.schedule(e)
+}
+
+// insert adds a sample in order of time, forgets those up to a limit, and
+// returns the place of the new one.
+func (k *metricKey) insert(s sample, limit int64) int {
+	n := max(len(k.samples)+1-maxSamples, 0)
+	for n < len(k.samples) && k.samples[n].at <= limit {
+		n++
+	}
+	if n > 0 {
+		k.samples = slices.Delete(k.samples, 0, n)
+	}
+	i := len(k.samples)
+	for i > 0 && k.samples[i-1].at > s.at {
+		i--
+	}
+	k.samples = slices.Insert(k.samples, i, s)
+	return i
+}
+
+// reached looks at the windows that the new sample is in, each ending at a
+// sample, and returns the first that satisfies having, else the last.
+func (st *metricState) reached(k *metricKey, at int64, pos int) (value float64, window []sample, ok bool) {
+	start := 0
+	for j := pos; j < len(k.samples) && k.samples[j].at-at < st.p.window; j++ {
+		if j+1 < len(k.samples) && k.samples[j+1].at == k.samples[j].at {
+			continue // The window ends after the last of equal times.
+		}
+		for k.samples[start].at <= k.samples[j].at-st.p.window {
+			start++
+		}
+		window = k.samples[start : j+1]
+		if len(window) < st.p.least {
+			continue
+		}
+		value = st.p.measure(window, st.buf)
+		if st.p.having.hold(value) {
+			return value, window, true
+		}
+	}
+	return value, window, false
+}
+
+func (st *metricState) what() string { return st.p.function + " of " + st.p.name }
+
+// begin starts an episode.
+func (st *metricState) begin(e *entry[metricKey], m *moment, value float64, window []sample) {
+	k := &e.data
+	k.episode = begin(st.r, e.key, window[0].at, "")
+	k.count, k.firing, k.last, k.atLeast = int64(len(window)), true, m.now, m.now+st.r.suppress
+	agent := k.entity(st.r)
+	low := slices.MinFunc(window, func(a, b sample) int { return cmp.Compare(a.value, b.value) }).value
+	high := slices.MaxFunc(window, func(a, b sample) int { return cmp.Compare(a.value, b.value) }).value
+	st.s.raise(st.r, &k.episode, &alert{
+		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
+		reason: fmt.Sprintf("%s: %s over %s is %s in %s (threshold: %s)", subject(agent, e.key), st.what(), duration(st.p.window),
+			decimal(value), plural(k.count, "event"), st.p.having.String()),
+		evidence: []pair{
+			text("condition", st.p.x.String()), text("field", st.p.name), text("function", st.p.function), text("window", duration(st.p.window)),
+			text("threshold", st.p.having.String()), floating("value", value), floating("min", low), floating("max", high), number("events", k.count),
+		},
+	})
+}
+
+func floating(name string, f float64) pair {
+	return pair{name, string(event.AppendFloat(nil, f))}
+}
+
+func (st *metricState) resolve(e *entry[metricKey], at int64, why string, source *event.Event) {
+	k := &e.data
+	k.firing = false
+	agent := k.entity(st.r)
+	st.s.raise(st.r, &k.episode, &alert{
+		at: at, end: k.newest, status: "resolved", key: e.key, entity: agent, source: source, hosts: k.names(),
+		reason:   fmt.Sprintf("%s no longer satisfies %s: %s", subject(agent, e.key), st.p.having.String(), why),
+		evidence: []pair{text("field", st.p.name), text("function", st.p.function), text("threshold", st.p.having.String())},
+	})
+	k.hosts = nil
+}
+
+// schedule sets the timer to the end of the window.
+func (st *metricState) schedule(e *entry[metricKey]) {
+	due := max(st.ends(&e.data), st.s.now+1)
+	if e.pos < 0 || due < e.due {
+		st.table.wake(e, due)
+		st.s.wakeAt(due)
+	}
+}
+
+// ends is when the window is empty, or the key of no use.
+func (st *metricState) ends(k *metricKey) int64 {
+	if k.firing {
+		return max(k.newest+st.p.window, k.last+st.r.keepFiring, k.atLeast)
+	}
+	return k.newest + st.p.window + st.s.lateness
+}
+
+// fire ends an episode or forgets a key.
+func (st *metricState) fire(due int64) {
+	e := st.table.next()
+	k := &e.data
+	if at := st.ends(k); at > due {
+		st.table.wake(e, at)
+		st.s.wakeAt(at)
+		return
+	}
+	if !k.firing {
+		st.table.remove(e)
+		return
+	}
+	st.table.wake(e, 0)
+	st.resolve(e, due, "nothing came within "+duration(st.p.window), nil)
+	st.schedule(e)
+}

@@ -1,0 +1,262 @@
+package rules
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
+)
+
+// spikeRule alerts when the number of matching events of a key in a window of
+// the clock is a multiple, or a fraction, of the key's own past.
+type spikeRule struct {
+	Header    `yaml:",inline"`
+	Condition strict.Text   `yaml:"condition,required"`
+	Window    time.Duration `yaml:"window,required"` // Windows are tumbling, aligned to 1970.
+	History   int           `yaml:"history"`         // Windows of the past.
+	Known     int           `yaml:"min_history"`     // As many have to be known at least.
+	Times     float64       `yaml:"times,required"`
+	Direction string        `yaml:"direction"` // up or down.
+	MinEvents int64         `yaml:"min_events"`
+	Host      string        `yaml:"host"` // up: with direction down, only while other records of the host come.
+}
+
+// maxHistory bounds the past that is kept of a key.
+const maxHistory = 64
+
+func newSpikeRule() *spikeRule {
+	return &spikeRule{Header: defaultHeader(), History: 12, Known: 4, Direction: "up", MinEvents: 10}
+}
+
+func (d *spikeRule) header() *Header { return &d.Header }
+
+func (d *spikeRule) check(c *checker) {
+	c.positive("window", d.Window, false)
+	c.oneOf("direction", d.Direction, []string{"up", "down"})
+	if d.History < 1 || d.History > maxHistory {
+		c.problem("history", fmt.Sprintf("history is %d windows, expected 1 to %d", d.History, maxHistory), "")
+	}
+	if d.Known < 1 || d.Known > d.History {
+		c.problem("min_history", fmt.Sprintf("min_history is %d windows, expected 1 to history, which is %d", d.Known, d.History), "")
+	}
+	if !(d.Times > 1) || math.IsInf(d.Times, 0) {
+		c.problem("times", fmt.Sprintf("times is %v, expected more than 1", d.Times), "")
+	}
+	if d.MinEvents < 1 {
+		c.problem("min_events", fmt.Sprintf("min_events is %d, expected 1 or more", d.MinEvents), "")
+	}
+	if d.Host != "" {
+		c.oneOf("host", d.Host, []string{"up"})
+	}
+	if time.Duration(d.History+1)*d.Window > maxSpan {
+		c.problem("history", "the past is longer than "+strict.FormatDuration(maxSpan), "take fewer or smaller windows")
+	}
+}
+
+func (d *spikeRule) compile(c *compiler) plan {
+	x := c.condition(d.Condition)
+	if x == nil {
+		return nil
+	}
+	return &spikePlan{
+		x: x, window: int64(d.Window), history: int64(d.History), known: int64(d.Known), times: d.Times,
+		down: d.Direction == "down", least: d.MinEvents, alive: d.Host == "up",
+	}
+}
+
+// spikePlan is a compiled spike rule.
+type spikePlan struct {
+	x              *expression.Expression
+	window         int64
+	history, known int64
+	times          float64
+	down           bool
+	least          int64
+	alive          bool
+}
+
+func (p *spikePlan) hooks() []hook { return []hook{hookOf(0, "condition", p.x)} }
+
+func (p *spikePlan) horizon() time.Duration { return time.Duration((p.history + 1) * p.window) }
+
+func (p *spikePlan) newState(s *Session, r *Rule) state {
+	slots := p.history + 2 + s.lateness/p.window
+	return &spikeState{s: s, r: r, p: p, slots: slots, table: newKeyed[spikeKey](s.maxKeys), found: newOccurrences(s, r)}
+}
+
+// spikeState holds the counts of a spike rule.
+type spikeState struct {
+	s     *Session
+	r     *Rule
+	p     *spikePlan
+	slots int64
+	table *keyed[spikeKey]
+	found occurrences
+
+	stalled int64 // The clock jumped up to here: few events before say nothing.
+}
+
+// spikeKey is the counts of one key, a ring by number of the window.
+type spikeKey struct {
+	subjects
+	counts []uint32
+	first  int64 // Window of the first event; it is not counted whole.
+	newest int64 // Latest window with an event.
+	judged int64 // Windows up to here were looked at for a drop.
+	raised int64 // Latest window that raised a finding.
+}
+
+func (st *spikeState) keys() (int, uint64) {
+	return len(st.table.entries), st.table.evicted + st.found.table.evicted
+}
+func (st *spikeState) next() int64 { return earliest(st.table, st.found.table) }
+
+func (st *spikeState) step(gap int64) int64 {
+	if !st.p.down {
+		return math.MaxInt64
+	}
+	if gap > st.p.window/4 {
+		st.stalled = st.s.now + gap
+	}
+	return st.p.window / 4
+}
+
+func (st *spikeState) observe(_ int, m *moment) {
+	if m.late {
+		st.s.counters[st.r.number].Late++
+		return
+	}
+	key, ok := st.s.groupKey(st.r, m)
+	if !ok {
+		return
+	}
+	st.s.mark(m, st.r)
+	e, created := st.table.obtain(key)
+	k := &e.data
+	k.add(st.r, m)
+	w := m.at / st.p.window
+	if created {
+		*k = spikeKey{subjects: k.subjects, counts: make([]uint32, st.slots), first: w, newest: w, judged: w, raised: w - 1}
+		st.table.wake(e, st.closes(w+1))
+		st.s.wakeAt(e.due)
+	}
+	k.first = min(k.first, w)
+	if w <= k.newest-st.slots {
+		return
+	}
+	for ; k.newest < w; k.newest++ {
+		if w-k.newest > st.slots {
+			clear(k.counts)
+			k.newest = w
+			break
+		}
+		k.counts[(k.newest+1)%st.slots] = 0
+	}
+	k.counts[w%st.slots]++
+	if !st.p.down && w > k.raised {
+		st.judge(e, w, m.now, m)
+	}
+}
+
+// closes is when a window is over for events that come late, too.
+func (st *spikeState) closes(w int64) int64 { return (w+1)*st.p.window + st.s.lateness }
+
+// count returns the events of a window.
+func (k *spikeKey) count(w int64) int64 {
+	n := int64(len(k.counts))
+	if w > k.newest || w <= k.newest-n || w < k.first {
+		return 0
+	}
+	return int64(k.counts[w%n])
+}
+
+// past returns the average count of the windows before w and how many they
+// are. The first window of the key began before its first event.
+func (st *spikeState) past(k *spikeKey, w int64) (mean float64, known int64) {
+	from := max(w-st.p.history, k.first+1)
+	total := int64(0)
+	for i := from; i < w; i++ {
+		total += k.count(i)
+	}
+	if known = w - from; known <= 0 {
+		return 0, 0
+	}
+	return float64(total) / float64(known), known
+}
+
+// judge compares a window with those before.
+func (st *spikeState) judge(e *entry[spikeKey], w, now int64, m *moment) {
+	k := &e.data
+	n := k.count(w)
+	if !st.p.down && n < st.p.least {
+		return
+	}
+	mean, known := st.past(k, w)
+	if known < st.p.known {
+		return
+	}
+	word := "only "
+	if st.p.down {
+		if mean < float64(st.p.least) || float64(n)*st.p.times > mean {
+			return
+		}
+	} else {
+		if float64(n) < st.p.times*mean {
+			return
+		}
+		word = ""
+	}
+	k.raised = w
+	agent := k.entity(st.r)
+	f := finding{
+		key: e.key, at: now, start: w * st.p.window, end: min((w+1)*st.p.window, now), entity: agent, hosts: k.names(), count: n,
+		reason: fmt.Sprintf("%s had %s%s in %s; in the %d windows before it had %s on average", subject(agent, e.key), word,
+			plural(n, "matching event"), duration(st.p.window), known, decimal(mean)),
+		evidence: []pair{
+			text("condition", st.p.x.String()), text("window", duration(st.p.window)), number("value", n), floating("baseline", mean),
+			number("windows", known), floating("times", st.p.times),
+		},
+	}
+	if m != nil {
+		f.source = m.e
+	}
+	st.found.report(&f)
+}
+
+// alive reports whether few events say something: the feed has not stalled
+// and, with host: up, records of the key's host came in the window.
+func (st *spikeState) alive(k *spikeKey, w int64) bool {
+	begin, end := w*st.p.window, (w+1)*st.p.window
+	if begin < st.stalled {
+		return false
+	}
+	return !st.p.alive || k.agent != nil && k.agent.lastSeen >= end-st.p.window/4 && k.agent.awakeSince <= begin+st.p.window/4
+}
+
+// fire closes a window, forgets a key, or ends an episode.
+func (st *spikeState) fire(due int64) {
+	if st.found.next() == due {
+		st.found.fire(due)
+		return
+	}
+	e := st.table.next()
+	k := &e.data
+	w := k.judged + 1
+	k.judged = w
+	if st.p.down && st.alive(k, w) {
+		st.judge(e, w, due, nil)
+	}
+	if w > k.newest+st.p.history {
+		st.table.remove(e)
+		return
+	}
+	next := st.closes(w + 1)
+	if !st.p.down { // Only the key's end matters.
+		k.judged = max(w, k.newest+st.p.history)
+		next = st.closes(k.judged + 1)
+	}
+	st.table.wake(e, next)
+	st.s.wakeAt(next)
+}
