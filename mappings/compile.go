@@ -208,8 +208,12 @@ func (c *compiler) times(spec *fileSpec) {
 	step := &timestamp{}
 	for _, t := range spec.Timestamp {
 		format := c.timeFormat(t.Format)
+		var parts []transform
+		for _, part := range t.Part {
+			parts = append(parts, partOf(part.By, part.Index))
+		}
 		for _, from := range c.sources(t.From) {
-			step.sources = append(step.sources, timeSource{from, format})
+			step.sources = append(step.sources, timeSource{from, parts, format})
 		}
 	}
 	if len(step.sources) > 0 {

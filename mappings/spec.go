@@ -103,6 +103,7 @@ type unfoldSpec struct {
 
 type timeSpec struct {
 	From   paths       `yaml:"from,required"`
+	Part   partList    `yaml:"part"`
 	Format strict.Text `yaml:"format"`
 }
 

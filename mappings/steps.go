@@ -332,18 +332,26 @@ type timestamp struct {
 
 type timeSource struct {
 	source
+	parts  []transform
 	format timeFormat
 }
 
 func (s *timestamp) run(m *Mapper) {
 	for i := range s.sources {
 		from := &s.sources[i]
-		if t, ok := m.text(&from.source); ok {
-			if ns, ok := from.format(t.s); ok {
-				m.event.Set(ecs.Timestamp, event.Time(ns))
+		t, ok := m.text(&from.source)
+		for k := 0; ok && k < len(from.parts); k++ {
+			t, ok = from.parts[k](m.event, t)
+		}
+		if !ok {
+			continue
+		}
+		if ns, ok := from.format(t.s); ok {
+			m.event.Set(ecs.Timestamp, event.Time(ns))
+			if len(from.parts) == 0 {
 				m.use(from.key)
-				return
 			}
+			return
 		}
 	}
 }
