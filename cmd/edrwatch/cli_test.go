@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -166,6 +167,18 @@ func TestReplayIsDeterministic(t *testing.T) {
 	}
 	if !strings.Contains(results[0], `"kind":"mass_silence"`) {
 		t.Error("19 July 2024 went by without a mass_silence alert")
+	}
+}
+
+func TestDemoOnATakenAddress(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	_, stderr, code := cli(t, "", "demo", "--listen", l.Addr().String())
+	if code != exitUsage || !strings.Contains(stderr, l.Addr().String()) || !strings.Contains(stderr, "--listen") {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -37,6 +39,9 @@ func demoCommand() *cobra.Command {
 			}
 			cfg.Logger = slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: level}))
 			verdict, err := demo.Run(cmd.Context(), cfg)
+			if errors.Is(err, syscall.EADDRINUSE) {
+				return fmt.Errorf("something listens on %s already: choose another address with --listen, or 127.0.0.1:0 for a free one", cfg.Listen)
+			}
 			if err != nil {
 				return err
 			}
