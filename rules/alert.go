@@ -21,6 +21,9 @@ type episode struct {
 	start    int64 // Event time of what began it.
 	count    int64
 	sequence int // Documents written.
+
+	severity string // Of the first document; the others keep it.
+	risk     float64
 }
 
 // alert is what a state wants to say.
@@ -85,6 +88,14 @@ func begin(r *Rule, key string, start int64, further string) episode {
 
 // raise writes one document of an episode.
 func (s *Session) raise(r *Rule, ep *episode, a *alert) {
+	if r.Shadow {
+		ep.sequence++
+		s.counters[r.number].Shadowed++
+		return
+	}
+	if ep.severity == "" {
+		ep.severity, ep.risk = r.weigh(a.source)
+	}
 	d := s.writer.doc
 	d.Reset()
 	status := a.status
@@ -95,8 +106,8 @@ func (s *Session) raise(r *Rule, ep *episode, a *alert) {
 	d.SetString(ecs.EventModule, "edrwatch")
 	d.SetString(ecs.EventDataset, "edr.alerts")
 	d.SetString(ecs.EventID, hashID(ep.id, status, strconv.Itoa(ep.sequence)))
-	d.Set(ecs.EventSeverity, event.Int(ecs.SeverityNumber(r.Severity)))
-	d.Set(ecs.EventRiskScore, event.Float(r.RiskScore))
+	d.Set(ecs.EventSeverity, event.Int(ecs.SeverityNumber(ep.severity)))
+	d.Set(ecs.EventRiskScore, event.Float(ep.risk))
 	d.Set(ecs.EventStart, event.Time(ep.start))
 	end := a.end
 	if end == 0 {
@@ -112,7 +123,7 @@ func (s *Session) raise(r *Rule, ep *episode, a *alert) {
 	}
 	d.SetString(ecs.EDRAlertID, ep.id)
 	d.SetString(ecs.EDRAlertKind, r.Kind)
-	d.SetString(ecs.EDRAlertSeverity, r.Severity)
+	d.SetString(ecs.EDRAlertSeverity, ep.severity)
 	d.SetString(ecs.EDRAlertStatus, status)
 	d.SetString(ecs.EDRAlertScope, r.Scope)
 	d.SetString(ecs.EDRAlertReason, a.reason)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,6 +29,7 @@ type hook struct {
 	truth        func(*expression.Env) expression.Truth
 	alternatives []expression.Alternative
 	x            *expression.Expression // What the author wrote.
+	unexcepted   bool                   // Exceptions do not take events out: it tells of an end, or of what must not come.
 }
 
 // hookOf makes the hook of a condition.
@@ -39,11 +41,12 @@ func hookOf(slot int, role string, x *expression.Expression) hook {
 type compiler struct {
 	checker
 	dict *ecs.Dictionary
+	defs *expression.Definitions
 }
 
 // condition compiles an expression; nil after a problem.
 func (c *compiler) condition(text strict.Text) *expression.Expression {
-	x, problems, warnings := expression.Compile(text, c.dict)
+	x, problems, warnings := expression.CompileWith(text, c.dict, c.defs)
 	c.problems = append(c.problems, problems...)
 	c.warnings = append(c.warnings, warnings...)
 	return x
@@ -54,10 +57,10 @@ func (c *compiler) condition(text strict.Text) *expression.Expression {
 // deprecated rules are checked and left out.
 func (f *Files) Compile(dict *ecs.Dictionary) (*Ruleset, error) {
 	set := &Ruleset{dict: dict}
-	var problems []strict.Problem
+	problems := f.checkDefinitions(dict)
 	for i := range f.rules {
 		src := &f.rules[i]
-		c := &compiler{checker: checker{node: src.node}, dict: dict}
+		c := &compiler{checker: checker{node: src.node}, dict: dict, defs: &f.defs}
 		rule := c.rule(src)
 		checkTests(c, src.decl.header())
 		problems = append(problems, c.problems...)
@@ -67,11 +70,22 @@ func (f *Files) Compile(dict *ecs.Dictionary) (*Ruleset, error) {
 			set.rules = append(set.rules, rule)
 		}
 	}
-	if err := strict.NewError(problems...); err != nil {
+	if err := strict.NewError(unique(problems)...); err != nil {
 		return nil, err
 	}
 	set.finish()
 	return set, nil
+}
+
+// unique leaves out repetitions: a mistake in a macro shows wherever it is used.
+func unique(problems []strict.Problem) []strict.Problem {
+	var list []strict.Problem
+	for _, p := range problems {
+		if !slices.Contains(list, p) {
+			list = append(list, p)
+		}
+	}
+	return list
 }
 
 // rule compiles one rule.
@@ -85,6 +99,9 @@ func (c *compiler) rule(src *source) *Rule {
 		File: src.file, Line: line,
 		keepFiring: int64(h.KeepFiringFor), suppress: int64(h.Suppress),
 	}
+	r.Shadow = h.Stage == "shadow"
+	r.exceptions = c.exceptions(h.Exceptions)
+	r.severities, r.risks = c.overrides(h)
 	r.groupBy = c.groupBy(h)
 	r.threat = threatFields(h.Threat)
 	r.plan = src.decl.compile(c)

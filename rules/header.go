@@ -38,11 +38,15 @@ type Header struct {
 	GroupBy        *[]string     `yaml:"group_by"`
 	KeepFiringFor  time.Duration `yaml:"keep_firing_for"`
 	Suppress       time.Duration `yaml:"suppress"`
+	Stage          string        `yaml:"stage"` // live, or shadow: judged and counted, but silent.
+	Exceptions     []exception   `yaml:"exceptions"`
+	SeverityMap    []mappedLevel `yaml:"severity_mapping"`
+	RiskMap        []mappedRisk  `yaml:"risk_score_mapping"`
 	Tests          []testCase    `yaml:"tests"`
 }
 
 func defaultHeader() Header {
-	return Header{Version: 1, Maturity: "production", Enabled: true, Scope: "host"}
+	return Header{Version: 1, Maturity: "production", Enabled: true, Scope: "host", Stage: "live"}
 }
 
 // maturities are the values of maturity in rising order. Only rules of
@@ -92,6 +96,9 @@ func checkHeader(c *checker, h *Header) {
 	c.oneOf("kind", h.Kind, ecs.AlertKinds())
 	c.oneOf("scope", h.Scope, ecs.AlertScopes())
 	c.oneOf("maturity", h.Maturity, maturities())
+	c.oneOf("stage", h.Stage, []string{"live", "shadow"})
+	checkExceptions(c, h.Exceptions)
+	checkMappings(c, h)
 	if c.oneOf("severity", h.Severity, ecs.Severities()) {
 		low, high := band(h.Severity)
 		if r := h.risk(); r < low || r > high {

@@ -8,12 +8,15 @@ import (
 	"strings"
 
 	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
 // Files are rules as they were read: the shape of every file is right, the
 // conditions are not yet checked against a dictionary.
 type Files struct {
 	rules []source
+	defs  expression.Definitions
+	named map[string]strict.Node // Where lists and macros are defined.
 }
 
 // source is one rule of a file.
@@ -110,6 +113,10 @@ func (f *Files) add(name string, src []byte) error {
 	}
 	var errs []error
 	for _, node := range nodes {
+		if isDefinition(node) {
+			errs = append(errs, f.define(node))
+			continue
+		}
 		s, err := parseRule(name, node)
 		if err != nil {
 			errs = append(errs, err)

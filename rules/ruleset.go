@@ -31,6 +31,10 @@ type Rule struct {
 	keepFiring int64
 	suppress   int64
 	threat     []fieldList
+
+	Shadow            bool // Judged and counted, but silent.
+	exceptions        []activeException
+	severities, risks []override
 }
 
 // Ruleset is a compiled set of rules. It is immutable and safe for concurrent
@@ -100,14 +104,16 @@ type Counters struct {
 	Late       uint64 // Matches too late for the rule's window.
 	NoKey      uint64 // Matches without a field of group_by.
 	Alerts     uint64 // Alert documents, firing and resolved.
+	Shadowed   uint64 // Documents that a rule of stage shadow would have made.
+	Excepted   uint64 // Matches that an exception took out.
 	Evicted    uint64 // Keys forgotten for want of room.
 	Keys       int64  // Keys held now.
 }
 
 // totals are the counters of one rule over all sessions.
 type totals struct {
-	candidates, matches, absent, late, noKey, alerts, evicted atomic.Uint64
-	keys                                                      atomic.Int64
+	candidates, matches, absent, late, noKey, alerts, shadowed, excepted, evicted atomic.Uint64
+	keys                                                                          atomic.Int64
 }
 
 // Counters returns what each rule did, in the order of Rules. Sessions report
@@ -118,7 +124,8 @@ func (set *Ruleset) Counters() []Counters {
 		t := &set.totals[i]
 		list[i] = Counters{
 			Rule: set.rules[i], Candidates: t.candidates.Load(), Matches: t.matches.Load(), Absent: t.absent.Load(), Late: t.late.Load(),
-			NoKey: t.noKey.Load(), Alerts: t.alerts.Load(), Evicted: t.evicted.Load(), Keys: t.keys.Load(),
+			NoKey: t.noKey.Load(), Alerts: t.alerts.Load(),
+			Shadowed: t.shadowed.Load(), Excepted: t.excepted.Load(), Evicted: t.evicted.Load(), Keys: t.keys.Load(),
 		}
 	}
 	return list
@@ -131,7 +138,7 @@ func (t *totals) add(c *Counters, keysBefore int64) {
 		n     uint64
 	}{
 		{&t.candidates, c.Candidates}, {&t.matches, c.Matches}, {&t.absent, c.Absent}, {&t.late, c.Late}, {&t.noKey, c.NoKey},
-		{&t.alerts, c.Alerts}, {&t.evicted, c.Evicted},
+		{&t.alerts, c.Alerts}, {&t.shadowed, c.Shadowed}, {&t.excepted, c.Excepted}, {&t.evicted, c.Evicted},
 	} {
 		if p.n != 0 { // Most rules are idle, and an atomic addition is not free.
 			p.total.Add(p.n)

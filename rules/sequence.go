@@ -99,6 +99,7 @@ func (p *sequencePlan) hooks() []hook {
 	list := make([]hook, len(p.conditions))
 	for i, x := range p.conditions {
 		list[i] = hookOf(i, "step "+p.names[i], x)
+		list[i].unexcepted = p.absent[i]
 	}
 	return list
 }

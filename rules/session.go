@@ -177,6 +177,10 @@ func (s *Session) try(h *boundHook, m *moment) {
 	switch h.truth(&s.env) {
 	case expression.True:
 		c.Matches++
+		if r := s.set.rules[h.rule]; len(r.exceptions) > 0 && !h.unexcepted && r.excepted(&s.env, s.now) {
+			c.Excepted++
+			return
+		}
 		s.states[h.rule].observe(h.slot, m)
 	case expression.Unknown:
 		c.Absent++
@@ -185,7 +189,11 @@ func (s *Session) try(h *boundHook, m *moment) {
 }
 
 // mark puts a rule on the event that it matched.
-func (s *Session) mark(m *moment, r *Rule) { m.e.Append(ecs.EDRRules, r.ID) }
+func (s *Session) mark(m *moment, r *Rule) {
+	if !r.Shadow {
+		m.e.Append(ecs.EDRRules, r.ID)
+	}
+}
 
 // groupKey builds the key of a rule for the event; false when the event lacks
 // a part of it. The bytes are valid until the next call.

@@ -359,3 +359,12 @@ func TestDeterminism(t *testing.T) {
 		t.Errorf("%d alerts whole, %d split", len(first), len(split))
 	}
 }
+
+func lookup(tb testing.TB, f *feed, name string) ecs.ID {
+	tb.Helper()
+	id, ok := f.e.Dictionary().Lookup(name)
+	if !ok {
+		tb.Fatalf("no field %s", name)
+	}
+	return id
+}

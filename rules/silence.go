@@ -119,7 +119,9 @@ const (
 func (p *silencePlan) hooks() []hook {
 	list := []hook{hookOf(slotAlive, "condition", p.alive)}
 	if p.ends != nil {
-		list = append(list, hookOf(slotEnds, "ends_on", p.ends))
+		goodbye := hookOf(slotEnds, "ends_on", p.ends)
+		goodbye.unexcepted = true
+		list = append(list, goodbye)
 	}
 	return list
 }

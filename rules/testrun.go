@@ -46,7 +46,7 @@ func RunTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error)
 	var report Report
 	for i := range files.rules {
 		src := &files.rules[i]
-		set, err := (&Files{rules: []source{enabled(src)}}).Compile(dict)
+		set, err := (&Files{rules: []source{enabled(src)}, defs: files.defs}).Compile(dict)
 		if err != nil {
 			return report, err
 		}
@@ -78,6 +78,7 @@ func enabled(src *source) source {
 		return *src // It was read before, so this cannot happen.
 	}
 	decl.header().Enabled = true
+	decl.header().Stage = "live"
 	if decl.header().Maturity == "deprecated" {
 		decl.header().Maturity = "development"
 	}

@@ -100,6 +100,9 @@ func (c *compiler) compileName(n ast.Node) operand {
 		}
 		return c.at(n, fmt.Sprintf("%q is not a field name", n.String()), "write a dotted name such as event.action, or field(\"name\")")
 	}
+	if o, ok := c.macro(n, dotted); ok {
+		return o
+	}
 	return c.resolve(n, dotted)
 }
 

@@ -44,7 +44,12 @@ type term struct {
 // condition unusable, such as a comparison with a word that is not in a closed
 // vocabulary. On problems the expression is nil.
 func Compile(text strict.Text, dict *ecs.Dictionary) (x *Expression, problems, warnings []strict.Problem) {
-	c := &compiler{text: text, dict: dict}
+	return CompileWith(text, dict, nil)
+}
+
+// CompileWith compiles a condition that may use definitions.
+func CompileWith(text strict.Text, dict *ecs.Dictionary, defs *Definitions) (x *Expression, problems, warnings []strict.Problem) {
+	c := &compiler{text: text, dict: dict, defs: defs}
 	if strings.TrimSpace(text.Value) == "" {
 		c.report(0, "the condition is empty", "write an expression such as event.action == \"sensor-crashed\"")
 		return nil, c.problems, nil
@@ -115,6 +120,8 @@ type compiler struct {
 	fields   []ecs.ID
 	terms    []term
 	depth    int
+	defs     *Definitions
+	inside   []string // Macros that are being expanded.
 }
 
 // offset converts expr's position, counted in characters, into bytes.

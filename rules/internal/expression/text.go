@@ -112,6 +112,9 @@ func (c *compiler) compileIn(n *ast.BinaryNode) operand {
 	if left.typ == Invalid {
 		return left
 	}
+	if list := c.list(n.Right); list != nil {
+		return c.compileInList(n, left, list)
+	}
 	switch right := n.Right.(type) {
 	case *ast.ArrayNode:
 		return c.compileInList(n, left, right)

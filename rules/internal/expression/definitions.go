@@ -1,0 +1,69 @@
+package expression
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/expr-lang/expr/ast"
+	"github.com/expr-lang/expr/conf"
+	"github.com/expr-lang/expr/parser"
+
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+)
+
+// Definitions are names that conditions can use: lists of words after in, and
+// macros, which stand for a whole condition. They are immutable.
+type Definitions struct {
+	Lists  map[string][]string
+	Macros map[string]strict.Text
+}
+
+// list returns the words of a list as a tree; nil when there is no such list.
+func (c *compiler) list(n ast.Node) *ast.ArrayNode {
+	id, ok := n.(*ast.IdentifierNode)
+	if !ok || c.defs == nil {
+		return nil
+	}
+	words, ok := c.defs.Lists[id.Value]
+	if !ok {
+		return nil
+	}
+	array := &ast.ArrayNode{}
+	array.SetLocation(n.Location())
+	for _, w := range words {
+		item := &ast.StringNode{Value: w}
+		item.SetLocation(n.Location())
+		array.Nodes = append(array.Nodes, item)
+	}
+	return array
+}
+
+// macro compiles a macro in the place of its name. Problems inside of it are
+// reported where it is defined.
+func (c *compiler) macro(n ast.Node, name string) (operand, bool) {
+	if c.defs == nil {
+		return operand{}, false
+	}
+	text, ok := c.defs.Macros[name]
+	if !ok {
+		return operand{}, false
+	}
+	if slices.Contains(c.inside, name) {
+		return c.at(n, fmt.Sprintf("macro %s uses itself: %s", name, strings.Join(append(c.inside, name), " → ")), ""), true
+	}
+	if len(c.inside) >= 8 {
+		return c.at(n, "macros are nested more than 8 deep", ""), true
+	}
+	outer := c.text
+	c.text, c.inside = text, append(c.inside, name)
+	defer func() { c.text, c.inside = outer, c.inside[:len(c.inside)-1] }()
+	config := conf.CreateNew()
+	config.MaxNodes = MaxNodes
+	tree, err := parser.ParseWithConfig(text.Value, config)
+	if err != nil {
+		c.syntax(err)
+		return operand{node: n}, true
+	}
+	return c.compile(tree.Node), true
+}
