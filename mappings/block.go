@@ -233,7 +233,7 @@ func (c *compiler) newMove(field ecs.ID, sources []source, spec *valueSpec) *mov
 	f := c.dict.Field(field)
 	m := &move{
 		field: field, sources: sources, separator: spec.Split, join: spec.Join, list: f.Array && f.Kind == ecs.String,
-		ifAbsent: spec.IfAbsent, chooses: !spec.Map.IsZero() || !spec.Bits.IsZero(),
+		ifAbsent: spec.IfAbsent, chooses: !spec.Map.IsZero() || !spec.Bits.IsZero() || c.values.Of(f.Name) != nil,
 	}
 	if spec.Split != "" && !m.list {
 		c.problem(spec.node, "", "split makes a list, but %s holds one value", f.Name)
@@ -261,6 +261,9 @@ func (c *compiler) newMove(field ecs.ID, sources []source, spec *valueSpec) *mov
 	}
 	if f.Type == "ip" {
 		m.transforms = append(m.transforms, checkIP)
+	}
+	if strings.HasSuffix(f.Name, ".mac") {
+		m.transforms = append(m.transforms, writeMAC)
 	}
 	m.finish = c.finish(field, spec, format)
 	if !spec.Default.IsZero() {
@@ -310,6 +313,12 @@ func (c *compiler) finish(field ecs.ID, spec *valueSpec, format timeFormat) fini
 			flags = append(flags, maskBit{uint(bit), c.constant(entry.Value, field)})
 		}
 		return chooseBits(flags, f.Array)
+	case c.values.Of(f.Name) != nil:
+		own := map[string]event.Value{}
+		for _, word := range c.values.Of(f.Name) {
+			own[word] = event.CleanString(word)
+		}
+		return choose(own, nil)
 	case spec.Scale == 0:
 		c.problem(spec.node, "", "scale: expected a number other than 0")
 	}

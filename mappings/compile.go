@@ -37,6 +37,11 @@ func (f *Files) Compile(dict *ecs.Dictionary) (*Plan, error) {
 		c.problems = append(c.problems, strict.Problem{Message: fmt.Sprintf("expected at most %d different paths in all mapping files", maxKeys)})
 	}
 	c.plan.keys.freeze()
+	for _, m := range c.plan.mappings {
+		if m.pass != nil {
+			m.pass.index(len(c.plan.keys.nodes))
+		}
+	}
 	if err := strict.NewError(c.problems...); err != nil {
 		return nil, err
 	}
@@ -114,6 +119,7 @@ func (c *compiler) file(spec *fileSpec) {
 	c.agent(spec)
 	c.times(spec)
 	m.steps = append(m.steps, c.block(&spec.Block)...)
+	c.pass(spec)
 	c.recordID(spec)
 	c.events(spec)
 	c.typedNames()
@@ -174,7 +180,11 @@ func (c *compiler) takes(spec *fileSpec, m *mapping) {
 		for _, condition := range conditions {
 			c.plan.keys.mark(condition.sources[0].key, &needs)
 		}
-		c.plan.shapes = append(c.plan.shapes, shape{needs, conditions, m})
+		weight := 2 * len(conditions)
+		if spec.Last {
+			weight = 1
+		}
+		c.plan.shapes = append(c.plan.shapes, shape{weight, needs, conditions, m})
 		c.shapes = append(c.shapes, shapeSpec{node, spec, conditions})
 	}
 }

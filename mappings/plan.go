@@ -13,7 +13,7 @@ type Plan struct {
 	dict     *ecs.Dictionary
 	keys     *keys
 	mappings []*mapping
-	shapes   []shape // those with the most conditions first
+	shapes   []shape // those with the greatest weight first
 	fallback *mapping
 	actions  map[string]*action
 	other    *action     // of an event that no file gives an action
@@ -34,6 +34,7 @@ type mapping struct {
 	split         uint16     // key of the array whose elements are records; 0 for none
 	each          [][]string // paths through lists whose elements are events
 	unfold        []unfolding
+	pass          *pass
 	steps         []step
 	by            [][]source
 	events        map[string][]step // by the texts of by, joined by "/"
@@ -51,6 +52,7 @@ type headerHint struct {
 // shape is one alternative of the conditions under which a mapping takes a
 // record. Of several that hold the one with the most conditions counts.
 type shape struct {
+	weight     int       // twice the conditions; 1 for a file that comes last
 	needs      [2]uint64 // bits of the paths that must be there
 	conditions []condition
 	mapping    *mapping
@@ -75,7 +77,7 @@ func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record) *m
 	bestScore := -1
 	for i := range p.shapes {
 		s := &p.shapes[i]
-		score := 2 * len(s.conditions)
+		score := s.weight
 		if score+1 <= bestScore {
 			break // So have all that follow.
 		}

@@ -19,7 +19,7 @@ type shapeSpec struct {
 // for one record, the one with more conditions counts, then the one whose file
 // comes first by path.
 func (c *compiler) checkShapes() {
-	slices.SortStableFunc(c.plan.shapes, func(a, b shape) int { return len(b.conditions) - len(a.conditions) })
+	slices.SortStableFunc(c.plan.shapes, func(a, b shape) int { return b.weight - a.weight })
 	for i := range c.shapes {
 		for j := range i {
 			a, b := &c.shapes[i], &c.shapes[j]

@@ -12,6 +12,7 @@ type fileSpec struct {
 	Root      strict.Text          `yaml:"root"`
 	Agent     string               `yaml:"agent"`
 	Fallback  bool                 `yaml:"fallback"`
+	Last      bool                 `yaml:"last"`
 	Match     []strict.Node        `yaml:"match"`
 	Topics    []string             `yaml:"topics"`
 	Headers   map[string]string    `yaml:"headers"`
@@ -26,6 +27,7 @@ type fileSpec struct {
 	Zone      strict.Text          `yaml:"zone"`
 	Absent    []string             `yaml:"absent"`
 	Drop      paths                `yaml:"drop"`
+	Pass      paths                `yaml:"pass"`
 	Names     map[string]string    `yaml:"names"`
 	Lookups   map[string]tableSpec `yaml:"lookups"`
 	By        []paths              `yaml:"by"`

@@ -53,8 +53,6 @@ func transformByName(name string) (transform, bool) {
 		return channelVersion, true
 	case "ip":
 		return checkIP, true
-	case "mac":
-		return writeMAC, true
 	case "domain":
 		return afterFirstDot, true
 	case "short_host":
@@ -64,7 +62,7 @@ func transformByName(name string) (transform, bool) {
 }
 
 func transformNames() []string {
-	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "service_key", "service_state", "first_hex", "decimal", "exception", "channel_version", "ip", "mac", "domain", "short_host"}
+	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "service_key", "service_state", "first_hex", "decimal", "exception", "channel_version", "ip", "domain", "short_host"}
 }
 
 // lossyTransforms lists those that do not tell all that the raw value does.
