@@ -145,7 +145,7 @@ func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge b
 	if err != nil {
 		return offline.Job{}, nil, badConfig(err)
 	}
-	processors, err := app.NewProcessors(&cfg, nil, nil)
+	processors, err := app.NewProcessors(&cfg, detection.Dictionary, nil, nil)
 	if err != nil {
 		return offline.Job{}, nil, badConfig(err)
 	}

@@ -80,7 +80,7 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.registry.MustRegister(newRuleMetrics(a.detection.Rules))
-	if a.processors, err = NewProcessors(&a.cfg, a.log, a.registry); err != nil {
+	if a.processors, err = NewProcessors(&a.cfg, a.detection.Dictionary, a.log, a.registry); err != nil {
 		return nil, err
 	}
 	if err := a.buildPipeline(); err != nil {

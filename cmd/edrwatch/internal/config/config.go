@@ -3,6 +3,7 @@ package config
 import (
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/enrich"
+	"github.com/edrwatch/edrwatch/pipeline/redact"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 )
 
@@ -26,6 +27,8 @@ type Config struct {
 	Mappings Files `yaml:"mappings"`
 	// Enrich adds what is known about hosts to their events, before rules judge them.
 	Enrich enrich.Config `yaml:"enrich"`
+	// Redact takes secrets and names of people out of events, before rules judge them. The dead letter is not redacted.
+	Redact redact.Config `yaml:"redact"`
 	// Rules judge events.
 	Rules Files `yaml:"rules"`
 	// Pipeline concerns the way from source to sinks.
@@ -105,6 +108,7 @@ func Default() Config {
 		HTTP:     HTTP{Listen: "127.0.0.1:8686", HealthListen: "127.0.0.1:8687"},
 		Mappings: Files{Library: true},
 		Enrich:   enrich.DefaultConfig(),
+		Redact:   redact.DefaultConfig(),
 		Rules:    Files{Library: true},
 		Pipeline: pipeline.DefaultConfig(),
 	}

@@ -52,6 +52,7 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	l.listeners(report)
 	check(root.Get("pipeline"), &c.Pipeline)
 	check(root.Get("enrich"), &c.Enrich)
+	check(root.Get("redact"), &c.Redact)
 
 	sources := make([]string, len(c.Sources))
 	for i, s := range c.Sources {
