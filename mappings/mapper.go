@@ -28,7 +28,8 @@ type Mapper struct {
 	key      []byte    // room for keys that are not in the record as such
 	kind     []byte    // what the record's mapping calls this kind of event
 	original bool
-	scope    *scope // what expressions see; nil until one runs
+	shape    []string // room for the keys of a record that no mapping takes
+	scope    *scope   // what expressions see; nil until one runs
 }
 
 // Option changes how a Mapper works.
@@ -63,10 +64,13 @@ func (m *Mapper) Map(p *event.Partition, r *event.Record, emit func(*event.Event
 		return r.Fault
 	}
 	m.leave(0)
-	if err := m.scan(r.Value); err != nil {
-		if m.asMessage(r.Value) {
-			return m.mapText(err, p, r, emit)
+	if m.asMessage(r.Value) {
+		if taken, err := m.mapText(p, r, emit); taken {
+			return err
 		}
+		m.leave(0)
+	}
+	if err := m.scan(r.Value); err != nil {
 		return err
 	}
 	return m.mapObject(0, record, p, r, emit)
@@ -113,23 +117,22 @@ func (m *Mapper) open(self int, takes *mapping, p *event.Partition, r *event.Rec
 }
 
 // mapText maps a text that is not JSON and stands as message of the record at
-// hand. A text that no file knows has the error of one that is not JSON.
-func (m *Mapper) mapText(notJSON error, p *event.Partition, r *event.Record, emit func(*event.Event)) error {
+// hand, and reports whether some file takes it.
+func (m *Mapper) mapText(p *event.Partition, r *event.Record, emit func(*event.Event)) (taken bool, err error) {
 	m.note(0)
 	takes := m.plan.detect(m, p, r)
 	if takes == nil {
-		return notJSON
+		return false, nil
 	}
 	self := 0
 	if takes.unfold != nil {
-		var err error
 		if self, takes, err = m.open(self, takes, p, r); err != nil {
-			return fault.New(fault.Permanent, fault.Unparsable, "reading %s: %w", formatOf(err), err)
+			return true, fault.New(fault.Permanent, fault.Unparsable, "reading %s: %w", formatOf(err), err)
 		}
 	}
 	m.fill(self, takes, r)
 	emit(m.event)
-	return nil
+	return true, nil
 }
 
 // mapList maps each element of the list that an envelope holds.
@@ -260,6 +263,9 @@ func (m *Mapper) fill(self int, chosen *mapping, r *event.Record) {
 	}
 	for _, step := range m.eventSteps() {
 		step.run(m)
+	}
+	if e.RecordType = event.View(m.kind); e.Mapped == "" {
+		e.RecordType = m.shapeOf(self)
 	}
 	if !e.Has(ecs.EventAction) {
 		m.plan.other.applyIfAbsent(e)

@@ -35,6 +35,7 @@ type metrics struct {
 	late             prometheus.Counter
 	clock            *prometheus.CounterVec
 	stages           *prometheus.HistogramVec
+	shapes           shapes // that unmapped has a label for
 }
 
 func newMetrics(reg prometheus.Registerer) (*metrics, error) {
@@ -49,7 +50,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		records:          counter("records_total", "Records by final outcome: mapped, dead, filtered, duplicate.", "topic", "outcome"),
 		recordsInFlight:  gauge("records_in_flight", "Records taken and not yet acknowledged.", "topic"),
 		recordsAbandoned: counter("records_abandoned_total", "Records given back unacknowledged when their partition moved or the gateway stopped; they are read again.", "topic"),
-		unmapped:         counter("records_unmapped_total", "Mapped records that no mapping takes (event.action: other).", "topic"),
+		unmapped:         counter("records_unmapped_total", "Mapped records that no mapping takes (event.action: other), by the names of their keys; at most 64 shapes, then more.", "topic", "shape"),
 		rebuilt:          counter("records_rebuilt_total", "Acknowledged records read again to rebuild detection state.", "topic"),
 		watermark:        gauge("watermark_seconds", "Clock of the partition last worked on, seconds since 1970.", "topic"),
 		docsReceived:     counter("documents_received_total", "Documents handed to the sink.", "sink"),
@@ -131,16 +132,15 @@ func (m *metrics) batch(started, mapped time.Time) {
 
 // partitionCounts are the series of one topic, looked up once per partition.
 type partitionCounts struct {
-	received, abandoned, unmapped, rebuilt prometheus.Counter
-	inFlight, watermark                    prometheus.Gauge
-	byOutcome                              [DuplicateRecord + 1]prometheus.Counter
+	received, abandoned, rebuilt prometheus.Counter
+	inFlight, watermark          prometheus.Gauge
+	byOutcome                    [DuplicateRecord + 1]prometheus.Counter
 }
 
 func (m *metrics) partition(topic string) *partitionCounts {
 	c := &partitionCounts{
 		received:  m.recordsReceived.WithLabelValues(topic),
 		abandoned: m.recordsAbandoned.WithLabelValues(topic),
-		unmapped:  m.unmapped.WithLabelValues(topic),
 		rebuilt:   m.rebuilt.WithLabelValues(topic),
 		inFlight:  m.recordsInFlight.WithLabelValues(topic),
 		watermark: m.watermark.WithLabelValues(topic),
@@ -155,5 +155,4 @@ func (c *partitionCounts) outcomes(n [DuplicateRecord + 1]int) {
 	for o, count := range n {
 		c.byOutcome[o].Add(float64(count))
 	}
-	c.unmapped.Add(float64(n[Other]))
 }

@@ -68,6 +68,7 @@ func (r *Runner) Open(_ context.Context, p event.Partition) (event.Worker, error
 		runner: r,
 		shard:  NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p), r.set.Processors...),
 		counts: r.metrics.partition(p.Topic),
+		others: newUnmappedCounts(r.metrics, p.Topic),
 		events: make(map[string]prometheus.Counter),
 		alerts: make(map[[2]string]prometheus.Counter),
 	}
@@ -82,6 +83,7 @@ type worker struct {
 	runner     *Runner
 	shard      *Shard
 	counts     *partitionCounts
+	others     *unmappedCounts
 	deliveries []*delivery
 	seen       ShardStats
 	// Counters by event.action, and by kind and severity of alerts.
@@ -105,6 +107,9 @@ func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 		}
 		outcomes[outcome]++
 		live++
+		if outcome == Other {
+			w.others.add(w.shard.Shape())
+		}
 	}
 	w.counts.received.Add(float64(live))
 	w.counts.inFlight.Add(float64(live))
@@ -113,11 +118,13 @@ func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 	docs := w.shard.Documents()
 	if err := w.write(ctx, docs); err != nil {
 		w.counts.abandoned.Add(float64(live))
+		w.others.settle(false)
 		return err
 	}
 	// Counted when the outcome is final: a batch that is given up with its
 	// partition is nobody's outcome here and arrives again.
 	w.counts.outcomes(outcomes)
+	w.others.settle(true)
 	w.countShard(docs)
 	w.runner.metrics.batch(started, mapped)
 	if w.runner.set.Observe != nil {

@@ -76,6 +76,7 @@ type Shard struct {
 	ordinal   int
 	repeated  bool
 	other     bool
+	kind      string // RecordType of the last event
 	muted     bool
 	onEvent   func(*event.Event)
 	onAlert   func(*event.Event)
@@ -103,6 +104,10 @@ func (s *Shard) Documents() []*event.Document { return s.out.pointers() }
 
 // Dead returns the records since Reset that could not be used.
 func (s *Shard) Dead() []event.Dead { return s.out.dead }
+
+// Shape describes the record that Process called Other last; valid until the
+// next call.
+func (s *Shard) Shape() string { return s.kind }
 
 // Stats returns running totals since the shard was made.
 func (s *Shard) Stats() ShardStats { return s.stats }
@@ -168,7 +173,7 @@ func (s *Shard) event(e *event.Event) {
 	if s.repeated {
 		return
 	}
-	s.other = e.Mapped == ""
+	s.other, s.kind = e.Mapped == "", e.RecordType
 	s.stampTime(e)
 	s.id = event.AppendID(s.id[:0], s.partition, s.record.Offset, s.ordinal)
 	s.ordinal++

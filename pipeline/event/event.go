@@ -37,6 +37,9 @@ type Event struct {
 	// Mapped names the mapping that took the record; empty for a record that
 	// no mapping takes and that travels as event.action: other.
 	Mapped string
+	// RecordType is what the mapping calls this kind of record; of a record
+	// that no mapping takes its shape: the names of its keys. Valid until Reset.
+	RecordType string
 	// Late reports that the event's time was further behind the clock than the
 	// permitted lateness. Set by whoever judges it.
 	Late bool
@@ -66,7 +69,7 @@ func (e *Event) Reset() {
 	e.extras = e.extras[:0]
 	e.arena = e.arena[:0]
 	e.lists = e.lists[:0]
-	e.vendor, e.RecordID, e.Mapped, e.Late = "", "", "", false
+	e.vendor, e.RecordID, e.Mapped, e.RecordType, e.Late = "", "", "", "", false
 }
 
 // Set gives a field its value; an absent value removes the field. The kind of
