@@ -10,8 +10,9 @@ import (
 // pattern is a text to compare with: plain, or with * at its beginning, its
 // end or both; * alone is any text. Case is not distinguished.
 type pattern struct {
-	text string
-	kind patternKind
+	text   string
+	kind   patternKind
+	anchor int // of an infix: where it has a byte without case that is rare in texts; -1 for none
 }
 
 type patternKind uint8
@@ -30,11 +31,12 @@ func newPattern(s string) pattern {
 	case strings.Trim(s, "*") == "" && begin:
 		return pattern{kind: anything}
 	case begin && end:
-		return pattern{s[1 : len(s)-1], infix}
+		text := s[1 : len(s)-1]
+		return pattern{text, infix, anchorOf(text)}
 	case begin:
-		return pattern{s[1:], suffix}
+		return pattern{text: s[1:], kind: suffix}
 	case end:
-		return pattern{s[:len(s)-1], prefix}
+		return pattern{text: s[:len(s)-1], kind: prefix}
 	}
 	return pattern{text: s}
 }
@@ -54,7 +56,31 @@ func (p *pattern) matches(s string) bool {
 	}
 }
 
+// anchorOf returns where a text has the rarest of its bytes that have no case.
+func anchorOf(text string) int {
+	for _, c := range []byte("|<>(={}[]_;:\\/-.,0123456789 ") {
+		if i := strings.IndexByte(text, c); i >= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
 func (p *pattern) within(s string) bool {
+	if p.anchor >= 0 {
+		for at := p.anchor; at < len(s); at++ {
+			i := strings.IndexByte(s[at:], p.text[p.anchor])
+			if i < 0 {
+				return false
+			}
+			at += i
+			start := at - p.anchor
+			if end := start + len(p.text); end <= len(s) && strings.EqualFold(s[start:end], p.text) {
+				return true
+			}
+		}
+		return false
+	}
 	first := p.text[0]
 	for i := 0; i+len(p.text) <= len(s); i++ {
 		if first < utf8.RuneSelf && s[i]|0x20 != first|0x20 {

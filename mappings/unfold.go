@@ -25,7 +25,9 @@ type unfolding struct {
 }
 
 // unfoldFormats lists the formats that files name in as:.
-func unfoldFormats() []string { return []string{"json", "cef", "key_value", "xml", "pairs"} }
+func unfoldFormats() []string {
+	return []string{"json", "cef", "key_value", "xml", "pairs", "otlp_metrics"}
+}
 
 // level is a tape with the text that it is about. The first is of the record
 // as it came; each rewriting of it has one of its own.
@@ -164,6 +166,9 @@ func (m *Mapper) appendUnfolded(u *unfolding, index int, n *scan.Node) (bool, er
 	if u.format == "pairs" {
 		return n.Kind == scan.Array && m.appendPairs(u, index), nil
 	}
+	if u.format == "otlp_metrics" {
+		return n.Kind == scan.Array && m.appendMetrics(index), nil
+	}
 	if n.Kind != scan.String {
 		return false, nil
 	}
@@ -228,8 +233,11 @@ func (m *Mapper) appendPairs(u *unfolding, list int) bool {
 // asMessage makes a record of a text that is not JSON: its only member is
 // message. It reports whether the text can be one.
 func (m *Mapper) asMessage(value []byte) bool {
+	if len(value) == 0 || value[0] == '{' {
+		return false // As nearly every record.
+	}
 	text := strings.TrimSpace(event.View(value))
-	if text == "" || text[0] == '{' || text[0] == '[' || text[0] == '"' || !utf8.ValidString(text) {
+	if text == "" || strings.HasPrefix(text, "\ufeff") || text[0] == '{' || text[0] == '[' || text[0] == '"' || len(text) > scan.DefaultLimits().Size/2 || !utf8.ValidString(text) {
 		return false
 	}
 	next, ok := m.rewrite()
