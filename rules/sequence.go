@@ -19,6 +19,7 @@ type sequenceRule struct {
 	Header  `yaml:",inline"`
 	Steps   []sequenceStep `yaml:"steps,required"`
 	Maxspan time.Duration  `yaml:"maxspan,required"` // From the first to the last step that has to come.
+	Ordered bool           `yaml:"ordered"`          // false: the steps may come in any order.
 	Grace   time.Duration  `yaml:"grace"`            // How long a last, absent step is waited for in case it comes late.
 }
 
@@ -38,7 +39,7 @@ const (
 )
 
 func newSequenceRule() *sequenceRule {
-	return &sequenceRule{Header: defaultHeader(), Grace: time.Minute}
+	return &sequenceRule{Header: defaultHeader(), Ordered: true, Grace: time.Minute}
 }
 
 func (d *sequenceRule) header() *Header { return &d.Header }
@@ -53,6 +54,8 @@ func (d *sequenceRule) check(c *checker) {
 	}
 	for i, s := range d.Steps {
 		switch {
+		case s.Absent && !d.Ordered:
+			c.problem("steps", "steps in any order cannot be absent", "")
 		case s.Absent && i == 0:
 			c.problem("steps", "the first step is absent: a sequence begins with something that happens", "swap the steps, or use type: match")
 		case s.Absent && d.Steps[i-1].Absent:
@@ -66,7 +69,7 @@ func (d *sequenceRule) check(c *checker) {
 }
 
 func (d *sequenceRule) compile(c *compiler) plan {
-	p := &sequencePlan{maxspan: int64(d.Maxspan), grace: int64(d.Grace)}
+	p := &sequencePlan{maxspan: int64(d.Maxspan), grace: int64(d.Grace), anyOrder: !d.Ordered}
 	for _, s := range d.Steps {
 		x := c.condition(s.Condition)
 		if x == nil {
@@ -91,6 +94,7 @@ type sequencePlan struct {
 	maxspan    int64
 	within     int64 // Of an absent last step; 0: the last step has to come.
 	grace      int64
+	anyOrder   bool
 }
 
 func (p *sequencePlan) horizon() time.Duration { return time.Duration(p.maxspan + p.within + p.grace) }
@@ -186,7 +190,7 @@ func (st *sequenceState) observe(slot int, m *moment) {
 	k.newest = max(k.newest, m.at)
 	inOrder := len(k.steps) == 0 || m.at > k.steps[len(k.steps)-1].at
 	st.insert(k, stepEvent{at: m.at, number: m.number, slot: slot, entity: m.entity, id: strings.Clone(m.e.Str(ecs.EventID))})
-	if !inOrder || slot == len(st.p.absent)-1 {
+	if !inOrder || slot == len(st.p.absent)-1 || st.p.anyOrder {
 		st.complete(e, m)
 	}
 	if e.pos < 0 || e.due > m.at+st.p.within+st.p.grace {
@@ -285,19 +289,50 @@ func (st *sequenceState) complete(e *entry[sequenceKey], m *moment) {
 	if st.p.within > 0 {
 		return // A timer looks whether the last step has stayed away.
 	}
+	if st.p.anyOrder {
+		st.gather(e, m)
+		return
+	}
 	st.walk(&e.data, func(last int, c *chain) bool {
-		st.raise(e, c, last, m.now, e.data.steps[last].at, m.e, m.entity)
+		st.raise(e, c, int(c.path[0]), last, m.now, e.data.steps[last].at, m.e, m.entity)
 		return true
 	})
 }
 
+// gather raises a sequence whose steps have come in any order. One event may be
+// several steps.
+func (st *sequenceState) gather(e *entry[sequenceKey], m *moment) {
+	k := &e.data
+	for last := range k.steps {
+		var c chain
+		found, first := 0, last
+		for i := last; i >= 0 && k.steps[last].at-k.steps[i].at <= st.p.maxspan && found < len(st.p.names); i-- {
+			if slot := k.steps[i].slot; c.path[slot] == 0 {
+				c.path[slot] = int32(i) + 1
+				found, first = found+1, i
+			}
+		}
+		if found < len(st.p.names) {
+			continue
+		}
+		for slot := range st.p.names {
+			c.path[slot]--
+		}
+		st.raise(e, &c, first, last, m.now, k.steps[last].at, m.e, m.entity)
+		return
+	}
+}
+
 // raise reports a sequence and uses up its events.
-func (st *sequenceState) raise(e *entry[sequenceKey], c *chain, last int, now, used int64, source *event.Event, agent *entity) {
+func (st *sequenceState) raise(e *entry[sequenceKey], c *chain, start, last int, now, used int64, source *event.Event, agent *entity) {
 	k := &e.data
 	var b []byte
 	var said, hosts []string
-	slot := 0
-	for ; slot <= k.steps[last].slot; slot++ {
+	slot, end := 0, k.steps[last].slot
+	if st.p.anyOrder {
+		end = len(st.p.names) - 1
+	}
+	for ; slot <= end; slot++ {
 		if st.p.absent[slot] {
 			said = append(said, "no "+st.p.names[slot])
 			continue
@@ -323,7 +358,7 @@ func (st *sequenceState) raise(e *entry[sequenceKey], c *chain, last int, now, u
 	if st.p.within > 0 {
 		said = append(said, fmt.Sprintf("no %s for %s", st.p.names[slot], duration(st.p.within)))
 	}
-	first := k.steps[c.path[0]].at
+	first := k.steps[start].at
 	f := finding{
 		key: e.key, at: now, start: first, end: used, source: source, hosts: hosts, count: int64(len(hosts)),
 		evidence: []pair{{"steps", "[" + string(b) + "]"}, text("maxspan", duration(st.p.maxspan))},
@@ -331,7 +366,11 @@ func (st *sequenceState) raise(e *entry[sequenceKey], c *chain, last int, now, u
 	if st.r.perAgent() {
 		f.entity, f.hosts, f.count = agent, nil, 1
 	}
-	f.reason = fmt.Sprintf("%s: %s", subject(f.entity, e.key), strings.Join(said, ", then "))
+	between := ", then "
+	if st.p.anyOrder {
+		between = " and "
+	}
+	f.reason = fmt.Sprintf("%s: %s", subject(f.entity, e.key), strings.Join(said, between))
 	if span := k.steps[last].at - first; span > 0 {
 		f.reason += ", within " + duration(span)
 	}
@@ -393,7 +432,7 @@ func (st *sequenceState) fire(due int64) {
 	k := &e.data
 	if st.p.within > 0 {
 		if c, last, at, ok := st.waiting(k); ok && at <= due {
-			st.raise(e, &c, last, due, k.steps[last].at+st.p.within, nil, k.steps[last].entity)
+			st.raise(e, &c, int(c.path[0]), last, due, k.steps[last].at+st.p.within, nil, k.steps[last].entity)
 		}
 	}
 	if at := st.ends(k); at > due {

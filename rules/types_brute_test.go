@@ -233,3 +233,31 @@ func TestNewTermsAgainstBruteForce(t *testing.T) {
 			})
 		})
 }
+
+// TestUnorderedSequenceAgainstBruteForce looks for a window with all steps.
+func TestUnorderedSequenceAgainstBruteForce(t *testing.T) {
+	bruteRun(t, ruleYAML(1, "sequence", `maxspan: 8m
+ordered: false
+steps:
+  - {name: crash, condition: event.action == "sensor-crashed"}
+  - {name: error, condition: event.action == "error"}
+  - {name: host crash, condition: event.action == "host-crashed"}`), 7*time.Minute, 9*time.Minute, 300,
+		func(r *rand.Rand, e *seenEvent) []any {
+			e.value = pick(r, "sensor-crashed", "error", "host-crashed", "other", "other")
+			return []any{"event.action", e.value}
+		},
+		func(events []seenEvent) bool {
+			for _, end := range events {
+				values := map[string]bool{}
+				for _, e := range events {
+					if e.value != "other" && e.at <= end.at && e.at >= end.at-8*time.Minute {
+						values[e.value] = true
+					}
+				}
+				if len(values) == 3 {
+					return true
+				}
+			}
+			return false
+		})
+}

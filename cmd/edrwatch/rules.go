@@ -6,6 +6,7 @@ import (
 	"io"
 	"regexp"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -15,8 +16,8 @@ import (
 
 // rulesCommand groups what a detection engineer does with rule files.
 func rulesCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "rules", GroupID: "author", Short: "Check, test and list rule files"}
-	cmd.AddCommand(rulesCheckCommand(), rulesTestCommand(), rulesListCommand())
+	cmd := &cobra.Command{Use: "rules", GroupID: "author", Short: "Write, check, test, compare and convert rule files"}
+	cmd.AddCommand(rulesCheckCommand(), rulesTestCommand(), rulesListCommand(), rulesNewCommand(), rulesConvertCommand(), rulesDiffCommand())
 	return cmd
 }
 
@@ -36,7 +37,7 @@ func rulesCheckCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			warnings := detection.Rules.Warnings()
+			warnings := append(detection.Rules.Warnings(), detection.Rules.Expiring(time.Now(), 14*24*time.Hour)...)
 			for _, w := range warnings {
 				fmt.Fprintln(cmd.OutOrStdout(), w)
 			}

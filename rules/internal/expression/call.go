@@ -12,7 +12,7 @@ import (
 
 // functionNames are the functions that expr does not have.
 func functionNames() []string {
-	return []string{"has", "field", "version", "cidrMatch", "duration", "len", "lower", "upper"}
+	return []string{"has", "field", "version", "cidrMatch", "like", "duration", "len", "lower", "upper"}
 }
 
 func (c *compiler) compileCall(n *ast.CallNode) operand {
@@ -29,6 +29,8 @@ func (c *compiler) compileCall(n *ast.CallNode) operand {
 		return c.compileVersion(n)
 	case "cidrMatch":
 		return c.compileCIDR(n, n.Arguments)
+	case "like":
+		return c.compileLike(n, n.Arguments)
 	}
 	hint := "functions are " + strings.Join(functionNames(), ", ")
 	if near, ok := strict.Nearest(callee.Value, functionNames()); ok {
