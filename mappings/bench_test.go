@@ -79,7 +79,7 @@ func BenchmarkDetect(b *testing.B) {
 			b.Logf("%d shapes of %d mappings", len(plan.shapes), len(plan.mappings))
 			b.ReportAllocs()
 			for b.Loop() {
-				plan.detect(m, partition, record)
+				plan.detect(m, partition, record, nil)
 			}
 		})
 	}

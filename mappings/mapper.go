@@ -87,7 +87,7 @@ const (
 // mapObject maps the object with index self.
 func (m *Mapper) mapObject(self int, is part, p *event.Partition, r *event.Record, emit func(*event.Event)) error {
 	m.note(self)
-	takes := m.plan.detect(m, p, r)
+	takes := m.plan.detect(m, p, r, nil)
 	if takes != nil && takes.unfold != nil {
 		self, takes, _ = m.open(self, takes, p, r)
 	}
@@ -111,7 +111,9 @@ func (m *Mapper) open(self int, takes *mapping, p *event.Partition, r *event.Rec
 	if done {
 		self = 0
 		m.note(self)
-		takes = m.plan.detect(m, p, r)
+		if next := m.plan.detect(m, p, r, nil); next != nil {
+			takes = next
+		}
 	}
 	return self, takes, err
 }
@@ -120,7 +122,7 @@ func (m *Mapper) open(self int, takes *mapping, p *event.Partition, r *event.Rec
 // hand, and reports whether some file takes it.
 func (m *Mapper) mapText(p *event.Partition, r *event.Record, emit func(*event.Event)) (taken bool, err error) {
 	m.note(0)
-	takes := m.plan.detect(m, p, r)
+	takes := m.plan.detect(m, p, r, nil)
 	if takes == nil {
 		return false, nil
 	}
@@ -135,10 +137,31 @@ func (m *Mapper) mapText(p *event.Partition, r *event.Record, emit func(*event.E
 	return true, nil
 }
 
-// mapList maps each element of the list that an envelope holds.
+// mapInner maps the record that an envelope holds. When no file takes it, the
+// record is what is around it.
+func (m *Mapper) mapInner(envelope *mapping, inner int, p *event.Partition, r *event.Record, emit func(*event.Event)) error {
+	m.note(inner)
+	if m.plan.detect(m, p, r, nil) != nil {
+		return m.mapObject(inner, element, p, r, emit)
+	}
+	m.note(0)
+	takes := m.plan.detect(m, p, r, envelope)
+	if takes != nil && (takes.split != 0 || takes.each != nil) {
+		takes = nil
+	}
+	m.fill(0, takes, r)
+	emit(m.event)
+	return nil
+}
+
+// mapList maps each element of the list that an envelope holds, or the one
+// object.
 func (m *Mapper) mapList(takes *mapping, p *event.Partition, r *event.Record, emit func(*event.Event)) error {
 	list := int(m.at[takes.split])
 	nodes := m.tape.Nodes
+	if nodes[list].Kind == scan.Object && list != 0 {
+		return m.mapInner(takes, list, p, r, emit)
+	}
 	first, end := list+1, int(nodes[list].Next)
 	if nodes[list].Kind != scan.Array || first == end {
 		m.fill(0, nil, r) // An envelope around nothing.

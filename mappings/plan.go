@@ -70,8 +70,8 @@ func (p *Plan) Names() []string {
 
 // detect returns the mapping that takes the record whose notes m holds, nil
 // when none does. Topic and headers only decide between shapes that are
-// equally specific.
-func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record) *mapping {
+// equally specific. The mapping except is left out.
+func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record, except *mapping) *mapping {
 	m.mapping = nil
 	var best *mapping
 	bestScore := -1
@@ -81,7 +81,8 @@ func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record) *m
 		if score+1 <= bestScore {
 			break // So have all that follow.
 		}
-		if m.present[0]&s.needs[0] != s.needs[0] || m.present[1]&s.needs[1] != s.needs[1] || !holdAll(m, s.conditions) {
+		if m.present[0]&s.needs[0] != s.needs[0] || m.present[1]&s.needs[1] != s.needs[1] ||
+			s.mapping == except || !holdAll(m, s.conditions) {
 			continue
 		}
 		if s.mapping.hinted(partition, r) {
