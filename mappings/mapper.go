@@ -28,6 +28,7 @@ type Mapper struct {
 	key      []byte    // room for keys that are not in the record as such
 	kind     []byte    // what the record's mapping calls this kind of event
 	original bool
+	trace    *trace   // where fields come from; nil unless somebody asks
 	shape    []string // room for the keys of a record that no mapping takes
 	scope    *scope   // what expressions see; nil until one runs
 }
@@ -281,12 +282,11 @@ func (m *Mapper) fill(self int, chosen *mapping, r *event.Record) {
 	m.mapping = chosen
 	e.SetVendor(chosen.root)
 	e.Set(ecs.EcsVersion, m.plan.version)
-	for _, step := range chosen.steps {
-		step.run(m)
+	if m.trace != nil {
+		clear(m.trace.origins)
 	}
-	for _, step := range m.eventSteps() {
-		step.run(m)
-	}
+	m.run(chosen.steps)
+	m.run(m.eventSteps())
 	if e.RecordType = event.View(m.kind); e.Mapped == "" {
 		e.RecordType = m.shapeOf(self)
 	}

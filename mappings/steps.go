@@ -318,9 +318,7 @@ func (s *cases) run(m *Mapper) {
 		if !holdAll(m, c.when) || holdAny(m, c.unless) {
 			continue
 		}
-		for _, step := range c.steps {
-			step.run(m)
-		}
+		m.run(c.steps)
 		return
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/sources/file"
@@ -22,8 +23,8 @@ func explainCommand() *cobra.Command {
 		Use:     "explain --in FILE",
 		GroupID: "author",
 		Short:   "Show why rules match a record or not, part by part",
-		Long: "explain reads raw or capture lines, shows the event that a mapping makes of each and what the conditions\n" +
-			"of the rules say about it. Only rules that the index proposes are shown, unless --rule or --all asks for more.\n" +
+		Long: "explain reads raw or capture lines, shows the event that a mapping makes of each, the path of the record that\n" +
+			"each field comes from, and what the conditions of the rules say about it. Only rules that the index proposes are shown, unless --rule or --all asks for more.\n" +
 			"Windows and episodes are not looked at: replay shows those.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -56,12 +57,13 @@ func explainCommand() *cobra.Command {
 type explainer struct {
 	out       io.Writer
 	detection *app.Detection
+	mapper    *mappings.Mapper
 	rule      string
 	all       bool
 }
 
 func (x *explainer) run(lines *file.Reader) error {
-	mapper := x.detection.NewMapper()
+	x.mapper = x.detection.Mappings.NewMapper(mappings.Traced())
 	for {
 		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {
@@ -76,7 +78,7 @@ func (x *explainer) run(lines *file.Reader) error {
 		fmt.Fprintf(x.out, "line %d\n", line.Number)
 		err = line.Record.Fault
 		if err == nil {
-			err = mapper.Map(&line.Partition, &line.Record, x.explain)
+			err = x.mapper.Map(&line.Partition, &line.Record, x.explain)
 		}
 		if err != nil {
 			fmt.Fprintf(x.out, "  cannot be used: %v\n", err)
@@ -90,6 +92,11 @@ func (x *explainer) explain(e *event.Event) {
 		mapping = "none (event.action: other)"
 	}
 	fmt.Fprintf(x.out, "  mapping  %s\n  event    %s\n", mapping, e.AppendJSON(nil))
+	for id, v := range e.Fields {
+		if origin := x.mapper.Origin(id); origin != "" {
+			fmt.Fprintf(x.out, "  field    %s is %s   [%s]\n", e.Dictionary().Field(id).Name, v.AppendJSON(nil), origin)
+		}
+	}
 	shown := 0
 	for _, v := range x.detection.Rules.Explain(e) {
 		if !x.wanted(&v) {

@@ -89,6 +89,9 @@ func (e *Event) appendExtras(dst []byte, comma bool) []byte {
 	return dst
 }
 
+// AppendJSON appends the value as JSON.
+func (v *Value) AppendJSON(dst []byte) []byte { return appendValue(dst, v, false) }
+
 func appendValue(dst []byte, v *Value, array bool) []byte {
 	if v.list != nil {
 		dst = append(dst, '[')
