@@ -7,7 +7,7 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		demoCommand(), runCommand(),
 		normalizeCommand(), replayCommand(), captureCommand(), simulateCommand(),
-		rulesCommand(), explainCommand(), schemaCommand(),
+		rulesCommand(), mappingsCommand(), explainCommand(), schemaCommand(),
 		setupCommand(), checkCommand(), configCommand(),
 	}
 }
