@@ -81,16 +81,17 @@ func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record, ex
 		if score+1 <= bestScore {
 			break // So have all that follow.
 		}
-		if m.present[0]&s.needs[0] != s.needs[0] || m.present[1]&s.needs[1] != s.needs[1] ||
-			s.mapping == except || !holdAll(m, s.conditions) {
+		if m.present[0]&s.needs[0] != s.needs[0] || m.present[1]&s.needs[1] != s.needs[1] || s.mapping == except {
 			continue
 		}
-		if s.mapping.hinted(partition, r) {
+		tied := score <= bestScore // Only a hint lets it win.
+		if tied && !s.mapping.hinted(partition, r) || !holdAll(m, s.conditions) {
+			continue
+		}
+		if tied || s.mapping.hinted(partition, r) {
 			score++
 		}
-		if score > bestScore {
-			best, bestScore = s.mapping, score
-		}
+		best, bestScore = s.mapping, score
 	}
 	return best
 }
