@@ -9,7 +9,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
@@ -77,7 +76,8 @@ type Redactor struct {
 	patterns []*regexp.Regexp
 	keep     map[string]bool
 	roles    []role // of an ID
-	scratch  sync.Pool
+	key      []byte
+	free     chan *work // that no call uses
 }
 
 // New returns a redactor over the fields of dict.
@@ -85,7 +85,7 @@ func New(cfg Config, dict *ecs.Dictionary) (*Redactor, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	r := &Redactor{secrets: cfg.Secrets, users: cfg.Users, keep: map[string]bool{}, roles: make([]role, dict.Len())}
+	r := &Redactor{secrets: cfg.Secrets, users: cfg.Users, keep: map[string]bool{}, roles: make([]role, dict.Len()), free: make(chan *work, maxFree)}
 	for _, p := range cfg.Patterns {
 		r.patterns = append(r.patterns, regexp.MustCompile(p)) // Validate has compiled it.
 	}
@@ -105,9 +105,29 @@ func New(cfg Config, dict *ecs.Dictionary) (*Redactor, error) {
 		}
 		r.roles[id] = gone
 	}
-	key := []byte(cfg.Key.Reveal())
-	r.scratch.New = func() any { return &work{mac: hmac.New(sha256.New, key)} }
+	r.key = []byte(cfg.Key.Reveal())
 	return r, nil
+}
+
+// maxFree is how much room is kept for calls to come; shards call at once.
+const maxFree = 64
+
+// take returns room for one call.
+func (r *Redactor) take() *work {
+	select {
+	case w := <-r.free:
+		return w
+	default:
+		return &work{mac: hmac.New(sha256.New, r.key)}
+	}
+}
+
+// give takes the room back.
+func (r *Redactor) give(w *work) {
+	select {
+	case r.free <- w:
+	default:
+	}
 }
 
 // systemAccounts are accounts that every machine has and that tell nothing
@@ -159,8 +179,8 @@ const maxNames = 8
 // Process redacts an event. It allocates nothing where there is nothing to
 // redact.
 func (r *Redactor) Process(e *event.Event) {
-	w := r.scratch.Get().(*work)
-	defer r.scratch.Put(w)
+	w := r.take()
+	defer r.give(w)
 	w.names = w.names[:0]
 	if r.users != "keep" {
 		r.people(e, w)
