@@ -11,12 +11,13 @@ func (r *Redactor) fragment(w *work, key, json string) ([]byte, bool) {
 	done := 0
 	for t := newTokens(key, json); t.next(); {
 		var replacement string
+		kind := w.kindOf(t.key)
 		switch {
-		case r.secrets && t.number && isSecretKey(t.key):
+		case r.secrets && t.number && kind == secretKey:
 			replacement = `"` + mark + `"`
 		case t.number:
 			continue
-		case r.secrets && isSecretKey(t.key):
+		case r.secrets && kind == secretKey:
 			replacement = mark
 		case r.users != "keep" && t.user():
 			name, changed := r.person(w, t.text, true)
@@ -25,7 +26,7 @@ func (r *Redactor) fragment(w *work, key, json string) ([]byte, bool) {
 			}
 			replacement = string(name)
 		default:
-			text, changed := r.text(w, t.text, isCommandKey(t.key), true)
+			text, changed := r.text(w, t.text, kind == commandKey, true)
 			if !changed {
 				continue
 			}
@@ -89,6 +90,37 @@ func (r *Redactor) collect(w *work, key, json string) {
 			r.person(w, t.text, true)
 		}
 	}
+}
+
+// keyKind is what the name of a vendor's field says of its value.
+type keyKind uint8
+
+const (
+	ordinaryKey keyKind = iota
+	secretKey
+	commandKey
+)
+
+// maxKinds bounds the names whose kind is remembered. Vendors have some
+// hundreds; whoever sends more pays for looking at each.
+const maxKinds = 4096
+
+// kindOf looks at a name once.
+func (w *work) kindOf(key string) keyKind {
+	kind, known := w.kinds[key]
+	if known {
+		return kind
+	}
+	switch {
+	case isSecretKey(key):
+		kind = secretKey
+	case isCommandKey(key):
+		kind = commandKey
+	}
+	if len(w.kinds) < maxKinds {
+		w.kinds[strings.Clone(key)] = kind
+	}
+	return kind
 }
 
 func isCommandKey(key string) bool {

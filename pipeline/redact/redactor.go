@@ -118,7 +118,7 @@ func (r *Redactor) take() *work {
 	case w := <-r.free:
 		return w
 	default:
-		return &work{mac: hmac.New(sha256.New, r.key)}
+		return &work{mac: hmac.New(sha256.New, r.key), kinds: make(map[string]keyKind)}
 	}
 }
 
@@ -171,6 +171,7 @@ type work struct {
 	out   []byte
 	lower []byte
 	names []string // of people, in the event at hand
+	kinds map[string]keyKind
 }
 
 // maxNames bounds the names that are looked for in the texts of an event.

@@ -7,6 +7,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -73,7 +74,8 @@ condition: '%s'
 }
 
 // BenchmarkPath is the whole way of a record but delivery: raw FDR bytes →
-// mapping → rules → encoded ECS.
+// mapping → rules → encoded ECS; with "processors" also the enrichment and
+// redaction that the gateway does by default.
 func BenchmarkPath(b *testing.B) {
 	mapped, err := mappings.Parse(mappings.Library())
 	if err != nil {
@@ -84,6 +86,11 @@ func BenchmarkPath(b *testing.B) {
 		b.Fatal(err)
 	}
 	plan, err := mapped.Compile(dict)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defaults := config.Default()
+	processors, err := NewProcessors(&defaults, dict, nil, nil)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -102,29 +109,32 @@ func BenchmarkPath(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
-			cfg := pipeline.DefaultShardConfig()
-			shard := pipeline.NewShard(cfg, plan.NewMapper(), set.NewSession(rules.SessionOptions{Lateness: cfg.Lateness}))
-			p := event.Partition{Prefix: "00c0ffee00c0ffee", Topic: "edr.crowdstrike.fdr"}
-			b.ReportAllocs()
-			b.SetBytes(int64(size / len(records)))
-			started := time.Now()
-			offset := int64(0)
-			for b.Loop() {
-				i := int(offset) % len(records)
-				if i%500 == 0 {
-					shard.Reset() // a batch of 500 records
-				}
-				rec := &records[i]
-				rec.Offset = offset
-				renumber(rec.Value, offset)
-				if outcome := shard.Process(&p, rec, false); outcome != pipeline.Mapped {
-					b.Fatalf("outcome %v", outcome)
-				}
-				offset++
-			}
-			b.ReportMetric(float64(offset)/time.Since(started).Seconds(), "events/s")
-		})
+		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) { benchmarkPath(b, records, plan, set, nil) })
+		b.Run(fmt.Sprintf("rules=%d+processors", n), func(b *testing.B) { benchmarkPath(b, records, plan, set, processors.List()) })
 	}
 	b.Logf("records: %d of %d B on average, 29 fields, %d hosts; batches of 500", len(records), size/len(records), 5000)
+}
+
+func benchmarkPath(b *testing.B, records []event.Record, plan *mappings.Plan, set *rules.Ruleset, processors []pipeline.Processor) {
+	cfg := pipeline.DefaultShardConfig()
+	shard := pipeline.NewShard(cfg, plan.NewMapper(), set.NewSession(rules.SessionOptions{Lateness: cfg.Lateness}), processors...)
+	p := event.Partition{Prefix: "00c0ffee00c0ffee", Topic: "edr.crowdstrike.fdr"}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(records[0].Value)))
+	started := time.Now()
+	offset := int64(0)
+	for b.Loop() {
+		i := int(offset) % len(records)
+		if i%500 == 0 {
+			shard.Reset() // a batch of 500 records
+		}
+		rec := &records[i]
+		rec.Offset = offset
+		renumber(rec.Value, offset)
+		if outcome := shard.Process(&p, rec, false); outcome != pipeline.Mapped {
+			b.Fatalf("outcome %v", outcome)
+		}
+		offset++
+	}
+	b.ReportMetric(float64(offset)/time.Since(started).Seconds(), "events/s")
 }
