@@ -66,21 +66,40 @@ func typeNames() []string {
 // files come back in one *strict.Error. Two rules must not share an id or a
 // name.
 func Parse(trees ...fs.FS) (*Files, error) {
+	list := make([]Tree, len(trees))
+	for i, tree := range trees {
+		list[i] = Tree{FS: tree}
+	}
+	files, err := read(list)
+	if err != nil {
+		return nil, err
+	}
+	return files, nil
+}
+
+// Tree is a directory with rule files.
+type Tree struct {
+	FS   fs.FS
+	Path string // Put before the names of its files in messages; may be empty.
+}
+
+// read is Parse. It returns the rules that are good beside the error.
+func read(trees []Tree) (*Files, error) {
 	files := &Files{}
 	var errs []error
 	for _, tree := range trees {
-		err := fs.WalkDir(tree, ".", func(name string, d fs.DirEntry, err error) error {
+		err := fs.WalkDir(tree.FS, ".", func(name string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
 			}
 			if ext := path.Ext(name); d.IsDir() || ext != ".yml" && ext != ".yaml" {
 				return nil
 			}
-			src, err := fs.ReadFile(tree, name)
+			src, err := fs.ReadFile(tree.FS, name)
 			if err != nil {
 				return err
 			}
-			errs = append(errs, files.add(name, src))
+			errs = append(errs, files.add(path.Join(tree.Path, name), src))
 			return nil
 		})
 		if err != nil {
@@ -88,10 +107,7 @@ func Parse(trees ...fs.FS) (*Files, error) {
 		}
 	}
 	errs = append(errs, files.duplicates())
-	if err := strict.Merge(errs...); err != nil {
-		return nil, err
-	}
-	return files, nil
+	return files, strict.Merge(errs...)
 }
 
 // ParseFile reads the rules of one file.

@@ -6,7 +6,6 @@ import (
 	"io"
 	"regexp"
 	"text/tabwriter"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -25,29 +24,6 @@ func rulesCommand() *cobra.Command {
 func detectionOf(dirs []string) (*app.Detection, error) {
 	detection, err := app.LoadDetection(app.DetectionConfig{RuleDirs: dirs})
 	return detection, badConfig(err)
-}
-
-func rulesCheckCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "check [DIR…]",
-		Short: "Compile rule files and tell what is wrong with them",
-		Long:  "check compiles the rule files of the directories (the shipped library without any) and lists every problem with its position. The exit code is 78 when a file does not load and 1 when there are warnings.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			detection, err := detectionOf(args)
-			if err != nil {
-				return err
-			}
-			warnings := append(detection.Rules.Warnings(), detection.Rules.Expiring(time.Now(), 14*24*time.Hour)...)
-			for _, w := range warnings {
-				fmt.Fprintln(cmd.OutOrStdout(), w)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "%d rules, %d warnings\n", len(detection.Rules.Rules()), len(warnings))
-			if len(warnings) > 0 {
-				return findings()
-			}
-			return nil
-		},
-	}
 }
 
 func rulesTestCommand() *cobra.Command {

@@ -29,6 +29,8 @@ type Expression struct {
 	root   operand
 	fields []ecs.ID
 	terms  []term
+
+	branches []branch
 }
 
 // term is one boolean part of an expression, for explanations.
@@ -65,6 +67,7 @@ func CompileWith(text strict.Text, dict *ecs.Dictionary, defs *Definitions) (x *
 		c.syntax(err)
 		return nil, c.problems, nil
 	}
+	branches := c.reach(tree.Node) // Before parts of the tree are rewritten for expr's machine.
 	root := c.compile(tree.Node)
 	if root.typ != Bool && root.typ != Invalid {
 		c.at(tree.Node, fmt.Sprintf("the condition is %s, expected a boolean", root.typ.phrase()), "compare it with something")
@@ -75,7 +78,7 @@ func CompileWith(text strict.Text, dict *ecs.Dictionary, defs *Definitions) (x *
 	if root.constant {
 		c.warn(tree.Node, fmt.Sprintf("the condition is always %s", root.constTruth), "")
 	}
-	return &Expression{source: text.Value, root: root, fields: c.fields, terms: c.terms}, nil, c.warnings
+	return &Expression{source: text.Value, root: root, fields: c.fields, terms: c.terms, branches: branches}, nil, c.warnings
 }
 
 // String returns the source.

@@ -42,17 +42,9 @@ func DetectionOf(cfg *config.Config) DetectionConfig {
 // LoadDetection reads and compiles mapping and rule files. The error lists
 // every problem of every file.
 func LoadDetection(cfg DetectionConfig) (*Detection, error) {
-	mappingTrees, err := trees(mappings.Library(), true, cfg.MappingDirs)
+	mapped, dict, err := dictionaryOf(cfg.MappingDirs)
 	if err != nil {
 		return nil, err
-	}
-	mapped, err := mappings.Parse(mappingTrees...)
-	if err != nil {
-		return nil, err
-	}
-	dict, err := ecs.New(mapped.Fields()...)
-	if err != nil {
-		return nil, fmt.Errorf("extending the dictionary: %w", err)
 	}
 	plan, planErr := mapped.Compile(dict)
 
@@ -69,6 +61,48 @@ func LoadDetection(cfg DetectionConfig) (*Detection, error) {
 		return nil, err
 	}
 	return &Detection{Dictionary: dict, Mappings: plan, Rules: set, files: files}, nil
+}
+
+// dictionaryOf reads the mapping files and returns them with the dictionary that they extend.
+func dictionaryOf(mappingDirs []string) (*mappings.Files, *ecs.Dictionary, error) {
+	mappingTrees, err := trees(mappings.Library(), true, mappingDirs)
+	if err != nil {
+		return nil, nil, err
+	}
+	mapped, err := mappings.Parse(mappingTrees...)
+	if err != nil {
+		return nil, nil, err
+	}
+	dict, err := ecs.New(mapped.Fields()...)
+	if err != nil {
+		return nil, nil, fmt.Errorf("extending the dictionary: %w", err)
+	}
+	return mapped, dict, nil
+}
+
+// LintRules looks for everything that is wrong with the rule files of the
+// directories, or of the shipped library without any. Files are named with
+// their directory, those of the library as in the repository. It returns the
+// number of rules as well.
+func LintRules(dirs []string, now time.Time) ([]rules.Finding, int, error) {
+	_, dict, err := dictionaryOf(nil)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(dirs) == 0 {
+		list, n := rules.Lint(dict, now, rules.Tree{FS: rules.Library(), Path: "rules/library"})
+		return list, n, nil
+	}
+	list, err := trees(nil, false, dirs)
+	if err != nil {
+		return nil, 0, err
+	}
+	named := make([]rules.Tree, len(dirs))
+	for i, dir := range dirs {
+		named[i] = rules.Tree{FS: list[i], Path: dir}
+	}
+	findings, n := rules.Lint(dict, now, named...)
+	return findings, n, nil
 }
 
 // trees lists the shipped files, where wanted, and the given directories.

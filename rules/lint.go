@@ -1,0 +1,207 @@
+package rules
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
+)
+
+// Level says how bad a finding is.
+type Level string
+
+// The levels of findings.
+const (
+	LevelError   Level = "error"   // The rule set does not load.
+	LevelWarning Level = "warning" // It works, but cannot be what is meant, or lacks something.
+)
+
+// Finding is what Lint has to say about one place of a rule file.
+type Finding struct {
+	Level  Level
+	Check  string // Which check it comes from, see Checks.
+	RuleID string // Empty when the rule's own id is not known.
+	strict.Problem
+}
+
+// Check is a kind of finding.
+type Check struct{ ID, Meaning string }
+
+// Checks lists the kinds of findings.
+func Checks() []Check {
+	return []Check{
+		{"load", "The file does not load as a rule."},
+		{"condition", "A condition can never be true, makes no difference, or needs no field, so that it is evaluated for every event."},
+		{"exception", "An exception has expired, expires soon, takes out everything or nothing."},
+		{"mapping", "An entry of severity_mapping or risk_score_mapping is never reached, or maps outside of the severity's band."},
+		{"threat", "An id is not one of MITRE ATT&CK, or does not fit its tactic."},
+		{"documentation", "A production rule lacks what an analyst needs."},
+	}
+}
+
+// ExpiresSoon is how long before its end an exception is reported.
+const ExpiresSoon = 30 * 24 * time.Hour
+
+// Lint reads and compiles the rule files of the trees and returns everything
+// that is wrong with them in the order of files and lines, with the number of
+// rules that were read. Unlike Parse and Compile it goes on after errors. The
+// rules of a file that does not load are missing from the findings about
+// others, such as that a macro of it does not exist.
+func Lint(dict *ecs.Dictionary, now time.Time, trees ...Tree) (list []Finding, rules int) {
+	files, err := read(trees)
+	list = loadFindings("", err)
+	known := readAttack()
+	for _, p := range files.checkDefinitions(dict) {
+		list = append(list, Finding{Level: LevelError, Check: "load", Problem: p})
+	}
+	for i := range files.rules {
+		src := &files.rules[i]
+		c := &compiler{checker: checker{node: src.node}, dict: dict, defs: &files.defs}
+		rule := c.rule(src)
+		checkTests(c, src.decl.header())
+		l := linter{checker: checker{node: src.node}, rule: rule, header: src.decl.header(), now: now}
+		l.add(LevelError, "load", c.problems)
+		l.add(LevelWarning, "condition", c.warnings)
+		if len(c.problems) == 0 {
+			l.run("exception", l.exceptions)
+			l.run("mapping", l.mappings)
+		}
+		l.run("threat", func() { checkThreats(&l.checker, l.header.Threat, known) })
+		l.run("documentation", l.documentation)
+		list = append(list, l.findings...)
+	}
+	slices.SortStableFunc(list, func(a, b Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
+	})
+	return slices.CompactFunc(list, func(a, b Finding) bool { return a.Problem == b.Problem }), len(files.rules)
+}
+
+func loadFindings(id string, err error) []Finding {
+	if err == nil {
+		return nil
+	}
+	problems := []strict.Problem{{Message: err.Error()}}
+	var known *strict.Error
+	if errors.As(err, &known) {
+		problems = known.Problems
+	}
+	list := make([]Finding, len(problems))
+	for i, p := range problems {
+		list[i] = Finding{Level: LevelError, Check: "load", RuleID: id, Problem: p}
+	}
+	return list
+}
+
+// linter looks at one compiled rule.
+type linter struct {
+	checker
+	rule     *Rule
+	header   *Header
+	now      time.Time
+	findings []Finding
+}
+
+func (l *linter) add(level Level, check string, problems []strict.Problem) {
+	for _, p := range problems {
+		l.findings = append(l.findings, Finding{Level: level, Check: check, RuleID: l.rule.ID, Problem: p})
+	}
+}
+
+// run runs one check and takes over its warnings.
+func (l *linter) run(check string, f func()) {
+	l.warnings = nil
+	f()
+	l.add(LevelWarning, check, l.warnings)
+}
+
+// exceptions looks at when exceptions end and at what they take out.
+func (l *linter) exceptions() {
+	for i, x := range l.rule.exceptions {
+		where := l.entry("exceptions", i)
+		end := time.Unix(0, x.until).UTC()
+		switch day := end.Format(time.DateOnly); {
+		case !l.now.Before(end):
+			where("expires", fmt.Sprintf("exception %q of %s has expired on %s", x.name, x.owner, day), "remove it, or let its owner renew it")
+		case l.now.Add(ExpiresSoon).After(end):
+			where("expires", fmt.Sprintf("exception %q of %s expires on %s", x.name, x.owner, day), "let its owner renew it where it is still needed")
+		}
+		some, all, judged := false, true, false
+		for _, h := range l.rule.plan.hooks() {
+			if !h.unexcepted && h.x != nil && !h.x.Never() {
+				judged = true
+				some = some || h.x.Excludes(x.when) == ""
+				all = all && h.x.Implies(x.when)
+			}
+		}
+		switch {
+		case !judged: // None can be true, which is reported with it.
+		case !some:
+			where("when", fmt.Sprintf("exception %q takes nothing out: it is never true of an event that the rule is about", x.name), "")
+		case all:
+			where("when", fmt.Sprintf("exception %q takes out every event that the rule is about", x.name), "narrow it, or set enabled: false")
+		}
+	}
+}
+
+// mappings looks for entries that are never reached: the first that is true
+// wins.
+func (l *linter) mappings() {
+	for key, list := range map[string][]override{"severity_mapping": l.rule.severities, "risk_score_mapping": l.rule.risks} {
+		for i := range list {
+			for j := range i {
+				if list[i].when.Implies(list[j].when) {
+					l.entry(key, i)("when", fmt.Sprintf("%s is never reached: whenever it is true, %s is, which comes before it", list[i].when, list[j].when), "put it first")
+					break
+				}
+			}
+		}
+	}
+	if len(l.rule.severities) > 0 {
+		return // Which band a score belongs to depends on the event.
+	}
+	low, high := band(l.rule.Severity)
+	for i, o := range l.rule.risks {
+		if o.risk < low || o.risk > high {
+			l.entry("risk_score_mapping", i)("risk_score", fmt.Sprintf("risk_score %v does not fit severity %s", o.risk, l.rule.Severity),
+				fmt.Sprintf("expected %v to %v, or add a severity_mapping", low, high))
+		}
+	}
+}
+
+// documentation looks for what a production rule owes its readers beyond what
+// it is refused without.
+func (l *linter) documentation() {
+	h := l.header
+	if h.Maturity != "production" {
+		return
+	}
+	if len(h.References) == 0 {
+		l.warn("name", "the rule has no references", "name a page that describes the behaviour or the records")
+	}
+	if len(h.FalsePositives) == 0 {
+		l.warn("name", "the rule has no false_positives", "say what harmless things cause its alerts")
+	}
+	if h.Note != "" && !strings.Contains(strings.ToLower(h.Note), "triage") {
+		l.warn("note", "the note has no section about triage", "begin one with ## Triage")
+	}
+}
+
+// entry returns a function that warns about a key of an element of a list.
+func (l *linter) entry(list string, i int) func(key, message, hint string) {
+	return func(key, message, hint string) {
+		n := l.node
+		if items := l.node.Get(list).Items(); i < len(items) {
+			n = items[i]
+		}
+		(&checker{node: n}).warnInto(&l.checker, key, message, hint)
+	}
+}
+
+func (c *checker) warnInto(to *checker, key, message, hint string) {
+	to.warnings = append(to.warnings, c.locate(key, message, hint))
+}
