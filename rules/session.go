@@ -76,10 +76,13 @@ type state interface {
 // publishEvery is the number of events between reports to the set's counters.
 const publishEvery = 512
 
+// defaultLateness is the Lateness of SessionOptions that give none.
+const defaultLateness = 15 * time.Minute
+
 // NewSession returns a session without state.
 func (set *Ruleset) NewSession(o SessionOptions) *Session {
 	if o.Lateness <= 0 {
-		o.Lateness = 15 * time.Minute
+		o.Lateness = defaultLateness
 	}
 	if o.MaxKeys <= 0 {
 		o.MaxKeys = 1_000_000

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"regexp"
@@ -18,12 +19,21 @@ import (
 type TestOptions struct {
 	Run     *regexp.Regexp // Only tests whose "rule name/test name" matches; nil: all.
 	Session SessionOptions
+	// Coverage fills Report.Coverage.
+	Coverage bool
+	// Metamorphic runs every test also with its events duplicated, shuffled
+	// within lateness and split over two sessions, where the semantics of the
+	// rule promise the same alerts, and with restarts. Differences are failures.
+	Metamorphic bool
+	// Rewind is how far a metamorphic restart goes back; 0: to the first event.
+	Rewind time.Duration
 }
 
 // Report is the outcome of RunTests.
 type Report struct {
 	Results        []TestResult
 	Passed, Failed int
+	Coverage       []RuleCoverage `json:",omitempty"`
 }
 
 // TestResult is the outcome of one test.
@@ -52,13 +62,17 @@ func RunTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error)
 		}
 		h := src.decl.header()
 		line, _ := src.node.Position()
+		var seen *coverage
+		if o.Coverage {
+			seen = newCoverage(set)
+		}
 		for t := range h.Tests {
 			if o.Run != nil && !o.Run.MatchString(h.Name+"/"+h.Tests[t].Name) {
 				continue
 			}
 			began := time.Now()
 			result := TestResult{RuleID: strings.ToLower(h.ID), Rule: h.Name, Test: h.Tests[t].Name, File: src.file, Line: line}
-			result.Failures, result.Alerts = runTest(set, &h.Tests[t], o.Session)
+			result.Failures, result.Alerts = runTest(set, &h.Tests[t], o, seen)
 			result.Duration = time.Since(began)
 			if result.Passed() {
 				report.Passed++
@@ -66,6 +80,11 @@ func RunTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error)
 				report.Failed++
 			}
 			report.Results = append(report.Results, result)
+		}
+		if seen != nil {
+			report.Coverage = append(report.Coverage, RuleCoverage{
+				RuleID: strings.ToLower(h.ID), Rule: h.Name, File: src.file, Line: line, Clauses: seen.clauses,
+			})
 		}
 	}
 	return report, nil
@@ -93,18 +112,21 @@ type arrival struct {
 	set    map[string]strict.Node
 	agent  string // Of a fleet.
 	host   string
+
+	elsewhere bool // Another session gets it; this one sees the clock only.
 }
 
 // raised is one alert of a test.
 type raised struct {
 	at     int64
 	id     string
+	key    string
 	status string
 	body   string
 	meets  []bool // Per expectation.
 }
 
-func runTest(set *Ruleset, t *testCase, o SessionOptions) (failures, alerts []string) {
+func runTest(set *Ruleset, t *testCase, o TestOptions, seen *coverage) (failures, alerts []string) {
 	start, _ := t.start() // Checked when the file was read.
 	arrivals := t.arrivals(start)
 	wheres := make([]*expression.Expression, len(t.Expect))
@@ -115,8 +137,8 @@ func runTest(set *Ruleset, t *testCase, o SessionOptions) (failures, alerts []st
 		}
 		end = max(end, start+int64(x.when()))
 	}
-	got := play(set, arrivals, end, wheres, o)
-	again := play(set, arrivals, end, wheres, o)
+	got := play(set, arrivals, end, wheres, o.Session, seen)
+	again := play(set, arrivals, end, wheres, o.Session, nil)
 	for i := range got {
 		alerts = append(alerts, got[i].body)
 	}
@@ -127,6 +149,10 @@ func runTest(set *Ruleset, t *testCase, o SessionOptions) (failures, alerts []st
 		if f := t.Expect[i].judge(i, start, got); f != "" {
 			failures = append(failures, f)
 		}
+	}
+	if o.Metamorphic {
+		m := metamorphosis{set: set, arrivals: arrivals, end: end, session: o.Session, rewind: int64(o.Rewind), plain: got}
+		failures = append(failures, m.run()...)
 	}
 	return failures, alerts
 }
@@ -180,14 +206,14 @@ func (x *expectation) judge(number int, start int64, got []raised) string {
 }
 
 // play runs events through a new session.
-func play(set *Ruleset, arrivals []arrival, end int64, wheres []*expression.Expression, o SessionOptions) []raised {
+func play(set *Ruleset, arrivals []arrival, end int64, wheres []*expression.Expression, o SessionOptions, seen *coverage) []raised {
 	s := set.NewSession(o)
 	defer s.Close()
 	var got []raised
 	env := expression.Env{}
 	emit := func(a *event.Event) {
 		env.Event = a
-		r := raised{at: a.Timestamp(), id: strings.Clone(a.Str(ecs.EDRAlertID)), status: strings.Clone(a.Str(ecs.EDRAlertStatus))}
+		r := raised{at: a.Timestamp(), key: strings.Clone(a.Str(ecs.EDRAlertKey)), id: strings.Clone(a.Str(ecs.EDRAlertID)), status: strings.Clone(a.Str(ecs.EDRAlertStatus))}
 		for _, w := range wheres {
 			r.meets = append(r.meets, w == nil || w.Eval(&env) == expression.True)
 		}
@@ -199,7 +225,12 @@ func play(set *Ruleset, arrivals []arrival, end int64, wheres []*expression.Expr
 		if arrivals[i].at > end {
 			break
 		}
+		if arrivals[i].elsewhere {
+			s.Detect(arrivals[i].at, nil, emit)
+			continue
+		}
 		arrivals[i].fill(e)
+		seen.see(e)
 		s.Detect(arrivals[i].at, e, emit)
 	}
 	s.Detect(end, nil, emit)
@@ -240,17 +271,11 @@ func (t *testCase) arrivals(start int64) []arrival {
 	for i := range t.Fleet {
 		list = append(list, t.Fleet[i].arrivals(start)...)
 	}
-	slices.SortStableFunc(list, func(a, b arrival) int {
-		switch {
-		case a.at < b.at:
-			return -1
-		case a.at > b.at:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(list, byArrival)
 	return list
 }
+
+func byArrival(a, b arrival) int { return cmp.Compare(a.at, b.at) }
 
 func (f *testFleet) arrivals(start int64) []arrival {
 	var list []arrival

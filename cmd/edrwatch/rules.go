@@ -4,13 +4,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"regexp"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
-	"github.com/edrwatch/edrwatch/rules"
 )
 
 // rulesCommand groups what a detection engineer does with rule files.
@@ -24,56 +22,6 @@ func rulesCommand() *cobra.Command {
 func detectionOf(dirs []string) (*app.Detection, error) {
 	detection, err := app.LoadDetection(app.DetectionConfig{RuleDirs: dirs})
 	return detection, badConfig(err)
-}
-
-func rulesTestCommand() *cobra.Command {
-	var output, run string
-	cmd := &cobra.Command{
-		Use:   "test [DIR…]",
-		Short: "Run the tests inside rule files",
-		Long:  "test runs the tests of the rule files of the directories (the shipped library without any) on a virtual clock, with the engine that the gateway uses. The exit code is 1 when a test fails.",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			detection, err := detectionOf(args)
-			if err != nil {
-				return err
-			}
-			var opts rules.TestOptions
-			if run != "" {
-				if opts.Run, err = regexp.Compile(run); err != nil {
-					return fmt.Errorf("--run: %w", err)
-				}
-			}
-			report, err := detection.TestRules(opts)
-			if err != nil {
-				return badConfig(err)
-			}
-			if output == "json" {
-				err = writeJSON(cmd.OutOrStdout(), report)
-			} else {
-				err = printReport(cmd.OutOrStdout(), report)
-			}
-			if err == nil && report.Failed > 0 {
-				err = findings()
-			}
-			return err
-		},
-	}
-	cmd.Flags().StringVar(&run, "run", "", "only tests whose \"rule name/test name\" matches `REGEXP`")
-	outputFlag(cmd, &output)
-	return cmd
-}
-
-// printReport shows failures with what was expected and what came.
-func printReport(w io.Writer, report rules.Report) error {
-	for _, r := range report.Results {
-		for _, f := range r.Failures {
-			if _, err := fmt.Fprintf(w, "%s:%d: %s / %s: %s\n", r.File, r.Line, r.Rule, r.Test, f); err != nil {
-				return err
-			}
-		}
-	}
-	_, err := fmt.Fprintf(w, "%d tests passed, %d failed\n", report.Passed, report.Failed)
-	return err
 }
 
 func rulesListCommand() *cobra.Command {

@@ -113,6 +113,15 @@ func (x *Expression) Explain(env *Env) []Part {
 	return parts
 }
 
+// Clauses are the texts of the parts that Explain judges, in its order.
+func (x *Expression) Clauses() []string {
+	texts := make([]string, len(x.terms))
+	for i := range x.terms {
+		texts[i] = x.terms[i].text
+	}
+	return texts
+}
+
 // compiler holds the state of one compilation.
 type compiler struct {
 	text     strict.Text

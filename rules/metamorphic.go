@@ -1,0 +1,224 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+// Metamorphic runs change how the events of a test reach the rule in ways that
+// its semantics do not care about, and expect the same alerts. The idea is that
+// of metamorphic testing (Chen et al., 1998): no oracle but the rule itself.
+
+// relation is one change of a run.
+type relation struct {
+	name string
+	// applies reports whether the semantics of the rule promise the same alerts.
+	applies func(r *Rule) bool
+	// differences runs the test changed and compares.
+	differences func(m *metamorphosis) []string
+}
+
+func relations() []relation {
+	return []relation{
+		{"duplicated", indifferentToCopies, (*metamorphosis).duplicated},
+		{"shuffled within lateness", func(r *Rule) bool {
+			return r.Type == "threshold" && r.keepFiring == 0 && r.suppress == 0 || r.Type == "value_count" ||
+				r.Type == "match" && r.plan.horizon() == 0
+		}, (*metamorphosis).shuffled},
+		{"split over two sessions", func(r *Rule) bool {
+			return r.Scope == "host" && slices.ContainsFunc(r.groupBy, func(p keyPart) bool { return p.entity })
+		}, (*metamorphosis).split},
+		{"restarted", func(*Rule) bool { return true }, (*metamorphosis).restarted},
+	}
+}
+
+// indifferentToCopies reports whether a second copy of an event, which a source
+// may deliver, changes nothing. Rules that count events, learn how often they
+// come, or have two steps for one event take it for another one.
+func indifferentToCopies(r *Rule) bool {
+	switch p := r.plan.(type) {
+	case *matchPlan, *valueCountPlan, *newTermsPlan, *changePlan:
+		return true
+	case *silencePlan:
+		return p.multiple == 0
+	case *sequencePlan:
+		for i, x := range p.conditions {
+			for _, y := range p.conditions[:i] {
+				if x.Excludes(y) == "" {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	return false
+}
+
+// metamorphosis is a test with its plain outcome.
+type metamorphosis struct {
+	set      *Ruleset
+	arrivals []arrival
+	end      int64
+	session  SessionOptions
+	rewind   int64
+	plain    []raised
+}
+
+// run returns the differences of every relation that applies.
+func (m *metamorphosis) run() []string {
+	var list []string
+	for _, rel := range relations() {
+		if rel.applies(m.set.rules[0]) {
+			for _, d := range rel.differences(m) {
+				list = append(list, rel.name+": "+d)
+			}
+		}
+	}
+	return list
+}
+
+// duplicated hands in every event twice. What sinks store under one id counts
+// once.
+func (m *metamorphosis) duplicated() []string {
+	var twice []arrival
+	for _, a := range m.arrivals {
+		twice = append(twice, a, a)
+	}
+	return compare(document, m.plain, play(m.set, twice, m.end, nil, m.session, nil))
+}
+
+// shuffled delays every event by as much as its lateness leaves room for. When
+// an episode begins depends on arrival, so whom alerts are about is compared.
+func (m *metamorphosis) shuffled() []string {
+	lateness := m.session.Lateness
+	if lateness <= 0 {
+		lateness = defaultLateness
+	}
+	random := rand.New(rand.NewPCG(1, uint64(len(m.arrivals))))
+	late := slices.Clone(m.arrivals)
+	for i := range late {
+		if room := int64(lateness) - (late[i].at - late[i].time); room > 0 {
+			late[i].at += random.Int64N(room)
+		}
+	}
+	slices.SortStableFunc(late, byArrival)
+	// The plain run has to see as far as the delayed one.
+	end := m.end + int64(lateness)
+	inTime := slices.DeleteFunc(slices.Clone(m.arrivals), func(a arrival) bool { return a.at > m.end })
+	late = slices.DeleteFunc(late, func(a arrival) bool { return a.time > m.end })
+	return compare(subjectOf, play(m.set, inTime, end, nil, m.session, nil), play(m.set, late, end, nil, m.session, nil))
+}
+
+// split gives the records of half of the hosts to one session and the others to
+// another, each of which sees the clock of both.
+func (m *metamorphosis) split() []string {
+	shards := m.shards()
+	var got []raised
+	for shard := range 2 {
+		list := slices.Clone(m.arrivals)
+		for i := range list {
+			list[i].elsewhere = shards[i] != shard
+		}
+		got = append(got, play(m.set, list, m.end, nil, m.session, nil)...)
+	}
+	return compare(document, m.plain, got)
+}
+
+// shards puts events that share an agent or a host into the same of two shards.
+func (m *metamorphosis) shards() []int {
+	group := map[string]string{} // Name → one that stands for its group.
+	find := func(name string) string {
+		for group[name] != "" && group[name] != name {
+			name = group[name]
+		}
+		return name
+	}
+	names := make([]string, len(m.arrivals))
+	e := event.New(m.set.dict)
+	for i := range m.arrivals {
+		m.arrivals[i].fill(e)
+		for _, name := range []string{
+			"agent " + e.Str(ecs.AgentID), "host " + string(appendShort(nil, e.Str(ecs.HostName))), "id " + e.Str(ecs.HostID),
+		} {
+			switch {
+			case strings.HasSuffix(name, " "):
+			case names[i] == "":
+				names[i] = name
+			default:
+				group[find(name)] = find(names[i])
+			}
+		}
+	}
+	shards, number := make([]int, len(names)), map[string]int{}
+	for i, name := range names {
+		root := find(name)
+		if _, ok := number[root]; !ok {
+			number[root] = len(number)
+		}
+		shards[i] = number[root] % 2
+	}
+	return shards
+}
+
+// restarted loses the session after a quarter, half and three quarters of the
+// events and begins a new one from records: all of them, or those of the time
+// that was asked for. What was raised before comes again with the same ids.
+func (m *metamorphosis) restarted() []string {
+	var differences []string
+	for _, quarter := range []int{1, 2, 3} {
+		if len(m.arrivals) == 0 {
+			break
+		}
+		cut := m.arrivals[(len(m.arrivals)-1)*quarter/4].at
+		again := slices.DeleteFunc(slices.Clone(m.arrivals), func(a arrival) bool { return m.rewind > 0 && a.at < cut-m.rewind })
+		after := func(list []raised) []raised {
+			return slices.DeleteFunc(slices.Clone(list), func(r raised) bool { return r.at <= cut })
+		}
+		for _, d := range compare(document, after(m.plain), after(play(m.set, again, m.end, nil, m.session, nil))) {
+			differences = append(differences, fmt.Sprintf("after %d of %d events: %s", (len(m.arrivals)-1)*quarter/4+1, len(m.arrivals), d))
+		}
+	}
+	return differences
+}
+
+// document identifies an alert document as a sink does.
+func document(r *raised) string {
+	return fmt.Sprintf("alert %.12s %s at %s", r.id, r.status, time.Unix(0, r.at).UTC().Format(time.RFC3339))
+}
+
+// subjectOf identifies whom an alert is about.
+func subjectOf(r *raised) string { return "alert about " + r.key }
+
+// maxDifferences is how many differences of one run are told.
+const maxDifferences = 5
+
+// compare tells which alerts only one of two runs has.
+func compare(name func(*raised) string, want, got []raised) []string {
+	sides := map[string]int{}
+	for i := range want {
+		sides[name(&want[i])] |= 1
+	}
+	for i := range got {
+		sides[name(&got[i])] |= 2
+	}
+	var list []string
+	for _, alert := range slices.Sorted(maps.Keys(sides)) {
+		switch sides[alert] {
+		case 1:
+			list = append(list, alert+" is missing")
+		case 2:
+			list = append(list, alert+" is new")
+		}
+	}
+	if len(list) > maxDifferences {
+		list = append(list[:maxDifferences], fmt.Sprintf("and %d differences more", len(list)-maxDifferences))
+	}
+	return list
+}
