@@ -56,8 +56,9 @@ func (c *cohort) fell(now, within, first int64) {
 }
 
 // surprising is the count from which on the past does not explain it: a
-// multiple of the usual one and four standard deviations of a Poisson count.
-func (c *cohort) surprising(times float64) float64 { return times*c.usual + 4*math.Sqrt(c.usual) }
+// multiple of the usual one and four standard deviations of a Poisson count,
+// of one more because the past is short.
+func (c *cohort) surprising(times float64) float64 { return times*c.usual + 4*math.Sqrt(c.usual+1) }
 
 // roll closes the stretches that have ended. What fell silent while the alert
 // is firing is not usual.
@@ -76,6 +77,9 @@ func (c *cohort) roll(now, within, first int64) {
 	}
 	c.bucket = number
 }
+
+// settled is the number of past stretches from which on usual is trusted.
+const settled = 3
 
 // missed is an agent that became overdue; key is nil once it is back.
 type missed struct {
@@ -209,8 +213,11 @@ func (st *silenceState) missing(e *entry[silenceKey], due int64) {
 	n, all := c.missing, c.all()
 	p := st.p.cohort
 	limit := p.percent / 100 * float64(all)
-	if c.past == 0 {
+	switch {
+	case c.past == 0:
 		limit *= 3 // Nothing is known yet of what is usual.
+	case c.past < settled:
+		limit *= 2 // Too little is.
 	}
 	if all < p.minAgents || n < p.minSilent || float64(n) < limit || float64(n) < c.surprising(p.timesUsual) {
 		return
