@@ -258,7 +258,7 @@ func (p *Parser) closeEmpty(begin int, bare bool) {
 func (p *Parser) content(name string, depth, begin, base int) error {
 	bare := len(p.dst) == begin+1
 	members := false
-	textBegin, textEnd := p.at, p.at
+	textBegin := p.at
 	for {
 		if i := strings.IndexByte(p.text[p.at:], '<'); i >= 0 {
 			p.at += i
@@ -280,7 +280,7 @@ func (p *Parser) content(name string, depth, begin, base int) error {
 			p.at += end + len("]]>")
 			continue
 		case strings.HasPrefix(rest, "</"):
-			textEnd = p.at
+			textEnd := p.at
 			p.at += 2
 			closing, err := p.name()
 			if err != nil {
