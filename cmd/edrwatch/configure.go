@@ -12,6 +12,8 @@ import (
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/mappings"
+	"github.com/edrwatch/edrwatch/rules"
 )
 
 // configFlag registers --config and returns a function that loads it.
@@ -50,19 +52,26 @@ func configCommand() *cobra.Command {
 
 func schemaCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "schema", GroupID: "author", Short: "Print a JSON Schema for editors"}
-	cmd.AddCommand(&cobra.Command{
-		Use:   "config",
-		Short: "The schema of the configuration file",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			text, err := config.Schema()
-			if err != nil {
+	for _, file := range []struct {
+		name, short string
+		schema      func() ([]byte, error)
+	}{
+		{"config", "The schema of the configuration file", config.Schema},
+		{"rule", "The schema of rule files", rules.Schema},
+		{"mapping", "The schema of mapping files", mappings.Schema},
+	} {
+		cmd.AddCommand(&cobra.Command{
+			Use: file.name, Short: file.short, Args: cobra.NoArgs,
+			RunE: func(cmd *cobra.Command, _ []string) error {
+				text, err := file.schema()
+				if err != nil {
+					return err
+				}
+				_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
 				return err
-			}
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s\n", text)
-			return err
-		},
-	})
+			},
+		})
+	}
 	return cmd
 }
 

@@ -1,0 +1,99 @@
+package rules
+
+import (
+	"encoding/json"
+	"reflect"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/strict/schema"
+)
+
+// Schema returns the JSON Schema of a document of a rule file, for editors:
+// a rule of one of the types, a list, or a macro.
+func Schema() ([]byte, error) {
+	g := schema.Generator{
+		Values: map[reflect.Type]schema.Object{
+			reflect.TypeFor[offset](): schema.Duration(),
+			reflect.TypeFor[Threat](): {"anyOf": []any{
+				schema.Object{"type": "string", "pattern": `^[Aa][Tt][Tt][Aa][Cc][Kk]\.[Tt][0-9]{4}(\.[0-9]{3})?$`}, schema.Object{"type": "object"},
+			}},
+		},
+		Keys: keyDescriptions(),
+	}
+	var documents []any
+	for _, name := range typeNames() {
+		of := g.Struct(reflect.ValueOf(declarations()[name]()).Elem())
+		properties := of["properties"].(schema.Object)
+		properties["type"] = schema.Object{"const": name, "description": "Type of the rule: when it alerts."}
+		properties["maturity"].(schema.Object)["enum"] = maturities()
+		properties["stage"].(schema.Object)["enum"] = []string{"live", "shadow"}
+		properties["scope"].(schema.Object)["enum"] = ecs.AlertScopes()
+		properties["kind"].(schema.Object)["enum"] = ecs.AlertKinds()
+		of["title"] = name
+		documents = append(documents, of)
+	}
+	list, macro := g.Struct(reflect.ValueOf(listDefinition{})), g.Struct(reflect.ValueOf(macroDefinition{}))
+	return json.MarshalIndent(schema.Object{
+		"$schema": schema.Draft, "title": "edrwatch rule", "oneOf": append(documents, list, macro),
+	}, "", "  ")
+}
+
+// keyDescriptions says what editors show of a key, and what its type alone does
+// not tell.
+func keyDescriptions() map[string]schema.Object {
+	keys := map[string]schema.Object{
+		"id":         {"format": "uuid"},
+		"severity":   {"enum": ecs.Severities()},
+		"risk_score": {"minimum": 0, "maximum": 100},
+		"expires":    {"format": "date"},
+	}
+	for key, meaning := range map[string]string{
+		"id":                 "UUID of the rule; stays when the rule changes.",
+		"name":               "Name, unique within its list.",
+		"version":            "Counts up with every change of meaning; part of the ids of alerts.",
+		"kind":               "What the alert is about: edr.alert.kind.",
+		"description":        "What the rule finds, in a sentence.",
+		"severity":           "How bad an alert is.",
+		"risk_score":         "How bad, from 0 to 100, within the band of the severity: 0-21, 0-21, 22-47, 48-73, 74-100.",
+		"maturity":           "Only rules of production maturity have to carry note, description and tests; deprecated ones do not run.",
+		"enabled":            "false: the rule is checked and not run.",
+		"references":         "Pages that describe the behaviour or the records.",
+		"false_positives":    "Harmless things that cause alerts of the rule.",
+		"known_gaps":         "What the rule does not see.",
+		"note":               "Triage guide in Markdown: what an analyst does with the alert.",
+		"threat":             "Techniques of MITRE ATT&CK: attack.t1562.001, or the structured form of Elastic's rules.",
+		"scope":              "What the alert is about: one host, or many.",
+		"group_by":           "Fields that make the key of windows and episodes; default the agent ([entity]). A ? after a name makes it optional.",
+		"keep_firing_for":    "How long an episode goes on without a further match.",
+		"suppress":           "An episode lasts at least this long; what matches in it is counted, not raised.",
+		"stage":              "live, or shadow: judged and counted, but silent.",
+		"exceptions":         "Conditions that take events out of the rule's sight until a day, each with an owner.",
+		"expires":            "The first day on which the exception no longer holds, such as 2026-12-31.",
+		"owner":              "Who answers for the exception.",
+		"severity_mapping":   "Severity by condition on the event that raises the alert; the first that is true wins.",
+		"risk_score_mapping": "Risk score by condition on the event that raises the alert; the first that is true wins.",
+		"condition":          "An expression over ECS and edr.* fields, such as event.action == \"sensor-crashed\".",
+		"when":               "An expression over fields of the event.",
+		"where":              "An expression over fields of the alert.",
+		"window":             "How long events of a key are counted together, in event time.",
+		"having":             "Bounds on what is counted: gt, gte, lt, lte, eq.",
+		"debounce":           "Events closer than this to one that was counted are the same occurrence.",
+		"for":                "How long every reading has to satisfy the condition.",
+		"after":              "How long nothing has to be heard.",
+		"steps":              "What happens one after the other.",
+		"maxspan":            "The longest time from the first to the last step that has to come.",
+		"cohort":             "Alert once for many agents that fall silent together.",
+		"tests":              "Tests on a virtual clock: events in, alerts out.",
+		"expect":             "How many alerts there are by, or at, some time.",
+		"clock":              "Start of the test, RFC 3339.",
+		"set":                "Fields of the event.",
+		"repeat":             "Repeats the event; {n} in strings is the number of the repetition.",
+		"fleet":              "Agents that send the same event at an interval.",
+	} {
+		if keys[key] == nil {
+			keys[key] = schema.Object{}
+		}
+		keys[key]["description"] = meaning
+	}
+	return keys
+}
