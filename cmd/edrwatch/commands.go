@@ -6,7 +6,7 @@ import "github.com/spf13/cobra"
 func commands() []*cobra.Command {
 	return []*cobra.Command{
 		demoCommand(), runCommand(),
-		normalizeCommand(), replayCommand(), captureCommand(), simulateCommand(),
+		normalizeCommand(), replayCommand(), captureCommand(), simulateCommand(), benchCommand(),
 		rulesCommand(), mappingsCommand(), explainCommand(), schemaCommand(),
 		setupCommand(), checkCommand(), configCommand(),
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -23,15 +22,7 @@ func simulateCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			var err error
-			if _, statErr := os.Stat(scenario); statErr == nil {
-				src, readErr := os.ReadFile(scenario)
-				if readErr != nil {
-					return readErr
-				}
-				cfg.Scenario, err = simulator.LoadScenario(scenario, src)
-			} else {
-				cfg.Scenario, err = simulator.Shipped(scenario)
-			}
+			cfg.Scenario, err = loadScenario(scenario)
 			if err != nil {
 				return badConfig(err)
 			}

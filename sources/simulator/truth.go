@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -16,10 +17,13 @@ type Truth struct {
 type Happening struct {
 	ID, Type   string
 	Start, End time.Time
-	Hosts      []Host   // whom it hit
-	Content    string   // the content file or sensor version that caused it
-	Expect     []string // an alert of one of these kinds must be raised; empty: none
-	Tolerate   []string // alerts of these kinds about these hosts are no mistake
+	Hosts      []Host        // whom it hit
+	Content    string        // the content file or sensor version that caused it
+	Verdict    string        // that the monitor has to give about Content: hold or rollback; "": none is asked for
+	Within     time.Duration // from Start, in which an alert is on time; 0: any time
+	Online     int           // agents that were up when it began
+	Expect     []string      // an alert of one of these kinds must be raised; empty: none
+	Tolerate   []string      // alerts of these kinds about these hosts are no mistake
 }
 
 // Host names a host that an incident hit, in both ways that an alert may name it.
@@ -27,6 +31,15 @@ type Host struct {
 	Name    string
 	AgentID string    // "" where the records carry no agent id
 	At      time.Time // when it was hit
+}
+
+// Is reports whether name, with or without domain, or an agent id, means h.
+func (h Host) Is(name string) bool {
+	if h.AgentID != "" && name == h.AgentID {
+		return true
+	}
+	name, _, _ = strings.Cut(name, ".")
+	return name == h.Name
 }
 
 // Alert is what Judge needs to know of an alert.
@@ -43,21 +56,31 @@ type Alert struct {
 // no incident explains.
 func (t Truth) Judge(alerts []Alert) (missed []Happening, unexpected []Alert) {
 	for _, h := range t.Incidents {
-		found := slices.ContainsFunc(alerts, func(a Alert) bool { return slices.Contains(h.Expect, a.Kind) && h.explains(a) })
+		found := slices.ContainsFunc(alerts, func(a Alert) bool { return slices.Contains(h.Expect, a.Kind) && h.Explains(a) })
 		if len(h.Expect) > 0 && !found {
 			missed = append(missed, h)
 		}
 	}
 	for _, a := range alerts {
-		if !slices.ContainsFunc(t.Incidents, func(h Happening) bool { return h.explains(a) }) {
+		if !slices.ContainsFunc(t.Incidents, func(h Happening) bool { return h.Explains(a) }) {
 			unexpected = append(unexpected, a)
 		}
 	}
 	return missed, unexpected
 }
 
-// explains reports whether h is a reason for a.
-func (h Happening) explains(a Alert) bool {
+// Version is the part of Content that an alert about it names: the version of
+// a channel file, or the version of a sensor.
+func (h Happening) Version() string {
+	version, isFile := strings.CutSuffix(h.Content, ".sys")
+	if !isFile {
+		return h.Content
+	}
+	return strings.TrimLeft(version[strings.LastIndexByte(version, '-')+1:], "0")
+}
+
+// Explains reports whether h is a reason for a.
+func (h Happening) Explains(a Alert) bool {
 	if !slices.Contains(h.Expect, a.Kind) && !slices.Contains(h.Tolerate, a.Kind) || a.Time.Before(h.Start) {
 		return false
 	}
@@ -65,7 +88,7 @@ func (h Happening) explains(a Alert) bool {
 		return true
 	}
 	return slices.ContainsFunc(h.Hosts, func(host Host) bool {
-		return slices.Contains(a.Hosts, host.Name) || host.AgentID != "" && slices.Contains(a.Hosts, host.AgentID)
+		return slices.ContainsFunc(a.Hosts, func(name string) bool { return host.Is(name) })
 	})
 }
 
