@@ -53,7 +53,7 @@ explains, for 1,000 agent-days.`,
 	flags.StringSliceVar(&b.scenarios, "scenario", nil, "shipped scenarios or scenario `FILES` (default: all that are shipped)")
 	flags.Uint64Var(&b.seeds, "seeds", 3, "how many fleets a scenario")
 	flags.Uint64Var(&b.first, "first-seed", 1, "the first seed")
-	flags.IntVar(&b.agents, "agents", 1000, "size of the fleets")
+	flags.IntVar(&b.agents, "agents", 0, "size of the fleets (default: the scenario's, else 1000)")
 	flags.StringSliceVar(&b.ruleDirs, "rules", nil, "judge with the rules of this `DIR` instead of the shipped library")
 	flags.StringVarP(&b.output, "output", "o", "text", "text or json (one line a run)")
 	flags.BoolVarP(&b.verbose, "verbose", "v", false, "print every false alert")
@@ -111,7 +111,7 @@ func (b *detectionBench) one(ctx context.Context, shard *pipeline.Shard, feed ev
 	if err != nil {
 		return evaluate.Score{}, err
 	}
-	score := evaluate.Judge(feed.Truth(), b.agents, alerts)
+	score := evaluate.Judge(feed.Truth(), alerts)
 	score.Seed, score.Load = seed, load
 	return score, nil
 }

@@ -48,7 +48,7 @@ func TestBenchDetectionRefusesWhatItCannotDo(t *testing.T) {
 	}{
 		{[]string{"--scenario", "july"}, `unknown scenario "july"`, exitConfig},
 		{[]string{"--output", "xml"}, "expected text or json", exitUsage},
-		{[]string{"--scenario", "quiet", "--agents", "0"}, "agents: expected 1 to", exitConfig},
+		{[]string{"--scenario", "quiet", "--agents", "-1"}, "agents: expected 1 to", exitConfig},
 	} {
 		_, stderr, code := cli(t, "", append([]string{"bench", "detection"}, c.args...)...)
 		if code != c.code || !strings.Contains(stderr, c.want) {

@@ -42,7 +42,7 @@ func simulateCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&scenario, "scenario", "july19", "a shipped scenario or a scenario `FILE`")
-	flags.IntVar(&cfg.Agents, "agents", 1000, "size of the fleet")
+	flags.IntVar(&cfg.Agents, "agents", 0, "size of the fleet (default: the scenario's, else 1000)")
 	flags.Uint64Var(&cfg.Seed, "seed", 1, "same seed, same records")
 	flags.DurationVar(&cfg.Duration, "duration", 0, "simulated time (default: the scenario's)")
 	flags.StringVarP(&out, "out", "o", "-", "write the capture to `FILE`")

@@ -46,11 +46,21 @@ type agent struct {
 	class    class
 	site     uint8
 	ring     uint8 // update ring: 0 first, 2 last
+	model    uint8 // of the hardware, in models of its class
 	sensor   uint8 // index of the sensor's version in the platform's list
 
-	events   bool // the host ships Windows events
-	metrics  bool // the host ships metrics of the agent's process
-	reserved bool // an incident owns the host: it does not sleep or reboot on its own
+	events   bool  // the host ships Windows events
+	metrics  bool  // the host ships metrics of the agent's process
+	remote   bool  // a laptop outside of its site: it reaches the Internet through the VPN
+	nightly  bool  // a desktop that is switched off in the evening, where there are office hours
+	reserved bool  // an incident owns the host: it does not sleep or reboot on its own
+	blind    bool  // it beats and sees nothing
+	drifted  bool  // its process runs under another account
+	reduced  bool  // it says that its functionality is reduced
+	gone     bool  // decommissioned
+	crashes  uint8 // crashes of the host in an incident
+	image    uint8 // how often the host was set up anew; each time its agents get new ids
+	twin     int32 // index of the agent of which this one is a clone; -1: none
 
 	up       bool
 	gen      uint16 // counts the transitions between up and not up
@@ -73,6 +83,8 @@ type agent struct {
 	cores    uint8
 	busy     float32 // CPU use during an incident, share of the host; 0: usual
 	grown    uint32  // memory above the usual, MiB
+	leak     uint16  // MiB a minute that the agent's process grows since its start
+	leakMax  uint16  // up to this, MiB
 }
 
 // mix is the finaliser of splitmix64 (Steele, Lea, Flood 2014): a bijection
@@ -86,7 +98,14 @@ func mix(x uint64) uint64 {
 
 // id returns 16 bytes that depend on the fleet's seed, the agent and salt.
 func (f *Fleet) id(a *agent, salt uint64) (id [16]byte) {
-	x := mix(f.config.Seed ^ mix(uint64(a.index)<<32|salt))
+	index := a.index
+	if a.twin >= 0 && salt == saltAgent {
+		index = a.twin
+	}
+	if salt >= saltAgent {
+		salt |= uint64(a.image) << 40
+	}
+	x := mix(f.config.Seed ^ mix(uint64(index)<<32|salt))
 	binary.BigEndian.PutUint64(id[:8], x)
 	binary.BigEndian.PutUint64(id[8:], mix(x^salt))
 	return id
@@ -132,12 +151,23 @@ func (a *agent) appendName(dst []byte) []byte {
 }
 
 // appendPublicIP appends the address that the site shows to the Internet, of
-// the range for benchmarks (RFC 2544): 198.18.<site>.<host>.
+// the range for benchmarks (RFC 2544): 198.18.<egress>.<host>.
 func (a *agent) appendPublicIP(dst []byte) []byte {
 	dst = append(dst, "198.18."...)
-	dst = strconv.AppendInt(dst, int64(a.site)+1, 10)
+	dst = strconv.AppendInt(dst, int64(a.egress())+1, 10)
 	dst = append(dst, '.')
 	return strconv.AppendInt(dst, int64(a.index%250)+2, 10)
+}
+
+// egressVPN follows the sites in the list of ways to the Internet.
+const egressVPN = len(siteCodes)
+
+// egress is the way by which the host reaches the Internet: its site, or the VPN.
+func (a *agent) egress() int {
+	if a.remote {
+		return egressVPN
+	}
+	return int(a.site)
 }
 
 // host names the agent's host, hit at a time in ms.
@@ -147,29 +177,4 @@ func (f *Fleet) host(a *agent, at int64) Host {
 		h.AgentID = string(f.appendAgentID(nil, a))
 	}
 	return h
-}
-
-// software is one version of a vendor's agent.
-type software struct {
-	major, minor, build int
-	share               float64
-}
-
-func (s software) atLeast(major, minor int) bool {
-	return s.major > major || s.major == major && s.minor >= minor
-}
-
-// falconVersions are the sensor versions in the fleet, newest first. Channel
-// File 291 concerned sensors from 7.11 on.
-var falconVersions = [...]software{
-	{7, 16, 18613, 0.45}, {7, 15, 18514, 0.25}, {7, 14, 18408, 0.12}, {7, 11, 18110, 0.08}, {7, 10, 17706, 0.06}, {7, 6, 17106, 0.04},
-}
-
-// version is the version of the agent's sensor; sensors that an incident
-// brings follow the list.
-func (f *Fleet) version(a *agent) software {
-	if int(a.sensor) < len(falconVersions) {
-		return falconVersions[a.sensor]
-	}
-	return f.newSensors[int(a.sensor)-len(falconVersions)]
 }

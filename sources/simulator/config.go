@@ -12,11 +12,14 @@ const MaxAgents = 5_000_000
 // Config says which fleet to simulate.
 type Config struct {
 	Seed     uint64        // same seed, same records
-	Agents   int           // enrolled agents, asleep ones included
+	Agents   int           // enrolled agents, asleep ones included; 0: the scenario's, or DefaultAgents
 	Start    time.Time     // virtual time of the first record; zero: the scenario's
 	Duration time.Duration // virtual time that is simulated; 0: the scenario's
 	Scenario Scenario
 }
+
+// DefaultAgents is the size of a fleet of which nobody says the size.
+const DefaultAgents = 1000
 
 // withDefaults takes what is not set from the scenario.
 func (c Config) withDefaults() Config {
@@ -25,6 +28,11 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Duration == 0 {
 		c.Duration = c.Scenario.Duration
+	}
+	if c.Agents == 0 {
+		if c.Agents = c.Scenario.Agents; c.Agents == 0 {
+			c.Agents = DefaultAgents
+		}
 	}
 	return c
 }

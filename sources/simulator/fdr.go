@@ -20,6 +20,9 @@ var fdrEvents = [...]struct{ name, version string }{
 	fdrResource:       {"ResourceUtilization", "V2"},
 	fdrHandleTamper:   {"FalconProcessHandleOpDetectInfo", "V1"},
 	fdrRegistryTamper: {"FalconHostRegTamperingInfo", "V3"},
+	fdrProcess:        {"ProcessRollup2", "V19"},
+	fdrCrash:          {"CrashNotification", "V4"},
+	fdrUninstall:      {"AcUninstallConfirmation", "V3"},
 	fdrInventory:      {},
 }
 
@@ -86,7 +89,13 @@ func (f *Fleet) appendSensorVersion(dst []byte, a *agent) []byte {
 func (f *Fleet) appendFDRBody(dst []byte, a *agent, it item) []byte {
 	switch it.shape {
 	case fdrHeartbeat:
-		dst = append(dst, `,"SensorStateBitMap":"0","NetworkContainmentState":"0","ConfigurationVersion":"10","ConfigIDBase":"65994753","ProvisionState":"1"`...)
+		dst = append(dst, `,"SensorStateBitMap":"`...)
+		if a.reduced {
+			dst = append(dst, '2')
+		} else {
+			dst = append(dst, '0')
+		}
+		dst = append(dst, `","NetworkContainmentState":"0","ConfigurationVersion":"10","ConfigIDBase":"65994753","ProvisionState":"1"`...)
 		dst = text(dst, "ConfigIDPlatform", platforms[a.platform].digit)
 		dst = digits(dst, "ConfigIDBuild", int64(f.version(a).build))
 	case fdrAgentOnline:
@@ -130,6 +139,12 @@ func (f *Fleet) appendFDRBody(dst []byte, a *agent, it item) []byte {
 		dst = seconds(dst, "ContextTimeStamp", it.event)
 		dst = text(dst, "TargetProcessImageFileName", `\Device\HarddiskVolume3\Program Files\CrowdStrike\CSFalconService.exe`)
 		dst = append(dst, `,"DesiredAccess":"2097151","HandleOperationType":"1","PatternId":"10265","TemplateInstanceId":"171"`...)
+	case fdrProcess:
+		dst = seconds(dst, "ContextTimeStamp", it.event)
+		dst = digits(dst, "RawProcessId", f.upTo(20_000)*4+400)
+		dst = digits(dst, "TargetProcessId", f.upTo(1<<40))
+		dst = text(dst, "ImageFileName", [...]string{`\Device\HarddiskVolume3\Windows\System32\svchost.exe`, `\Device\HarddiskVolume3\Windows\System32\conhost.exe`,
+			`\Device\HarddiskVolume3\Program Files\Example\worker.exe`, "/usr/bin/python3"}[f.random.IntN(4)])
 	case fdrRegistryTamper:
 		dst = seconds(dst, "ContextTimeStamp", it.event)
 		dst = text(dst, "RegObjectName", `\REGISTRY\MACHINE\SYSTEM\ControlSet001\Services\CSAgent`)
@@ -146,8 +161,7 @@ func (f *Fleet) appendAgentOnline(dst []byte, a *agent, it item) []byte {
 		dst = digits(dst, "BaseTime", (a.bootAt+11_644_473_600_000)*10_000) // FILETIME of the boot
 	}
 	dst = f.appendComputer(dst, a)
-	dst = append(dst, `,"BiosManufacturer":"LENOVO","BiosVersion":"N2WET30W (1.20 )","ChassisManufacturer":"LENOVO"`...)
-	dst = text(dst, "ChassisType", [...]string{"Rack Mount Chassis", "Desktop", "Notebook"}[a.class])
+	dst = appendHardware(dst, a)
 	return append(dst, `,"ProvisionState":"1"`...)
 }
 
@@ -172,7 +186,7 @@ func (f *Fleet) appendInventory(dst []byte, a *agent) []byte {
 	dst = append(dst, `,"AgentLoadFlags":"1","AgentTimeOffset":"125.319","HostHiddenStatus":"Visible","FalconGroupingTags":"none"`...)
 	dst = text(dst, "Version", osVersion(a))
 	dst = text(dst, "ProductType", [...]string{"3", "1", "1"}[a.class])
-	dst = text(dst, "ChassisType", [...]string{"Rack Mount Chassis", "Desktop", "Notebook"}[a.class])
+	dst = appendHardware(dst, a)
 	return append(dst, `,"SiteName":"none","OU":"none","MachineDomain":"corp.example"`...)
 }
 

@@ -31,7 +31,8 @@ type Fleet struct {
 	random     *rand.Rand
 	agents     []agent
 	queue      queue
-	dark       [len(siteCodes)]outage // by site
+	dark       [len(siteCodes) + 1]outage // by egress
+	stalls     []stall
 	pushes     []*push
 	newSensors []software
 	resend     map[int32]Emission // records that are sent again, by the item's arg
@@ -40,7 +41,7 @@ type Fleet struct {
 	buf        []byte
 }
 
-// outage is a time in which a site has no network, in ms.
+// outage is a time in which an egress has no network, in ms.
 type outage struct{ from, until int64 }
 
 // New makes the fleet and chooses the hosts that the scenario's incidents
@@ -57,7 +58,7 @@ func New(config Config) (*Fleet, error) {
 		random: rand.New(rand.NewPCG(config.Seed, 0x656472)),
 		agents: make([]agent, config.Agents),
 		resend: make(map[int32]Emission),
-		truth:  Truth{Scenario: config.Scenario.Name, Start: config.Start, End: config.Start.Add(config.Duration)},
+		truth:  Truth{Scenario: config.Scenario.Name, Agents: config.Agents, Start: config.Start, End: config.Start.Add(config.Duration)},
 	}
 	f.now = f.start
 	for i := range f.agents {
@@ -91,9 +92,11 @@ func (f *Fleet) enroll(a *agent, i int) {
 		byEvents   = 0.6055512754639891
 		byMetrics  = 0.1231056256176606
 		byAwake    = 0.3588989435406740
+		byModel    = 0.7958315233127191
+		byRemote   = 0.3851648071345040
 	)
 	mixed := f.config.Scenario.Fleet
-	a.index = int32(i)
+	a.index, a.twin = int32(i), -1
 	a.site = uint8(kronecker(i, bySite) * float64(mixed.Sites))
 	switch v := kronecker(i, byVendor) * (mixed.CrowdStrike + mixed.Defender + mixed.SentinelOne); {
 	case v < mixed.CrowdStrike:
@@ -117,6 +120,9 @@ func (f *Fleet) enroll(a *agent, i int) {
 			a.platform = linux
 		}
 	}
+	a.model = uint8(kronecker(i, byModel) * modelsPerClass)
+	a.remote = a.class == laptop && kronecker(i, byRemote) < mixed.Remote
+	a.nightly = a.class == desktop && mix(f.config.Seed^uint64(i))%2 == 0
 	a.ring = uint8(min(2, f.random.IntN(20)/2)) // 10 %, 10 %, 80 %
 	for v, share := kronecker(i, byVersion), 0.0; int(a.sensor) < len(falconVersions)-1; a.sensor++ {
 		if share += falconVersions[a.sensor].share; v < share {
@@ -135,6 +141,9 @@ func (f *Fleet) enroll(a *agent, i int) {
 	a.agentAt = a.bootAt + 20_000
 	a.lastConn = a.agentAt
 	a.up = a.class != laptop || kronecker(i, byAwake) < mixed.Awake
+	if f.config.Scenario.Noise.OfficeHours {
+		a.up = f.worksAtStart(a)
+	}
 }
 
 // Next returns the next record in the order in which they reach the broker,
@@ -158,6 +167,9 @@ func (f *Fleet) Next() (Emission, bool) {
 			emission.Time = f.now
 			return emission, true
 		case taskIncident:
+			if h := &f.truth.Incidents[it.arg]; h.Online == 0 {
+				h.Online = f.online()
+			}
 			f.config.Scenario.Incidents[it.arg].play.step(f, int(it.arg), it)
 		default:
 			if a := &f.agents[it.agent]; it.gen == a.gen {
@@ -165,6 +177,17 @@ func (f *Fleet) Next() (Emission, bool) {
 			}
 		}
 	}
+}
+
+// online counts the agents that are up.
+func (f *Fleet) online() int {
+	n := 0
+	for i := range f.agents {
+		if f.agents[i].up {
+			n++
+		}
+	}
+	return n
 }
 
 // emit renders the item's record, unless the host or its network was down when
@@ -181,12 +204,15 @@ func (f *Fleet) emit(it item) (Emission, bool) {
 			f.chain(a, it.shape, it.event)
 		}
 	}
-	if dark := f.dark[a.site]; it.event >= dark.from && it.event < dark.until {
+	if dark := f.dark[a.egress()]; it.event >= dark.from && it.event < dark.until {
 		if it.shape.shippedByBeat() && it.at < dark.until {
 			// The shipper on the host keeps its place and catches up.
 			it.task, it.at = taskRecord, dark.until+int64(f.random.IntN(20_000))
 			f.queue.push(it)
 		}
+		return Emission{}, false
+	}
+	if f.late(a, it) {
 		return Emission{}, false
 	}
 	emission := f.render(a, it)
@@ -208,6 +234,10 @@ func (f *Fleet) render(a *agent, it item) Emission {
 	case TopicFDR:
 		f.buf = f.appendFDR(f.buf, a, it)
 	case TopicDefender:
+		if it.shape == deviceDefinitions {
+			f.buf = f.appendDefinitions(f.buf, a, it)
+			break
+		}
 		f.buf = f.appendDeviceInfo(f.buf, a, it)
 	case TopicWindows:
 		f.buf = f.appendWindowsEvent(f.buf, a, it)

@@ -61,10 +61,28 @@ func incidentTypes() map[string]func() play {
 		"tamper":              func() play { return &tamper{Base: Base{Hosts: 1}} },
 		"protection_disabled": func() play { return &protectionDisabled{Base: Base{Hosts: 1}} },
 		"silent_host":         func() play { return &silentHost{Base: Base{Hosts: 1}} },
-		"content_push":        func() play { return newContentPush() },
-		"sensor_rollout":      func() play { return &sensorRollout{Major: 7, Minor: 17, Build: 18721, Ring: 30 * time.Minute} },
-		"site_outage":         func() play { return &siteOutage{For: 20 * time.Minute} },
-		"patch_night":         func() play { return &patchNight{For: time.Hour, Share: 0.3} },
+		"boot_loop":           func() play { return &bootLoop{Base: Base{Hosts: 1}, Count: 6, Every: 3 * time.Minute} },
+		"alive_but_blind":     func() play { return &aliveButBlind{Base: Base{Hosts: 1}} },
+		"reduced_mode":        func() play { return &reducedMode{Base: Base{Hosts: 1}} },
+		"privilege_drift":     func() play { return &privilegeDrift{Base: Base{Hosts: 1}} },
+		"version_noncompliance": func() play {
+			return &oldVersion{Base: Base{Hosts: 1}, Major: 6, Minor: 45, Build: 15806}
+		},
+		"unsigned_module": func() play { return &unsignedModule{Base: Base{Hosts: 1}} },
+		"cloned_agent":    func() play { return &clonedAgent{Base: Base{Hosts: 1}} },
+		"content_push":    func() play { return newContentPush() },
+		"sensor_rollout": func() play {
+			return &sensorRollout{
+				Major: 7, Minor: 17, Build: 18721, Ring: 30 * time.Minute, Crashes: 1, CrashMin: 30 * time.Second, CrashMax: 8 * time.Minute, LeakMax: 3072,
+			}
+		},
+		"definitions_push": func() play { return &definitionsPush{Version: "1.415.87.0", For: 40 * time.Minute} },
+		"site_outage":      func() play { return &siteOutage{For: 20 * time.Minute} },
+		"vpn_outage":       func() play { return &vpnOutage{For: 40 * time.Minute} },
+		"feed_outage":      func() play { return &feedOutage{For: 30 * time.Minute} },
+		"patch_night":      func() play { return &patchNight{wave: wave{For: time.Hour, Share: 0.3}} },
+		"reimage_wave":     func() play { return &reimageWave{wave: wave{For: 4 * time.Hour, Share: 0.05}} },
+		"decommission":     func() play { return &decommission{wave: wave{For: 4 * time.Hour, Share: 0.02}} },
 	}
 }
 
@@ -108,7 +126,7 @@ func (f *Fleet) plan() error {
 		b := incident.base()
 		expect, tolerate := incident.play.outcome()
 		at := f.config.Start.Add(b.At)
-		happening := Happening{ID: b.ID, Type: b.Type, Start: at, End: f.truth.End, Expect: expect, Tolerate: tolerate}
+		happening := Happening{ID: b.ID, Type: b.Type, Start: at, End: f.truth.End, Expect: expect, Tolerate: tolerate, Within: within(b.Type)}
 		for _, i := range order {
 			a := &f.agents[i]
 			if len(happening.Hosts) == b.Hosts {
@@ -125,6 +143,9 @@ func (f *Fleet) plan() error {
 				b.ID, b.Hosts, len(f.agents), len(happening.Hosts))
 		}
 		f.truth.Incidents = append(f.truth.Incidents, happening)
+		if p, ok := incident.play.(*contentPush); ok && p.Failure > 0 {
+			f.truth.Incidents[n].Verdict = "rollback"
+		}
 		if p, ok := incident.play.(*contentPush); ok {
 			f.pushes = append(f.pushes, &push{spec: p, incident: n, bit: 1 << len(f.pushes), until: at.Add(p.RevertAfter).UnixMilli()})
 		}

@@ -24,6 +24,8 @@ type contentPush struct {
 	RevertAfter time.Duration `yaml:"revert_after"`   // the push ends then; 0 with failure 0: no revert
 	Rate        float64       `yaml:"rate"`           // share of the fleet a minute
 	Failure     float64       `yaml:"failure"`        // share of the receivers that crash
+	Model       string        `yaml:"model"`          // only hosts of this hardware model crash; "": all
+	RebootAfter time.Duration `yaml:"reboot_after"`   // mean time after which a crashed host boots again and is well; 0: it boots in a loop
 	CrashMin    time.Duration `yaml:"crash_min"`      // soonest crash after the receipt
 	CrashMax    time.Duration `yaml:"crash_max"`      // latest
 	MinMajor    int           `yaml:"sensor_major"`   // oldest sensor concerned
@@ -57,10 +59,10 @@ func (p *contentPush) check(Composition) error {
 		return fmt.Errorf("failure, blink, recover: expected shares between 0 and 1, found %g, %g, %g", p.Failure, p.Blink, p.Recover)
 	case p.RevertAfter < 0 || p.RecoverBy < 0:
 		return fmt.Errorf("revert_after and recover_within: expected at least 0, found %s and %s", p.RevertAfter, p.RecoverBy)
-	case p.CrashMin < 0 || p.CrashMax < p.CrashMin:
-		return fmt.Errorf("crash_min and crash_max: expected 0 <= crash_min <= crash_max, found %s and %s", p.CrashMin, p.CrashMax)
+	case p.RebootAfter < 0:
+		return fmt.Errorf("reboot_after: expected at least 0, found %s", p.RebootAfter)
 	}
-	return nil
+	return checkCrash(p.CrashMin, p.CrashMax, p.Model)
 }
 
 func (p *contentPush) suits(*Fleet, *agent) bool { return false }
@@ -69,7 +71,11 @@ func (p *contentPush) outcome() (expect, tolerate []string) {
 	if p.Failure == 0 {
 		return nil, nil
 	}
-	return []string{"mass_silence", "bad_rollout"}, []string{"silent_host", "boot_loop", "crash_loop", "restart_storm", "silent_alive", "telemetry_loss"}
+	expect = []string{"mass_silence", "bad_rollout"}
+	if p.RebootAfter > 0 {
+		expect = expect[1:] // Too few are silent at a time.
+	}
+	return expect, []string{"mass_silence", "silent_host", "boot_loop", "crash_loop", "restart_storm", "silent_alive", "telemetry_loss"}
 }
 
 func (p *contentPush) concerns(f *Fleet, a *agent) bool {
@@ -102,7 +108,11 @@ func (p *contentPush) step(f *Fleet, n int, it item) {
 			f.incidentStep(n, a, stepBlink, f.now+90_000+f.upTo(120_000))
 		}
 	case stepRecover:
-		if it.gen == a.gen && !a.up {
+		switch {
+		case it.gen != a.gen || a.up:
+		case p.RebootAfter > 0:
+			f.bootUnclean(a)
+		default:
 			p.comeBack(f, a, running, number)
 		}
 	}
@@ -137,7 +147,7 @@ func (p *contentPush) deliver(f *Fleet, n int, a *agent, running *push, number i
 	switch {
 	case p.Failure > 0 && f.now >= running.until, a.received&running.bit != 0:
 		return
-	case !a.up || f.now < f.dark[a.site].until && f.now >= f.dark[a.site].from:
+	case !a.up || f.now < f.dark[a.egress()].until && f.now >= f.dark[a.egress()].from:
 		a.waiting |= running.bit
 		return
 	}
@@ -145,7 +155,7 @@ func (p *contentPush) deliver(f *Fleet, n int, a *agent, running *push, number i
 	f.record(a, fdrChannelFile, f.now+400, 2*number)
 	a.received |= running.bit
 	f.record(a, fdrConfigState, f.now+900, 0)
-	if p.Failure > 0 && f.random.Float64() < p.Failure {
+	if p.Failure > 0 && (p.Model == "" || a.hardware().model == p.Model) && f.random.Float64() < p.Failure {
 		f.incidentStep(n, a, stepCrash, f.now+p.CrashMin.Milliseconds()+f.upTo((p.CrashMax-p.CrashMin).Milliseconds()))
 	}
 }
@@ -154,6 +164,10 @@ func (p *contentPush) deliver(f *Fleet, n int, a *agent, running *push, number i
 func (p *contentPush) crash(f *Fleet, n int, a *agent, running *push) {
 	f.hit(n, a)
 	f.down(a)
+	if p.RebootAfter > 0 {
+		f.incidentStep(n, a, stepRecover, f.now+p.RebootAfter.Milliseconds()/2+f.upTo(p.RebootAfter.Milliseconds()))
+		return
+	}
 	if f.random.Float64() < p.Blink {
 		f.incidentStep(n, a, stepBlink, f.now+60_000+f.upTo(90_000))
 	}

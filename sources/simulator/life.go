@@ -14,12 +14,16 @@ func (f *Fleet) begin(a *agent) {
 	if a.reserved {
 		a.up = true
 	}
-	if a.vendor == crowdstrike {
+	if a.vendor == crowdstrike && !a.gone {
 		// The inventory comes from the vendor's cloud, for those asleep as well.
 		f.record(a, fdrInventory, f.start+f.upTo(5*60_000), 0)
 	}
 	if !a.up {
 		a.downAt = f.start
+		if f.config.Scenario.Noise.OfficeHours {
+			f.planMorning(a)
+			return
+		}
 		f.later(a, taskWake, f.exp(f.config.Scenario.Noise.Asleep))
 		return
 	}
@@ -31,6 +35,8 @@ func (f *Fleet) begin(a *agent) {
 func (f *Fleet) planLife(a *agent) {
 	switch {
 	case a.reserved:
+	case f.config.Scenario.Noise.OfficeHours && (a.class == laptop || a.nightly):
+		f.planEvening(a)
 	case a.class == laptop:
 		f.later(a, taskSleep, f.exp(f.config.Scenario.Noise.Awake))
 	default:
@@ -52,6 +58,9 @@ func (f *Fleet) startChains(a *agent, anywhere bool) {
 	case crowdstrike:
 		first(fdrHeartbeat, heartbeatEvery)
 		f.chainAt(a, fdrResource, f.now+f.upTo(resourceEvery))
+		if every := f.config.Scenario.Noise.Telemetry.Milliseconds(); every > 0 {
+			f.chainAt(a, fdrProcess, f.now+f.upTo(every))
+		}
 	case defender:
 		first(deviceInfo, deviceEvery)
 	}
@@ -70,6 +79,11 @@ func (f *Fleet) chain(a *agent, shape shape, event int64) {
 		every = sampleEvery
 	case fdrResource:
 		every = resourceEvery
+	case fdrProcess:
+		if a.blind {
+			return // It begins again with the next start.
+		}
+		every = 500 + f.upTo(2*f.config.Scenario.Noise.Telemetry.Milliseconds())
 	case fdrHeartbeat:
 		if noise := f.config.Scenario.Noise; noise.Late > 0 && f.random.Float64() < noise.Late {
 			a.holdTill = event + heartbeatEvery + f.upTo(noise.LateBy.Milliseconds())
@@ -111,6 +125,10 @@ func (f *Fleet) live(a *agent, it item) {
 			f.record(a, winSleep, f.now-800, 0)
 		}
 		f.down(a)
+		if f.config.Scenario.Noise.OfficeHours {
+			f.planMorning(a)
+			return
+		}
 		f.later(a, taskWake, f.exp(f.config.Scenario.Noise.Asleep))
 	case taskWake:
 		f.up(a)
@@ -121,6 +139,10 @@ func (f *Fleet) live(a *agent, it item) {
 		f.planLife(a)
 	case taskReboot:
 		f.shutdown(a)
+		if f.config.Scenario.Noise.OfficeHours && a.nightly {
+			f.planMorning(a)
+			return
+		}
 		f.later(a, taskBoot, 60_000+f.upTo(120_000))
 	case taskBoot:
 		f.boot(a)

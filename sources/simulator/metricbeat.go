@@ -6,6 +6,9 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
+// driftAccount is an account under which no agent should run.
+const driftAccount = `CORP\svc-backup`
+
 // program is the agent's own process on a host.
 type program struct{ name, path, user string }
 
@@ -34,8 +37,12 @@ func (f *Fleet) appendProcessSample(dst []byte, a *agent, it item) []byte {
 		busy = float64(a.busy) * (0.94 + 0.06*f.random.Float64())
 	}
 	memory := int64(a.memory)<<20 + f.upTo(8<<20) + int64(a.grown)<<20
+	memory += min(int64(a.leak)*max(0, it.event-a.agentAt)/60_000, int64(a.leakMax)) << 20
 	total := int64(a.cores) * 4 << 30
 	p := agentProgram(a)
+	if a.drifted {
+		p.user = driftAccount
+	}
 
 	dst = append(dst, `{"@timestamp":"`...)
 	dst = stamp(dst, it.event, 3)

@@ -24,7 +24,7 @@ type item struct {
 	gen   uint16 // generation of the agent's life that the item belongs to
 	task  task
 	shape shape
-	step  uint8 // of an incident
+	step  uint8 // of an incident; of a record 1 when it was held back once
 }
 
 // queue is a 4-ary heap of items: the earliest first. Four children make it

@@ -19,6 +19,7 @@ type Scenario struct {
 	Description string        `yaml:"description"`
 	Start       time.Time     `yaml:"start"`
 	Duration    time.Duration `yaml:"duration"`
+	Agents      int           `yaml:"agents"` // size of the fleet where nobody says another
 	Fleet       Composition   `yaml:"fleet"`
 	Noise       Noise         `yaml:"noise"`
 	Incidents   []Incident    `yaml:"incidents"`
@@ -34,6 +35,7 @@ type Composition struct {
 	Awake          float64 `yaml:"awake"`           // share of the laptops awake at the start
 	WindowsEvents  float64 `yaml:"windows_events"`  // share of Windows hosts that ship Windows events
 	ProcessMetrics float64 `yaml:"process_metrics"` // share of hosts that ship metrics of the agent's process
+	Remote         float64 `yaml:"remote"`          // share of the laptops that are outside of their site, behind the VPN
 	Sites          int     `yaml:"sites"`
 }
 
@@ -46,6 +48,17 @@ type Noise struct {
 	Awake      time.Duration `yaml:"awake"`      // mean time between two sleeps of a laptop
 	Asleep     time.Duration `yaml:"asleep"`     // mean length of a laptop's sleep
 	Uptime     time.Duration `yaml:"uptime"`     // mean time between clean reboots of a host that does not sleep
+
+	// LateSlices is the probability that a batch of FDR records, which is those of
+	// a 32nd of the agents in a minute, is written late: by up to SliceLateBy.
+	LateSlices  float64       `yaml:"late_slices"`
+	SliceLateBy time.Duration `yaml:"slice_late_by"`
+	// OfficeHours lets laptops and half of the desktops work from Monday to
+	// Friday, by the clock of their site. Awake and Asleep then hold by day.
+	OfficeHours bool `yaml:"office_hours"`
+	// Telemetry is the mean time between two records of a CrowdStrike agent about
+	// what it sees on its host; 0: they are left out.
+	Telemetry time.Duration `yaml:"telemetry"`
 }
 
 // DefaultScenario is a quiet fleet; what a scenario file leaves out has these
@@ -55,11 +68,12 @@ func DefaultScenario() Scenario {
 		Fleet: Composition{
 			CrowdStrike: 0.70, Defender: 0.18, SentinelOne: 0.12,
 			Servers: 0.45, Laptops: 0.35, Awake: 0.5,
-			WindowsEvents: 0.25, ProcessMetrics: 0.15, Sites: 8,
+			WindowsEvents: 0.25, ProcessMetrics: 0.15, Remote: 0.4, Sites: 8,
 		},
 		Noise: Noise{
 			Duplicates: 0.0005, Malformed: 0.0002, Late: 0.0005, LateBy: 4 * time.Minute,
 			Awake: 100 * time.Minute, Asleep: 2 * time.Hour, Uptime: 30 * 24 * time.Hour,
+			SliceLateBy: 6 * time.Hour,
 		},
 	}
 }
@@ -113,6 +127,9 @@ func LoadScenario(file string, src []byte) (Scenario, error) {
 
 func (s Scenario) validate() []error {
 	var problems []error
+	if s.Agents < 0 || s.Agents > MaxAgents {
+		problems = append(problems, fmt.Errorf("agents: expected 0 to %d, found %d", MaxAgents, s.Agents))
+	}
 	share := func(name string, v float64) {
 		if !(v >= 0 && v <= 1) { // Also refuses what is no number.
 			problems = append(problems, fmt.Errorf("%s: expected a share between 0 and 1, found %g", name, v))
@@ -124,6 +141,8 @@ func (s Scenario) validate() []error {
 	share("fleet.awake", s.Fleet.Awake)
 	share("fleet.windows_events", s.Fleet.WindowsEvents)
 	share("fleet.process_metrics", s.Fleet.ProcessMetrics)
+	share("fleet.remote", s.Fleet.Remote)
+	share("noise.late_slices", s.Noise.LateSlices)
 	share("noise.duplicates", s.Noise.Duplicates)
 	share("noise.malformed", s.Noise.Malformed)
 	share("noise.late", s.Noise.Late)
@@ -142,6 +161,7 @@ func (s Scenario) validate() []error {
 	}{
 		{"noise.late_by", s.Noise.LateBy, 0}, {"noise.awake", s.Noise.Awake, time.Minute},
 		{"noise.asleep", s.Noise.Asleep, time.Minute}, {"noise.uptime", s.Noise.Uptime, time.Minute},
+		{"noise.slice_late_by", s.Noise.SliceLateBy, 0}, {"noise.telemetry", s.Noise.Telemetry, 0},
 	} {
 		if d.value < d.least {
 			problems = append(problems, fmt.Errorf("%s: expected at least %s, found %s", d.name, d.least, d.value))

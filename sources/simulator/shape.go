@@ -16,6 +16,9 @@ const (
 	fdrResource
 	fdrHandleTamper
 	fdrRegistryTamper
+	fdrProcess   // ProcessRollup2: what the agent sees on its host
+	fdrCrash     // CrashNotification
+	fdrUninstall // AcUninstallConfirmation
 	fdrInventory // the last of CrowdStrike's
 
 	winServiceState  // 7036; arg: serviceStopped or serviceRunning
@@ -32,9 +35,12 @@ const (
 	winShutdownAsked // User32 1074
 	winSleep         // Kernel-Power 42
 	winResume        // Kernel-Power 107
+	winServiceNew    // 7045: the service is installed to run under another account
+	winModule        // Sysmon 7: an unsigned module in the agent's process
 	winRealTimeOff   // Windows Defender 5001; the last of Windows
 
 	deviceInfo
+	deviceDefinitions // DeviceEvents: AntivirusDefinitionsUpdated; arg: number of the push
 	processSample
 )
 
@@ -49,7 +55,7 @@ func (s shape) topic() string {
 		return TopicFDR
 	case s <= winRealTimeOff:
 		return TopicWindows
-	case s == deviceInfo:
+	case s == deviceInfo || s == deviceDefinitions:
 		return TopicDefender
 	}
 	return TopicMetrics

@@ -9,6 +9,7 @@ import (
 // Truth is what happened, for comparison with what a monitor said.
 type Truth struct {
 	Scenario   string
+	Agents     int // enrolled
 	Start, End time.Time
 	Incidents  []Happening
 }

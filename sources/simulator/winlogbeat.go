@@ -43,6 +43,9 @@ var windowsEvents = [...]windowsEvent{
 	winShutdownAsked: {1074, "User32", "{b0aa8734-56f7-41cc-b2f4-de228e98b946}", "System", "information", "A process has initiated the restart of the computer."},
 	winSleep:         {42, kernelPower, kernelPowerGUID, "System", "information", "The system is entering sleep."},
 	winResume:        {107, kernelPower, kernelPowerGUID, "System", "information", "The system has resumed from sleep."},
+	winServiceNew:    {7045, scm, scmGUID, "System", "information", "A service was installed in the system."},
+	winModule: {7, "Microsoft-Windows-Sysmon", "{5770385f-c22a-43e0-bf4c-06f5698ffbd9}",
+		"Microsoft-Windows-Sysmon/Operational", "information", "Image loaded."},
 	winRealTimeOff: {5001, "Microsoft-Windows-Windows Defender", "{11cd958a-c507-4ef3-b3f2-5fd9dfbd2c78}",
 		"Microsoft-Windows-Windows Defender/Operational", "information", "Real-time protection is disabled."},
 }
@@ -152,6 +155,14 @@ func (f *Fleet) eventData(a *agent, it item) []string {
 		return []string{"TargetState", "4", "EffectiveState", "4", "Reason", "0", "Flags", "0", "TransitionsToOn", strconv.Itoa(int(a.recordID % 90))}
 	case winResume:
 		return []string{"ProgrammedWakeTimeAc", "1601-01-01T00:00:00.0000000Z", "WakeFromState", "4"}
+	case winServiceNew:
+		return []string{"ServiceName", key, "ImagePath", agentProgram(a).path, "ServiceType", "user mode service", "StartType", "auto start", "AccountName", driftAccount}
+	case winModule:
+		return []string{
+			"UtcTime", time.UnixMilli(it.event).UTC().Format("2006-01-02 15:04:05.000"), "ProcessId", strconv.Itoa(int(a.pid)), "Image", agentProgram(a).path,
+			"ImageLoaded", `C:\ProgramData\Temp\version.dll`, "Hashes", "SHA256=9c1185a5c5e9fc54612808977ee8f548b2258d31d8d1a9b1b1d6f0c4a5e3b7d2",
+			"Signed", "false", "Signature", "-", "SignatureStatus", "Unavailable", "User", `NT AUTHORITY\SYSTEM`,
+		}
 	case winRealTimeOff:
 		return []string{"Product_Name", "Microsoft Defender Antivirus", "Product_Version", "4.18.24060.7"}
 	}

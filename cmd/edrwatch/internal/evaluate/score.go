@@ -36,8 +36,8 @@ type IncidentScore struct {
 }
 
 // Judge compares the alerts of a run with the truth.
-func Judge(truth simulator.Truth, agents int, alerts []Alert) Score {
-	s := Score{Scenario: truth.Scenario, Agents: agents, Days: truth.End.Sub(truth.Start).Hours() / 24}
+func Judge(truth simulator.Truth, alerts []Alert) Score {
+	s := Score{Scenario: truth.Scenario, Agents: truth.Agents, Days: truth.End.Sub(truth.Start).Hours() / 24}
 	firing := slices.DeleteFunc(slices.Clone(alerts), func(a Alert) bool { return a.Status == "resolved" })
 	for _, h := range truth.Incidents {
 		if len(h.Expect) > 0 {

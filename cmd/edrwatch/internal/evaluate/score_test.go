@@ -11,7 +11,7 @@ import (
 func TestScoresOfOneRun(t *testing.T) {
 	start := time.Date(2024, 7, 19, 4, 0, 0, 0, time.UTC)
 	at := func(m int) time.Time { return start.Add(time.Duration(m) * time.Minute) }
-	truth := simulator.Truth{Scenario: "s", Start: start, End: start.Add(12 * time.Hour), Incidents: []simulator.Happening{{
+	truth := simulator.Truth{Scenario: "s", Agents: 1000, Start: start, End: start.Add(12 * time.Hour), Incidents: []simulator.Happening{{
 		ID: "push", Start: at(10), Expect: []string{"mass_silence", "bad_rollout"}, Tolerate: []string{"silent_host"}, Within: 3 * time.Minute,
 		Content: "C-00000291-00000000-00000032.sys", Online: 100,
 		Hosts: []simulator.Host{{Name: "a", AgentID: "1", At: at(11)}, {Name: "b", AgentID: "2", At: at(12)}, {Name: "c", AgentID: "3", At: at(30)}, {Name: "d", At: at(31)}},
@@ -21,7 +21,7 @@ func TestScoresOfOneRun(t *testing.T) {
 	}
 	named := alert(14, "m", "bad_rollout", "critical", "fleet", "32 C-00000291-00000000-00000032.sys", "2", "c.corp.example")
 	named.Verdict = "rollback"
-	s := Judge(truth, 1000, []Alert{
+	s := Judge(truth, []Alert{
 		alert(5, "e", "cpu_spike", "info", "host", "", "x"),
 		alert(12, "m0", "mass_silence", "critical", "cohort", "", "1", "x"),
 		alert(13, "h", "silent_host", "high", "host", "", "a"),
@@ -41,7 +41,7 @@ func TestScoresOfOneRun(t *testing.T) {
 		t.Errorf("expected a precision and a recall of 0.75, found %g and %g", i.Precision, i.Recall)
 	}
 
-	rows := Summarize([]Score{s, Judge(truth, 1000, nil)})
+	rows := Summarize([]Score{s, Judge(truth, nil)})
 	if len(rows) != 2 || rows[0].FalsePer1000() != 1 || rows[1].Found != 1 || rows[1].Runs != 2 || rows[1].OnTime != 1 {
 		t.Errorf("unexpected rows: %+v", rows)
 	}
