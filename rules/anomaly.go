@@ -123,6 +123,10 @@ func (st *anomalyState) step(int64) int64 { return math.MaxInt64 }
 func (st *anomalyState) next() int64      { return earliest(st.table, st.found.table) }
 
 func (st *anomalyState) observe(_ int, m *moment) {
+	if m.late {
+		st.s.counters[st.r.number].Late++
+		return
+	}
 	v := m.e.Get(st.p.field)
 	if v == nil {
 		return

@@ -114,6 +114,10 @@ func (st *changeState) step(int64) int64 { return math.MaxInt64 }
 func (st *changeState) next() int64      { return earliest(st.table, st.found.table) }
 
 func (st *changeState) observe(_ int, m *moment) {
+	if m.late {
+		st.s.counters[st.r.number].Late++
+		return
+	}
 	v := m.e.Get(st.p.field)
 	if v == nil {
 		return
@@ -134,7 +138,7 @@ func (st *changeState) observe(_ int, m *moment) {
 		st.s.wakeAt(e.due)
 	}
 	value := v.Str()
-	forgotten := !created && m.at-k.newest > st.p.window
+	forgotten := !created && m.at-k.newest >= st.p.window
 	k.newest = m.at
 	if !created && value == k.value {
 		return

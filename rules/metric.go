@@ -15,16 +15,16 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
-// metricRule alerts when a statistic of a numeric field over a sliding window
-// satisfies having.
+// metricRule alerts when a statistic of a numeric field over a window satisfies
+// having.
 type metricRule struct {
-	Header    `yaml:",inline"`
-	Condition strict.Text   `yaml:"condition,required"`
-	Field     string        `yaml:"field,required"`
-	Function  string        `yaml:"function,required"` // sum, avg, min, max or p1 to p99.
-	Window    time.Duration `yaml:"window,required"`
-	Having    bounds        `yaml:"having,required"`
-	MinEvents int           `yaml:"min_events"` // Fewer say nothing.
+	Header     `yaml:",inline"`
+	windowKeys `yaml:",inline"`
+	Condition  strict.Text `yaml:"condition,required"`
+	Field      string      `yaml:"field,required"`
+	Function   string      `yaml:"function,required"` // sum, avg, min, max or p1 to p99.
+	Having     bounds      `yaml:"having,required"`
+	MinEvents  int         `yaml:"min_events"` // Fewer say nothing.
 }
 
 // bounds limit a measured number. All given ones hold.
@@ -58,12 +58,14 @@ func (b *bounds) String() string {
 // more, the latest count.
 const maxSamples = 1024
 
-func newMetricRule() *metricRule { return &metricRule{Header: defaultHeader(), MinEvents: 1} }
+func newMetricRule() *metricRule {
+	return &metricRule{Header: defaultHeader(), windowKeys: windowKeys{Kind: "sliding"}, MinEvents: 1}
+}
 
 func (d *metricRule) header() *Header { return &d.Header }
 
 func (d *metricRule) check(c *checker) {
-	c.positive("window", d.Window, false)
+	d.windowKeys.check(c)
 	if d.Having.String() == "" {
 		c.problem("having", "having needs gt, gte, lt or lte", "")
 	}
@@ -162,7 +164,7 @@ func nth(v []float64, n int) float64 {
 
 func (d *metricRule) compile(c *compiler) plan {
 	p := &metricPlan{
-		x: c.condition(d.Condition), name: d.Field, function: d.Function, window: int64(d.Window), having: d.Having, least: d.MinEvents,
+		x: c.condition(d.Condition), name: d.Field, function: d.Function, windows: d.plan(), window: int64(d.Window), having: d.Having, least: d.MinEvents,
 	}
 	p.field = c.numericField("field", d.Field)
 	p.measure, _ = statistic(d.Function)
@@ -179,6 +181,7 @@ type metricPlan struct {
 	name     string
 	function string
 	measure  func([]sample, []float64) float64
+	windows  windowPlan
 	window   int64
 	having   bounds
 	least    int
@@ -193,6 +196,9 @@ func (p *metricPlan) hooks() []hook {
 }
 
 func (p *metricPlan) newState(s *Session, r *Rule) state {
+	if !p.windows.sliding {
+		return newBucketMetric(s, r, p)
+	}
 	return &metricState{s: s, r: r, p: p, table: newKeyed[metricKey](s.maxKeys), buf: make([]float64, 0, maxSamples)}
 }
 
@@ -209,11 +215,13 @@ type metricState struct {
 type metricKey struct {
 	episode
 	subjects
+	trace
 	samples []sample // Ascending by time.
 	firing  bool
 	last    int64 // Clock when the window last satisfied having.
 	newest  int64
 	atLeast int64 // The episode does not end before.
+	settled int64 // Windows that ended up to here are not judged again.
 }
 
 // sample is a number at a time.
@@ -249,7 +257,8 @@ func (st *metricState) observe(_ int, m *moment) {
 	e, _ := st.table.obtain(key)
 	k := &e.data
 	k.newest = max(k.newest, m.at)
-	k.add(st.r, m)
+	k.subjects.add(st.r, m)
+	k.trace.add(m)
 	pos := k.insert(sample{m.at, v.Float()}, k.newest-st.p.window-st.s.lateness)
 	value, window, reached := st.reached(k, m.at, pos)
 	switch {
@@ -258,11 +267,11 @@ func (st *metricState) observe(_ int, m *moment) {
 	case reached:
 		st.begin(e, m, value, window)
 	case k.firing && m.at == k.newest && m.now >= max(k.last+st.r.keepFiring, k.atLeast):
-		why := fmt.Sprintf("%s is %s now", st.what(), decimal(value))
+		why := fmt.Sprintf("%s is %s now", st.p.what(), decimal(value))
 		if len(window) < st.p.least {
 			why = "the window has only " + plural(int64(len(window)), "event") + " left"
 		}
-		st.resolve(e, m.now, why, m.e)
+		st.resolve(e, m.now, k.newest, why, m.e)
 	}
 	st.schedule(e)
 }
@@ -290,7 +299,7 @@ func (k *metricKey) insert(s sample, limit int64) int {
 func (st *metricState) reached(k *metricKey, at int64, pos int) (value float64, window []sample, ok bool) {
 	start := 0
 	for j := pos; j < len(k.samples) && k.samples[j].at-at < st.p.window; j++ {
-		if j+1 < len(k.samples) && k.samples[j+1].at == k.samples[j].at {
+		if j+1 < len(k.samples) && k.samples[j+1].at == k.samples[j].at || !k.firing && k.samples[j].at <= k.settled {
 			continue // The window ends after the last of equal times.
 		}
 		for k.samples[start].at <= k.samples[j].at-st.p.window {
@@ -308,34 +317,47 @@ func (st *metricState) reached(k *metricKey, at int64, pos int) (value float64, 
 	return value, window, false
 }
 
-func (st *metricState) what() string { return st.p.function + " of " + st.p.name }
+func (p *metricPlan) what() string { return p.function + " of " + p.name }
 
 // begin starts an episode.
 func (st *metricState) begin(e *entry[metricKey], m *moment, value float64, window []sample) {
 	k := &e.data
-	k.episode = begin(st.r, e.key, window[0].at, "")
+	// The windows of two episodes may have the first event in common, not the last.
+	end := window[len(window)-1].at
+	k.episode = begin(st.r, e.key, end, "")
 	k.count, k.firing, k.last, k.atLeast = int64(len(window)), true, m.now, m.now+st.r.suppress
 	agent := k.entity(st.r)
-	low := slices.MinFunc(window, func(a, b sample) int { return cmp.Compare(a.value, b.value) }).value
-	high := slices.MaxFunc(window, func(a, b sample) int { return cmp.Compare(a.value, b.value) }).value
 	st.s.raise(st.r, &k.episode, &alert{
 		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
-		reason: fmt.Sprintf("%s: %s over %s is %s in %s (threshold: %s)", subject(agent, e.key), st.what(), duration(st.p.window),
-			decimal(value), plural(k.count, "event"), st.p.having.String()),
-		evidence: []pair{
-			text("condition", st.p.x.String()), text("field", st.p.name), text("function", st.p.function), text("window", duration(st.p.window)),
-			text("threshold", st.p.having.String()), floating("value", value), floating("min", low), floating("max", high), number("events", k.count),
-		},
+		reason:   st.p.reason(subject(agent, e.key), value, k.count),
+		evidence: append(st.p.evidence(value, window), k.trace.evidence(window[0].at, end, k.count)...),
 	})
+}
+
+// reason says in a sentence what was measured.
+func (p *metricPlan) reason(who string, value float64, events int64) string {
+	return fmt.Sprintf("%s: %s over %s is %s in %s (threshold: %s)", who, p.what(), p.windows.phrase(), decimal(value),
+		plural(events, "event"), p.having.String())
+}
+
+// evidence shows what was measured.
+func (p *metricPlan) evidence(value float64, window []sample) []pair {
+	low := slices.MinFunc(window, func(a, b sample) int { return cmp.Compare(a.value, b.value) }).value
+	high := slices.MaxFunc(window, func(a, b sample) int { return cmp.Compare(a.value, b.value) }).value
+	list := append([]pair{text("condition", p.x.String()), text("field", p.name), text("function", p.function)}, p.windows.evidence()...)
+	list = append(list, text("window_start", timeText(window[0].at)))
+	return append(list, text("threshold", p.having.String()), floating("value", value), floating("min", low), floating("max", high),
+		number("events", int64(len(window))))
 }
 
 func floating(name string, f float64) pair {
 	return pair{name, string(event.AppendFloat(nil, f))}
 }
 
-func (st *metricState) resolve(e *entry[metricKey], at int64, why string, source *event.Event) {
+// resolve ends an episode; what happened up to settled begins no other.
+func (st *metricState) resolve(e *entry[metricKey], at, settled int64, why string, source *event.Event) {
 	k := &e.data
-	k.firing = false
+	k.firing, k.settled = false, settled
 	agent := k.entity(st.r)
 	st.s.raise(st.r, &k.episode, &alert{
 		at: at, end: k.newest, status: "resolved", key: e.key, entity: agent, source: source, hosts: k.names(),
@@ -359,7 +381,7 @@ func (st *metricState) ends(k *metricKey) int64 {
 	if k.firing {
 		return max(k.newest+st.p.window, k.last+st.r.keepFiring, k.atLeast)
 	}
-	return k.newest + st.p.window + st.s.lateness
+	return max(k.newest+st.p.window, k.settled) + st.s.lateness
 }
 
 // fire ends an episode or forgets a key.
@@ -376,6 +398,6 @@ func (st *metricState) fire(due int64) {
 		return
 	}
 	st.table.wake(e, 0)
-	st.resolve(e, due, "nothing came within "+duration(st.p.window), nil)
+	st.resolve(e, due, due, "nothing came within "+duration(st.p.window), nil)
 	st.schedule(e)
 }

@@ -158,7 +158,7 @@ func (st *newTermsState) learn(k *newTermsKey, at int64) bool {
 	for i := range k.terms {
 		t := &k.terms[i]
 		if t.hash == hash {
-			fresh := at-t.last > st.p.window
+			fresh := at-t.last >= st.p.window
 			t.last = max(t.last, at)
 			return fresh
 		}
@@ -170,7 +170,7 @@ func (st *newTermsState) learn(k *newTermsKey, at int64) bool {
 		k.terms = append(k.terms, term{hash, at})
 		return true
 	}
-	if at-k.terms[oldest].last <= st.p.window {
+	if at-k.terms[oldest].last < st.p.window {
 		st.evicted++
 	}
 	k.terms[oldest] = term{hash, at}

@@ -26,6 +26,9 @@ func Schema() ([]byte, error) {
 		properties := of["properties"].(schema.Object)
 		properties["type"] = schema.Object{"const": name, "description": "Type of the rule: when it alerts."}
 		properties["maturity"].(schema.Object)["enum"] = maturities()
+		if kind, ok := properties["window_kind"].(schema.Object); ok {
+			kind["enum"] = windowKinds()
+		}
 		properties["stage"].(schema.Object)["enum"] = []string{"live", "shadow"}
 		properties["scope"].(schema.Object)["enum"] = ecs.AlertScopes()
 		properties["kind"].(schema.Object)["enum"] = ecs.AlertKinds()
@@ -76,6 +79,8 @@ func keyDescriptions() map[string]schema.Object {
 		"when":               "An expression over fields of the event.",
 		"where":              "An expression over fields of the alert.",
 		"window":             "How long events of a key are counted together, in event time.",
+		"window_kind":        "sliding (the default), tumbling, or session: events of which each comes less than gap after the one before.",
+		"gap":                "Of a session: when nothing comes for that long it is over.",
 		"having":             "Bounds on what is counted: gt, gte, lt, lte, eq.",
 		"debounce":           "Events closer than this to one that was counted are the same occurrence.",
 		"for":                "How long every reading has to satisfy the condition.",

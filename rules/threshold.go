@@ -7,19 +7,18 @@ import (
 	"strings"
 	"time"
 
-	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
 // thresholdRule alerts when the number of matching events of a key within a
-// sliding window of event time satisfies having.
+// window of event time satisfies having.
 type thresholdRule struct {
-	Header    `yaml:",inline"`
-	Condition strict.Text   `yaml:"condition,required"`
-	Window    time.Duration `yaml:"window,required"`
-	Having    having        `yaml:"having,required"`
-	Debounce  time.Duration `yaml:"debounce"` // Events closer than this to one that was counted are the same occurrence.
+	Header     `yaml:",inline"`
+	windowKeys `yaml:",inline"`
+	Condition  strict.Text   `yaml:"condition,required"`
+	Having     having        `yaml:"having,required"`
+	Debounce   time.Duration `yaml:"debounce"` // Events closer than this to one that was counted are the same occurrence.
 }
 
 // having bounds a count, as in a Sigma correlation. All given bounds hold.
@@ -70,12 +69,14 @@ func (h *having) String() string {
 // are kept for each key.
 const maxCount = 10_000
 
-func newThresholdRule() *thresholdRule { return &thresholdRule{Header: defaultHeader()} }
+func newThresholdRule() *thresholdRule {
+	return &thresholdRule{Header: defaultHeader(), windowKeys: windowKeys{Kind: "sliding"}}
+}
 
 func (d *thresholdRule) header() *Header { return &d.Header }
 
 func (d *thresholdRule) check(c *checker) {
-	c.positive("window", d.Window, false)
+	d.windowKeys.check(c)
 	c.positive("debounce", d.Debounce, true)
 	if d.Debounce >= d.Window && d.Window > 0 {
 		c.problem("debounce", "debounce is not shorter than window, so that nothing could ever be counted twice", "")
@@ -97,7 +98,7 @@ func (d *thresholdRule) compile(c *compiler) plan {
 	if x == nil {
 		return nil
 	}
-	p := &thresholdPlan{x: x, window: int64(d.Window), debounce: int64(d.Debounce), having: d.Having.String()}
+	p := &thresholdPlan{x: x, windows: d.plan(), window: int64(d.Window), debounce: int64(d.Debounce), having: d.Having.String()}
 	p.low, p.high = d.Having.limits()
 	return p
 }
@@ -105,6 +106,7 @@ func (d *thresholdRule) compile(c *compiler) plan {
 // thresholdPlan is a compiled threshold rule.
 type thresholdPlan struct {
 	x         *expression.Expression
+	windows   windowPlan
 	window    int64
 	debounce  int64
 	low, high int64
@@ -114,11 +116,22 @@ type thresholdPlan struct {
 func (p *thresholdPlan) hooks() []hook          { return []hook{hookOf(0, "condition", p.x)} }
 func (p *thresholdPlan) horizon() time.Duration { return time.Duration(p.window) }
 
-// room is how many times a key keeps: twice the threshold, so that the count
-// in an alert is exact until well above it.
-func (p *thresholdPlan) room() int { return int(max(2*p.low, 64)) }
+// room is how many times a key keeps. Before an alert a window has fewer than
+// the threshold, so that all that a late event could be counted with fit in;
+// while it fires the latest decide when it ends.
+func (p *thresholdPlan) room(firing bool, lateness int64) int {
+	if firing {
+		return int(max(2*p.low, 64))
+	}
+	return int(min(max(p.low*(lateness/p.window+2), 64), 8*maxCount))
+}
 
 func (p *thresholdPlan) newState(s *Session, r *Rule) state {
+	if !p.windows.sliding {
+		return newBucketState(s, r, counted{
+			windowPlan: p.windows, condition: p.x.String(), having: p.having, low: p.low, high: p.high, noun: "matching event", debounce: p.debounce,
+		})
+	}
 	return &thresholdState{s: s, r: r, p: p, table: newKeyed[thresholdKey](s.maxKeys)}
 }
 
@@ -133,13 +146,13 @@ type thresholdState struct {
 // thresholdKey is the state of one key.
 type thresholdKey struct {
 	episode
+	subjects
+	trace
 	times   []int64 // Of the latest events, ascending.
-	cut     bool    // Older times of the window were dropped.
 	firing  bool
-	entity  *entity
-	hosts   []string // Distinct names while firing and in the window before.
-	newest  int64    // Latest event time counted.
-	atLeast int64    // The episode does not end before.
+	newest  int64 // Latest event time counted.
+	atLeast int64 // The episode does not end before.
+	settled int64 // When the last episode ended: windows up to here are not judged again.
 }
 
 func (st *thresholdState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
@@ -164,14 +177,18 @@ func (st *thresholdState) observe(_ int, m *moment) {
 	st.s.mark(m, st.r)
 	e, _ := st.table.obtain(key)
 	k := &e.data
-	k.entity = m.entity
 	k.newest = max(k.newest, m.at)
-	st.addHost(k, m)
+	k.subjects.add(st.r, m)
 	if k.near(m.at, st.p.debounce) {
 		return
 	}
-	pos := k.insert(m.at, st.p.room())
-	k.prune(k.newest - st.p.window - st.s.lateness)
+	k.trace.add(m)
+	pos := k.insert(m.at, st.p.room(k.firing, st.s.lateness))
+	spare := len(k.times)
+	if k.firing { // The last ones that were enough tell when the episode ends.
+		spare -= int(st.p.low)
+	}
+	k.prune(k.newest-st.p.window-st.s.lateness, spare)
 	if k.firing {
 		k.count++
 	} else if first, count, ok := st.crossing(k, m.at, pos); ok {
@@ -203,30 +220,32 @@ func (k *thresholdKey) insert(at int64, room int) (fromEnd int) {
 	fromEnd = len(k.times) - i
 	if len(k.times) > room {
 		k.times = slices.Delete(k.times, 0, len(k.times)-room)
-		k.cut = true
 	}
 	return fromEnd
 }
 
-// prune forgets times up to a limit.
-func (k *thresholdKey) prune(limit int64) {
+// prune forgets times up to a limit, and no more than are spare.
+func (k *thresholdKey) prune(limit int64, spare int) {
 	n := 0
-	for n < len(k.times) && k.times[n] <= limit {
+	for n < min(len(k.times), spare) && k.times[n] <= limit {
 		n++
 	}
 	if n > 0 {
 		k.times = slices.Delete(k.times, 0, n)
-		k.cut = false
 	}
 }
 
 // crossing looks at the windows that the new event is in, each ending at an
 // event, and returns the first whose count satisfies the threshold. A window
-// holds the events of (end - window, end].
+// holds the events of (end - window, end]. What ended before the last episode
+// did is not looked at again: a late event is no new storm.
 func (st *thresholdState) crossing(k *thresholdKey, at int64, fromEnd int) (first, count int64, ok bool) {
 	i := max(len(k.times)-fromEnd, 0)
 	start := 0
 	for j := i; j < len(k.times) && k.times[j]-at < st.p.window; j++ {
+		if j+1 < len(k.times) && k.times[j+1] == k.times[j] || k.times[j] <= k.settled {
+			continue // The window ends after the last of equal times.
+		}
 		for k.times[j]-k.times[start] >= st.p.window {
 			start++
 		}
@@ -242,14 +261,14 @@ func (st *thresholdState) begin(e *entry[thresholdKey], m *moment, first, count 
 	k := &e.data
 	k.episode = begin(st.r, e.key, first, "")
 	k.count, k.firing, k.atLeast = count, true, m.now+st.r.suppress
-	evidence := []pair{
-		text("condition", st.p.x.String()), text("window", duration(st.p.window)), text("threshold", st.p.having), number("value", count),
-	}
+	evidence := append([]pair{text("condition", st.p.x.String())}, st.p.windows.evidence()...)
+	evidence = append(evidence, text("threshold", st.p.having), number("value", count))
+	agent := k.entity(st.r)
 	st.s.raise(st.r, &k.episode, &alert{
-		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: st.subject(k), source: m.e, hosts: st.hosts(k),
-		reason: fmt.Sprintf("%s had %s within %s (threshold: %s in %s)", st.who(k, e.key), plural(count, "matching event"),
+		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
+		reason: fmt.Sprintf("%s had %s within %s (threshold: %s in %s)", subject(agent, e.key), plural(count, "matching event"),
 			duration(m.at-first), st.p.having, duration(st.p.window)),
-		evidence: evidence,
+		evidence: append(evidence, k.trace.evidence(first, first+st.p.window-1, count)...),
 	})
 }
 
@@ -266,13 +285,10 @@ func (st *thresholdState) schedule(e *entry[thresholdKey]) {
 // ends is when the threshold is no longer reached, or the key is empty.
 func (st *thresholdState) ends(k *thresholdKey) int64 {
 	if k.firing {
-		last := k.newest
-		if n := len(k.times); int64(n) >= st.p.low {
-			last = k.times[n-int(st.p.low)]
-		}
+		last := k.times[len(k.times)-int(st.p.low)]
 		return max(last+st.p.window+st.r.keepFiring, k.atLeast)
 	}
-	return k.newest + st.p.window + st.s.lateness
+	return max(k.newest+st.p.window, k.settled) + st.s.lateness
 }
 
 // fire ends an episode or forgets a key.
@@ -289,39 +305,14 @@ func (st *thresholdState) fire(due int64) {
 		return
 	}
 	st.table.wake(e, 0)
-	k.firing = false
+	k.firing, k.settled = false, due
+	agent := k.entity(st.r)
 	st.s.raise(st.r, &k.episode, &alert{
-		at: due, end: k.newest, status: "resolved", key: e.key, entity: st.subject(k), hosts: st.hosts(k),
-		reason: fmt.Sprintf("%s is below the threshold again; %s since %s", st.who(k, e.key), plural(k.count, "matching event"),
-			event.AppendTime(nil, k.start)),
-		evidence: []pair{text("window", duration(st.p.window)), text("threshold", st.p.having), number("value", k.count)},
+		at: due, end: k.newest, status: "resolved", key: e.key, entity: agent, hosts: k.names(),
+		reason: fmt.Sprintf("%s is below the threshold again; %s since %s", subject(agent, e.key), plural(k.count, "matching event"),
+			timeText(k.start)),
+		evidence: append(st.p.windows.evidence(), text("threshold", st.p.having), number("value", k.count)),
 	})
 	k.hosts = nil
 	st.schedule(e)
 }
-
-// perAgent reports whether keys stand for single agents.
-func (st *thresholdState) perAgent() bool {
-	return slices.ContainsFunc(st.r.groupBy, func(p keyPart) bool { return p.entity }) || st.r.Scope == "host"
-}
-
-func (st *thresholdState) subject(k *thresholdKey) *entity {
-	if st.perAgent() {
-		return k.entity
-	}
-	return nil
-}
-
-func (st *thresholdState) who(k *thresholdKey, key string) string { return subject(st.subject(k), key) }
-
-// addHost remembers the hosts of a key that stands for many.
-func (st *thresholdState) addHost(k *thresholdKey, m *moment) {
-	if st.perAgent() || m.entity == nil || len(k.hosts) >= maxHosts {
-		return
-	}
-	if name := m.entity.name(); !slices.Contains(k.hosts, name) {
-		k.hosts = append(k.hosts, strings.Clone(name))
-	}
-}
-
-func (st *thresholdState) hosts(k *thresholdKey) []string { return slices.Clone(k.hosts) }

@@ -207,7 +207,7 @@ func TestChangeAgainstBruteForce(t *testing.T) {
 					before = &events[i]
 				}
 			}
-			return before != nil && last.at >= before.at && last.at-before.at <= 20*time.Minute && last.value == "user" &&
+			return before != nil && last.at >= before.at && last.at-before.at < 20*time.Minute && last.value == "user" &&
 				(before.value == "kernel" || before.value == "ebpf")
 		})
 }
@@ -229,7 +229,7 @@ func TestNewTermsAgainstBruteForce(t *testing.T) {
 				return false
 			}
 			return !slices.ContainsFunc(events[:len(events)-1], func(e seenEvent) bool {
-				return e.value == last.value && last.at-e.at <= 40*time.Minute
+				return e.value == last.value && last.at-e.at < 40*time.Minute
 			})
 		})
 }

@@ -8,32 +8,33 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
-	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
 // valueCountRule alerts when the matching events of a key have many different
-// values of a field within a sliding window, as the correlation of that name in
+// values of a field within a window, as the correlation of that name in
 // Sigma.
 type valueCountRule struct {
-	Header    `yaml:",inline"`
-	Condition strict.Text   `yaml:"condition,required"`
-	Field     string        `yaml:"field,required"` // "entity" counts agents.
-	Window    time.Duration `yaml:"window,required"`
-	Having    having        `yaml:"having,required"`
+	Header     `yaml:",inline"`
+	windowKeys `yaml:",inline"`
+	Condition  strict.Text `yaml:"condition,required"`
+	Field      string      `yaml:"field,required"` // "entity" counts agents.
+	Having     having      `yaml:"having,required"`
 }
 
 // maxValues bounds what a value_count may ask for: that many values are looked
 // through for every event.
 const maxValues = 1000
 
-func newValueCountRule() *valueCountRule { return &valueCountRule{Header: defaultHeader()} }
+func newValueCountRule() *valueCountRule {
+	return &valueCountRule{Header: defaultHeader(), windowKeys: windowKeys{Kind: "sliding"}}
+}
 
 func (d *valueCountRule) header() *Header { return &d.Header }
 
 func (d *valueCountRule) check(c *checker) {
-	c.positive("window", d.Window, false)
+	d.windowKeys.check(c)
 	low, _ := d.Having.limits()
 	switch {
 	case d.Having.GT == nil && d.Having.GTE == nil || d.Having.LT != nil || d.Having.LTE != nil || d.Having.EQ != nil:
@@ -45,7 +46,7 @@ func (d *valueCountRule) check(c *checker) {
 
 func (d *valueCountRule) compile(c *compiler) plan {
 	x := c.condition(d.Condition)
-	p := &valueCountPlan{x: x, window: int64(d.Window), having: d.Having.String(), name: d.Field, entity: d.Field == "entity"}
+	p := &valueCountPlan{x: x, windows: d.plan(), window: int64(d.Window), having: d.Having.String(), name: d.Field, entity: d.Field == "entity"}
 	if !p.entity {
 		p.field = c.field("field", d.Field)
 	}
@@ -58,13 +59,14 @@ func (d *valueCountRule) compile(c *compiler) plan {
 
 // valueCountPlan is a compiled value_count rule.
 type valueCountPlan struct {
-	x      *expression.Expression
-	field  ecs.ID
-	name   string
-	entity bool
-	window int64
-	low    int64
-	having string
+	x       *expression.Expression
+	windows windowPlan
+	field   ecs.ID
+	name    string
+	entity  bool
+	window  int64
+	low     int64
+	having  string
 }
 
 func (p *valueCountPlan) horizon() time.Duration { return time.Duration(p.window) }
@@ -82,9 +84,24 @@ func withPresence(alternatives []expression.Alternative, field ecs.ID) []express
 	return append(slices.Clone(alternatives), expression.Alternative{{Field: field, Op: expression.Present}})
 }
 
-func (p *valueCountPlan) room() int { return int(8*p.low + 64) }
+// room is how many sightings a key keeps: before an alert a window has fewer
+// values than the threshold, and of one value two sightings or three; while it
+// fires the latest decide when it ends.
+func (p *valueCountPlan) room(firing bool, lateness int64) int {
+	if firing {
+		return int(8*p.low + 64)
+	}
+	return int(min(8*p.low+64+2*p.low*(lateness/p.window+2), 32*maxValues))
+}
 
 func (p *valueCountPlan) newState(s *Session, r *Rule) state {
+	if !p.windows.sliding {
+		var one [1]string
+		return newBucketState(s, r, counted{
+			windowPlan: p.windows, condition: p.x.String(), having: p.having, low: p.low, high: math.MaxInt64,
+			noun: "different " + p.name, field: p.name, values: func(m *moment) []string { return p.values(m, &one) },
+		})
+	}
 	return &valueCountState{s: s, r: r, p: p, table: newKeyed[valueCountKey](s.maxKeys)}
 }
 
@@ -101,15 +118,18 @@ type valueCountState struct {
 type valueCountKey struct {
 	episode
 	subjects
+	trace
 	seen    []sighting
 	firing  bool
 	newest  int64
 	atLeast int64 // The episode does not end before.
+	enough  int64 // Latest time from which on as many values were seen as having asks for.
+	settled int64 // When the last episode ended: windows up to here are not judged again.
 }
 
 // sighting is a value at a time. Of three sightings of a value within a window
 // the one in the middle is left out: every window that holds it holds one of
-// the others.
+// the others, and no window that is judged ends with it first.
 type sighting struct {
 	at, next int64 // Next is when the value was seen again; math.MaxInt64: not yet.
 	value    string
@@ -126,23 +146,23 @@ func (st *valueCountState) next() int64 {
 }
 
 // values are what the event has in the field.
-func (st *valueCountState) values(m *moment) []string {
-	if st.p.entity {
+func (p *valueCountPlan) values(m *moment, one *[1]string) []string {
+	if p.entity {
 		if m.entity == nil {
 			return nil
 		}
-		st.one[0] = m.entity.key
-		return st.one[:]
+		one[0] = m.entity.key
+		return one[:]
 	}
-	v := m.e.Get(st.p.field)
+	v := m.e.Get(p.field)
 	switch {
 	case v == nil:
 		return nil
 	case v.List() != nil:
 		return v.List()
 	}
-	st.one[0] = v.Str()
-	return st.one[:]
+	one[0] = v.Str()
+	return one[:]
 }
 
 func (st *valueCountState) observe(_ int, m *moment) {
@@ -150,7 +170,7 @@ func (st *valueCountState) observe(_ int, m *moment) {
 		st.s.counters[st.r.number].Late++
 		return
 	}
-	values := st.values(m)
+	values := st.p.values(m, &st.one)
 	if len(values) == 0 {
 		return
 	}
@@ -162,16 +182,20 @@ func (st *valueCountState) observe(_ int, m *moment) {
 	e, _ := st.table.obtain(key)
 	k := &e.data
 	k.newest = max(k.newest, m.at)
-	k.add(st.r, m)
+	k.subjects.add(st.r, m)
+	k.trace.add(m)
 	for _, value := range values {
 		pos, fresh := k.see(m.at, value, st.p.window)
 		if fresh && !k.firing {
-			if first, count, ok := st.crossing(k, m.at, pos); ok {
-				st.begin(e, m, first, count)
+			if end, count, ok := st.crossing(k, m.at, pos); ok {
+				st.begin(e, m, end, count)
 			}
 		}
 	}
-	k.prune(k.newest-st.p.window-st.s.lateness, st.p.room())
+	if k.firing {
+		k.enough = max(k.enough, k.latest(st.p.low))
+	}
+	k.prune(k.newest-st.p.window-st.s.lateness, st.p.room(k.firing, st.s.lateness))
 	if k.firing {
 		k.count = max(k.count, k.within(k.newest, st.p.window))
 	}
@@ -201,7 +225,7 @@ func (k *valueCountKey) see(at int64, value string, window int64) (pos int, fres
 		sight.next, sight.value = k.seen[after].at, k.seen[after].value
 	}
 	if before >= 0 {
-		if k.seen[before].at == at || after >= 0 && k.seen[after].at-k.seen[before].at <= window {
+		if k.seen[before].at == at || after >= 0 && k.seen[after].at-k.seen[before].at <= window && k.seen[before].at > k.settled {
 			return 0, false
 		}
 		k.seen[before].next, sight.value = at, k.seen[before].value
@@ -224,13 +248,26 @@ func (k *valueCountKey) between(i int, window, at int64) bool {
 	if i < 0 {
 		return false
 	}
-	for j := i - 1; j >= 0 && at-k.seen[j].at <= window; j-- {
+	for j := i - 1; j >= 0 && at-k.seen[j].at <= window && k.seen[j].at > k.settled; j-- {
 		if k.seen[j].value == k.seen[i].value {
 			k.seen[j].next = at
 			return true
 		}
 	}
 	return false
+}
+
+// latest returns the time from which on a number of different values were seen;
+// 0 if there were never as many.
+func (k *valueCountKey) latest(number int64) int64 {
+	for i := len(k.seen) - 1; i >= 0; i-- {
+		if k.seen[i].next == math.MaxInt64 {
+			if number--; number == 0 {
+				return k.seen[i].at
+			}
+		}
+	}
+	return 0
 }
 
 // prune forgets sightings up to a time, and the oldest beyond a number.
@@ -257,54 +294,54 @@ func (k *valueCountKey) within(end, window int64) int64 {
 
 // crossing looks at the windows that the new sighting is in, each ending at a
 // sighting, and returns the first that has enough values.
-func (st *valueCountState) crossing(k *valueCountKey, at int64, pos int) (first, count int64, ok bool) {
+func (st *valueCountState) crossing(k *valueCountKey, at int64, pos int) (end, count int64, ok bool) {
 	if int64(len(k.seen)) < st.p.low {
 		return 0, 0, false
 	}
 	for j := pos; j < len(k.seen) && k.seen[j].at-at < st.p.window; j++ {
 		end := k.seen[j].at
+		if end <= k.settled {
+			continue
+		}
 		if n := k.within(end, st.p.window); n >= st.p.low {
-			i := slices.IndexFunc(k.seen, func(s sighting) bool { return s.at > end-st.p.window })
-			return k.seen[i].at, n, true
+			return end, n, true
 		}
 	}
 	return 0, 0, false
 }
 
-// begin starts an episode.
-func (st *valueCountState) begin(e *entry[valueCountKey], m *moment, first, count int64) {
+// begin starts an episode, at the event time at which the number was reached:
+// of the values before not every sighting is remembered.
+func (st *valueCountState) begin(e *entry[valueCountKey], m *moment, end, count int64) {
 	k := &e.data
-	k.episode = begin(st.r, e.key, first, "")
-	k.count, k.firing, k.atLeast = count, true, m.now+st.r.suppress
+	first := end - st.p.window + 1
+	evidence := append([]pair{text("condition", st.p.x.String()), text("field", st.p.name)}, st.p.windows.evidence()...)
+	evidence = append(evidence, text("threshold", st.p.having), number("value", count), pair{"values", k.sample(first, end)})
+	k.episode = begin(st.r, e.key, end, "")
+	k.count, k.firing, k.atLeast, k.enough = count, true, m.now+st.r.suppress, 0
 	agent := k.entity(st.r)
 	st.s.raise(st.r, &k.episode, &alert{
 		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
 		reason: fmt.Sprintf("%s had %s of %s within %s (threshold: %s)", subject(agent, e.key), plural(count, "value"), st.p.name,
 			duration(st.p.window), st.p.having),
-		evidence: []pair{
-			text("condition", st.p.x.String()), text("field", st.p.name), text("window", duration(st.p.window)),
-			text("threshold", st.p.having), number("value", count), {"values", k.sample()},
-		},
+		evidence: append(evidence, k.trace.evidence(first, end, -count)...),
 	})
 }
 
-// sample lists some of the values, the latest first.
-func (k *valueCountKey) sample() string {
+// sample lists some of the values of a span, the latest first.
+func (k *valueCountKey) sample(from, to int64) string {
 	var list []string
 	for _, s := range slices.Backward(k.seen) {
-		if s.next == math.MaxInt64 && len(list) < 20 {
-			list = append(list, string(event.AppendString(nil, s.value)))
+		if s.at >= from && s.at <= to && s.next > to && len(list) < maxListed {
+			list = append(list, s.value)
 		}
 	}
-	return "[" + strings.Join(list, ",") + "]"
+	return jsonList(list)
 }
 
 // schedule sets the timer to the end of the episode or of the key. A timer
 // that runs out earlier is left: fire finds that it is not time yet.
 func (st *valueCountState) schedule(e *entry[valueCountKey]) {
-	if e.pos >= 0 && e.due <= e.data.newest+st.p.window {
-		return
-	}
 	due := max(st.ends(&e.data), st.s.now+1)
 	if e.pos < 0 || due < e.due {
 		st.table.wake(e, due)
@@ -315,18 +352,9 @@ func (st *valueCountState) schedule(e *entry[valueCountKey]) {
 // ends is when the window has too few values, or the key is empty.
 func (st *valueCountState) ends(k *valueCountKey) int64 {
 	if !k.firing {
-		return k.newest + st.p.window + st.s.lateness
+		return max(k.newest+st.p.window, k.settled) + st.s.lateness
 	}
-	last, n := k.newest, int64(0)
-	for i := len(k.seen) - 1; i >= 0; i-- {
-		if k.seen[i].next == math.MaxInt64 {
-			if n++; n == st.p.low {
-				last = k.seen[i].at
-				break
-			}
-		}
-	}
-	return max(last+st.p.window+st.r.keepFiring, k.atLeast)
+	return max(k.enough+st.p.window+st.r.keepFiring, k.atLeast)
 }
 
 // fire ends an episode or forgets a key.
@@ -343,7 +371,7 @@ func (st *valueCountState) fire(due int64) {
 		return
 	}
 	st.table.wake(e, 0)
-	k.firing = false
+	k.firing, k.settled = false, due
 	agent := k.entity(st.r)
 	st.s.raise(st.r, &k.episode, &alert{
 		at: due, end: k.newest, status: "resolved", key: e.key, entity: agent, hosts: k.names(),

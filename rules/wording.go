@@ -32,6 +32,12 @@ func duration(ns int64) string {
 	return strict.FormatDuration(d)
 }
 
+// timeText writes a time of nanoseconds since 1970.
+func timeText(ns int64) string { return string(event.AppendTime(nil, ns)) }
+
+// maxListed is how many values the evidence of an alert lists.
+const maxListed = 20
+
 // plural writes a number with its noun.
 func plural(n int64, noun string) string {
 	if n == 1 {

@@ -1,0 +1,223 @@
+package rules
+
+import (
+	"cmp"
+	"encoding/json"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+const secondNS = int64(time.Second)
+
+// randomRule draws a rule of any type that has an oracle.
+func randomRule(r *rand.Rand) *oracleRule {
+	span := func(from, to int) int64 { return int64(from+r.IntN(to-from+1)) * 30 * secondNS }
+	x := &oracleRule{
+		typ:    pick(r, "match", "threshold", "threshold", "value_count", "value_count", "metric", "metric", "spike", "change", "new_terms", "sequence"),
+		window: span(2, 24), lateness: span(1, 16), action: "error", low: int64(1 + r.IntN(5)), least: 1 + r.IntN(4),
+	}
+	x.groupBy = pick(r, nil, nil, []string{"agent.type"}, []string{"agent.type", "process.name?"}, []string{})
+	if r.IntN(3) == 0 {
+		x.keep = span(1, 12)
+	}
+	if r.IntN(3) == 0 {
+		x.suppress = span(1, 30)
+	}
+	switch x.typ {
+	case "threshold", "value_count", "metric":
+		x.kind = pick(r, "sliding", "sliding", "tumbling", "session")
+		if x.kind == "session" {
+			x.gap = min(span(1, 8), x.window)
+		}
+	}
+	switch x.typ {
+	case "threshold":
+		if r.IntN(3) == 0 {
+			x.debounce = min(span(1, 3), x.window-secondNS)
+		}
+	case "value_count":
+		x.field = pick(r, "process.name", "process.name", "entity")
+		if x.field == "entity" {
+			x.groupBy = []string{"agent.type"}
+		}
+	case "metric":
+		x.function = pick(r, "sum", "avg", "min", "max", "p50", "p95")
+		x.bound = float64(20 + r.IntN(70))
+		if x.function == "sum" {
+			x.bound *= 4
+		}
+	case "spike":
+		x.history = int64(2 + r.IntN(5))
+		x.minKnown = 1 + r.Int64N(x.history)
+		x.times = float64(3+r.IntN(6)) / 2
+	case "change":
+		x.from, x.to = "p1", "p2"
+		x.groupBy = pick(r, nil, []string{"agent.type"})
+	case "new_terms":
+		x.learn = x.window / int64(2+r.IntN(4))
+		x.groupBy = pick(r, nil, []string{"agent.type"})
+	case "sequence":
+		actions := []string{"error", "sensor-crashed", "host-crashed", "sensor-stopped"}
+		r.Shuffle(len(actions), func(i, j int) { actions[i], actions[j] = actions[j], actions[i] })
+		x.steps = actions[:2+r.IntN(3)]
+		x.unordered = r.IntN(3) == 0
+		if !x.unordered && len(x.steps) > 2 && r.IntN(2) == 0 {
+			x.steps[1] = "!" + x.steps[1]
+		}
+		x.groupBy = pick(r, nil, []string{"agent.type"})
+	}
+	return x
+}
+
+// randomStream draws events: clusters and gaps, late ones, too late ones, ones
+// from the future, and fields that are missing.
+func randomStream(r *rand.Rand, x *oracleRule, n int) []oracleEvent {
+	now := start
+	var list []oracleEvent
+	for range n {
+		switch r.IntN(12) {
+		case 0:
+			now += int64(r.IntN(1800)) * secondNS
+		case 1, 2: // At the same moment as the one before.
+		default:
+			now += int64(r.IntN(90)) * secondNS
+		}
+		e := oracleEvent{now: now, at: now, agent: pick(r, "a1", "a2", "a3"), typ: pick(r, "x", "x", "y"), cpu: float64(r.IntN(101)), hasCPU: r.IntN(8) > 0}
+		switch r.IntN(8) {
+		case 0, 1, 2:
+			e.at -= r.Int64N(x.lateness/secondNS+1) * secondNS
+		case 3:
+			e.at -= r.Int64N(2*x.lateness/secondNS) * secondNS
+		case 4:
+			e.at += int64(r.IntN(3600)) * secondNS // A wrong clock.
+		}
+		e.action = pick(r, "error", "error", "error", "sensor-crashed", "host-crashed", "sensor-stopped", "inventory")
+		e.process = pick(r, "", "p1", "p2", "p2", "p3", "p4")
+		if r.IntN(15) == 0 {
+			e.agent = ""
+		}
+		if r.IntN(15) == 0 {
+			e.typ = ""
+		}
+		list = append(list, e)
+	}
+	return list
+}
+
+// raiseAll runs the engine over the events.
+func raiseAll(tb testing.TB, x *oracleRule, events []oracleEvent, end int64) (alerts []oracleAlert, ids []string) {
+	set := compileRules(tb, dictionary(tb), x.yaml())
+	s := set.NewSession(SessionOptions{Lateness: time.Duration(x.lateness)})
+	defer s.Close()
+	emit := func(a *event.Event) {
+		var document struct {
+			Event struct {
+				ID    string
+				Start time.Time
+			}
+			EDR struct{ Alert struct{ ID string } }
+		}
+		if err := json.Unmarshal(a.AppendJSON(nil), &document); err != nil {
+			tb.Fatal(err)
+		}
+		alerts = append(alerts, oracleAlert{
+			a.Timestamp(), strings.Clone(a.Str(ecs.EDRAlertStatus)), strings.Clone(a.Str(ecs.EDRAlertKey)),
+			document.Event.Start.UnixNano(), a.Get(ecs.EDRAlertCount).Int(),
+		})
+		ids = append(ids, document.Event.ID)
+	}
+	doc := event.New(set.dict)
+	for _, e := range events {
+		doc.Reset()
+		doc.Set(ecs.Timestamp, event.Time(e.at))
+		for id, value := range map[ecs.ID]string{ecs.AgentID: e.agent, ecs.AgentType: e.typ, ecs.EventAction: e.action, ecs.ProcessName: e.process} {
+			if value != "" {
+				doc.SetString(id, value)
+			}
+		}
+		if e.hasCPU {
+			doc.Set(ecs.EDRResourceCPUPct, event.Float(e.cpu))
+		}
+		s.Detect(e.now, doc, emit)
+	}
+	s.Detect(end, nil, emit)
+	return alerts, ids
+}
+
+// againstOracle compares engine and oracle for a drawn rule and stream, and
+// returns the number of alerts.
+func againstOracle(tb testing.TB, seed1, seed2 uint64, n int) (typ string, alerts int) {
+	r := rand.New(rand.NewPCG(seed1, seed2))
+	x := randomRule(r)
+	events := randomStream(r, x, n)
+	end := events[len(events)-1].now + 3*int64(time.Hour)
+	want := predict(x, events, end)
+	got, ids := raiseAll(tb, x, events, end)
+	if !slices.IsSortedFunc(got, func(a, b oracleAlert) int { return cmp.Compare(a.at, b.at) }) {
+		tb.Errorf("alerts are not in the order of time: %v", got)
+	}
+	slices.SortStableFunc(got, func(a, b oracleAlert) int { return cmp.Compare(a.key, b.key) })
+	for i := range want { // An event.start has milliseconds.
+		want[i].start = want[i].start / 1e6 * 1e6
+	}
+	if x.typ == "sequence" && x.groupBy != nil { // It counts the hosts of one of the chains.
+		for _, list := range [][]oracleAlert{got, want} {
+			for i := range list {
+				list[i].count = 0
+			}
+		}
+	}
+	if !slices.Equal(got, want) {
+		var b strings.Builder
+		for _, e := range events {
+			if key, ok := x.key(&e); ok {
+				b.WriteString("\n" + time.Duration(e.now-start).String() + " happened " + time.Duration(e.at-start).String() + " key " + key + " " + e.action + " " + e.process + " " + decimal(e.cpu))
+			}
+		}
+		show := func(list []oracleAlert) (s string) {
+			for _, a := range list {
+				s += "\n  " + time.Duration(a.at-start).String() + " " + a.status + " " + a.key + " from " + time.Duration(a.start-start).String() + " count " + decimal(float64(a.count))
+			}
+			return s
+		}
+		tb.Fatalf("seeds %d %d\n%s\nlateness %s\nevents%s\ngot%s\nwant%s", seed1, seed2, x.yaml(), time.Duration(x.lateness), b.String(), show(got), show(want))
+	}
+	sorted := slices.Clone(ids)
+	slices.Sort(sorted)
+	// A match without an episode is known by its event; these have no event.id.
+	if x.typ != "match" && len(slices.Compact(sorted)) != len(ids) {
+		tb.Fatalf("seeds %d %d: two documents have one id\n%s\n%v", seed1, seed2, x.yaml(), got)
+	}
+	return x.typ + " " + x.kind, len(got)
+}
+
+// TestAgainstOracle compares all alerts, from firing to resolved, with their
+// times, keys and counts.
+func TestAgainstOracle(t *testing.T) {
+	alerts := map[string]int{}
+	for i := range uint64(900) {
+		typ, n := againstOracle(t, 1, i, 60)
+		alerts[typ] += n
+	}
+	t.Log(alerts)
+	for _, typ := range []string{
+		"match ", "threshold sliding", "threshold tumbling", "threshold session", "value_count sliding", "value_count tumbling",
+		"value_count session", "metric sliding", "metric tumbling", "metric session", "spike ", "change ", "new_terms ", "sequence ",
+	} {
+		if alerts[typ] < 20 {
+			t.Errorf("%s: only %d alerts, the test shows little", typ, alerts[typ])
+		}
+	}
+}
+
+// FuzzAgainstOracle draws rules and streams from seeds.
+func FuzzAgainstOracle(f *testing.F) {
+	f.Add(uint64(1), uint64(2), uint8(60))
+	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, a, b, int(n)+1) })
+}

@@ -1,0 +1,369 @@
+package rules
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"sort"
+	"strconv"
+	"strings"
+)
+
+// An oracle says what alerts a rule raises, in the slow and obvious way that
+// README.md describes: it keeps the whole history of every key, looks through
+// all of it again with every event, and shares no code with the engine.
+
+// oracleEvent is an event as an oracle sees it. Empty texts are missing fields.
+type oracleEvent struct {
+	now, at    int64
+	agent, typ string
+	action     string
+	process    string
+	cpu        float64
+	hasCPU     bool
+}
+
+// oracleRule is a rule as an oracle sees it.
+type oracleRule struct {
+	typ               string // Of the rule.
+	kind              string // window_kind.
+	window, gap       int64
+	lateness          int64
+	keep, suppress    int64
+	debounce          int64
+	low               int64 // having: {gte: low}
+	action            string
+	groupBy           []string // nil: the agent.
+	field             string   // process.name or entity.
+	function          string
+	bound             float64 // having: {gte: bound}
+	least             int
+	history, minKnown int64
+	times             float64
+	from, to          string
+	learn             int64
+	steps             []string // Actions; one with a ! must not come.
+	unordered         bool
+}
+
+// yaml writes the rule file.
+func (r *oracleRule) yaml() string {
+	var b strings.Builder
+	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	if r.groupBy != nil {
+		line("group_by: [%s]\nscope: fleet", strings.Join(r.groupBy, ", "))
+	}
+	if r.keep > 0 {
+		line("keep_firing_for: %dms", r.keep/1e6)
+	}
+	if r.suppress > 0 {
+		line("suppress: %dms", r.suppress/1e6)
+	}
+	if r.typ == "sequence" {
+		line("maxspan: %dms\nordered: %v\nsteps:", r.window/1e6, !r.unordered)
+		for i, s := range r.steps {
+			bare := strings.TrimPrefix(s, "!")
+			line("  - {name: s%d, condition: 'event.action == %q', absent: %v}", i, bare, bare != s)
+		}
+		return ruleYAML(1, r.typ, b.String())
+	}
+	if r.typ != "match" {
+		line("window: %dms", r.window/1e6)
+	}
+	if r.kind != "" {
+		line("window_kind: %s", r.kind)
+	}
+	if r.gap > 0 {
+		line("gap: %dms", r.gap/1e6)
+	}
+	if r.typ != "change" {
+		line("condition: event.action == %q", r.action)
+	}
+	switch r.typ {
+	case "threshold":
+		line("having: {gte: %d}", r.low)
+		if r.debounce > 0 {
+			line("debounce: %dms", r.debounce/1e6)
+		}
+	case "value_count":
+		line("having: {gte: %d}\nfield: %s", r.low, r.field)
+	case "metric":
+		line("having: {gte: %v}\nfield: edr.resource.cpu_pct\nfunction: %s\nmin_events: %d", r.bound, r.function, r.least)
+	case "spike":
+		line("history: %d\nmin_history: %d\ntimes: %v\nmin_events: %d", r.history, r.minKnown, r.times, r.least)
+	case "change":
+		line("field: process.name\nfrom: [%s]\nto: [%s]", r.from, r.to)
+	case "new_terms":
+		line("fields: [process.name]\nlearn: %dms", r.learn/1e6)
+	}
+	return ruleYAML(1, r.typ, b.String())
+}
+
+// key is the value of group_by; false when a part is missing.
+func (r *oracleRule) key(e *oracleEvent) (string, bool) {
+	if r.groupBy == nil {
+		return e.agent, e.agent != ""
+	}
+	var parts []string
+	for _, name := range r.groupBy {
+		value := map[string]string{"agent.type": e.typ, "entity": e.agent, "process.name": e.process}[strings.TrimSuffix(name, "?")]
+		if value == "" && !strings.HasSuffix(name, "?") {
+			return "", false
+		}
+		parts = append(parts, value)
+	}
+	return strings.Join(parts, " | "), true
+}
+
+// oracleAlert is an alert document.
+type oracleAlert struct {
+	at     int64
+	status string
+	key    string
+	start  int64
+	count  int64
+}
+
+func (a oracleAlert) String() string {
+	return fmt.Sprintf("%d %s %q from %d, %d", a.at, a.status, a.key, a.start, a.count)
+}
+
+// oracle is the history of one key and what follows from it.
+type oracle struct {
+	r       *oracleRule
+	key     string
+	events  []oracleEvent // In order of arrival, those on time.
+	alerts  []oracleAlert
+	settled int64
+	used    int64
+	marks   []int64
+	judged  int64 // Start of the latest metric window that was judged.
+	raised  int64
+
+	// The episode.
+	open  bool
+	start int64
+	began int64 // Clock.
+	last  int64 // Clock when it was last satisfied.
+	close int64
+	count int64
+}
+
+const never = int64(-1 << 62)
+
+// predict returns the alerts of a rule for events in order of arrival, the
+// clock being moved to end after the last.
+func predict(r *oracleRule, events []oracleEvent, end int64) []oracleAlert {
+	keys := map[string]*oracle{}
+	for _, e := range events {
+		e.at = min(e.at, e.now)
+		if key, ok := r.key(&e); ok && keys[key] == nil {
+			keys[key] = &oracle{r: r, key: key, settled: never, used: never, judged: never, raised: never}
+		}
+	}
+	var all []oracleAlert
+	for _, key := range sortedKeys(keys) {
+		o := keys[key]
+		for _, e := range events {
+			e.at = min(e.at, e.now)
+			o.pass(e.now)
+			if k, ok := r.key(&e); ok && k == key && (e.at >= e.now-r.lateness || r.typ == "match") {
+				o.see(e)
+			}
+		}
+		o.pass(end)
+		all = append(all, o.alerts...)
+	}
+	return all
+}
+
+func sortedKeys[T any](m map[string]T) []string {
+	var list []string
+	for k := range m {
+		list = append(list, k)
+	}
+	sort.Strings(list)
+	return list
+}
+
+func (o *oracle) say(at int64, status string) {
+	o.alerts = append(o.alerts, oracleAlert{at, status, o.key, o.start, o.count})
+}
+
+func (o *oracle) begin(now, start, count int64) {
+	o.open, o.start, o.began, o.last, o.count = true, start, now, now, count
+	o.say(now, "firing")
+}
+
+// found is a finding of a type that has no end of its own.
+func (o *oracle) found(now, start, count int64) {
+	switch {
+	case o.r.keep == 0 && o.r.suppress == 0:
+		o.start, o.count = start, count
+		o.say(now, "firing")
+	case o.open:
+		o.count++
+		o.last = now
+	default:
+		o.begin(now, start, count)
+	}
+}
+
+// pass lets the time go on to now: episodes end, windows close.
+func (o *oracle) pass(now int64) {
+	if o.r.typ == "metric" && o.r.kind != "sliding" {
+		for _, b := range o.buckets() {
+			due := b.close + o.r.lateness
+			if b.start <= o.judged || due > now {
+				continue
+			}
+			o.end(due)
+			o.judged = b.start
+			if v, ok := o.measure(b.events); ok && v >= o.r.bound {
+				o.found(due, b.start, int64(len(b.events)))
+			}
+		}
+	}
+	o.end(now)
+}
+
+// end ends the episode when that is due.
+func (o *oracle) end(now int64) {
+	if !o.open {
+		return
+	}
+	due := max(o.last+o.r.keep, o.began+o.r.suppress)
+	switch {
+	case o.r.typ == "threshold" && o.r.kind == "sliding":
+		times := o.times(o.events)
+		due = max(times[len(times)-int(o.r.low)]+o.r.window+o.r.keep, o.began+o.r.suppress)
+	case o.r.typ == "value_count" && o.r.kind == "sliding":
+		seen := map[string]int64{}
+		for _, e := range o.events {
+			if at, ok := seen[o.value(&e)]; !ok || e.at > at {
+				seen[o.value(&e)] = e.at
+			}
+		}
+		var times []int64
+		for _, at := range seen {
+			times = append(times, at)
+		}
+		slices.Sort(times)
+		due = max(times[len(times)-int(o.r.low)]+o.r.window+o.r.keep, o.began+o.r.suppress)
+	case o.r.typ == "metric" && o.r.kind == "sliding":
+		times := o.times(o.events)
+		due = max(due, times[len(times)-1]+o.r.window)
+	case o.r.typ == "threshold" || o.r.typ == "value_count":
+		due = max(o.close+o.r.keep, o.began+o.r.suppress)
+	}
+	if due = max(due, o.began+1); due <= now {
+		o.open, o.settled = false, due
+		o.say(due, "resolved")
+	}
+}
+
+// times are the times of events in order.
+func (o *oracle) times(events []oracleEvent) []int64 {
+	var list []int64
+	for _, e := range events {
+		list = append(list, e.at)
+	}
+	slices.Sort(list)
+	return list
+}
+
+// value is what a value_count counts of an event.
+func (o *oracle) value(e *oracleEvent) string {
+	if o.r.field == "entity" {
+		return e.agent
+	}
+	return e.process
+}
+
+// within are the events of (end - window, end].
+func (o *oracle) within(end int64) []oracleEvent {
+	var list []oracleEvent
+	for _, e := range o.events {
+		if e.at <= end && e.at > end-o.r.window {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// number is what a threshold or value_count counts in some events.
+func (o *oracle) number(events []oracleEvent) int64 {
+	if o.r.typ == "threshold" {
+		return int64(len(events))
+	}
+	values := map[string]bool{}
+	for _, e := range events {
+		values[o.value(&e)] = true
+	}
+	return int64(len(values))
+}
+
+// measure is the statistic of a metric rule; false for too few events.
+func (o *oracle) measure(events []oracleEvent) (float64, bool) {
+	if len(events) < o.r.least {
+		return 0, false
+	}
+	events = slices.Clone(events)
+	slices.SortStableFunc(events, func(a, b oracleEvent) int { return cmp.Compare(a.at, b.at) })
+	var values []float64
+	total := 0.0
+	for _, e := range events {
+		values = append(values, e.cpu)
+		total += e.cpu
+	}
+	sort.Float64s(values)
+	switch f := o.r.function; f {
+	case "sum":
+		return total, true
+	case "avg":
+		return total / float64(len(values)), true
+	case "min":
+		return values[0], true
+	case "max":
+		return values[len(values)-1], true
+	default:
+		p, _ := strconv.Atoi(f[1:])
+		for i, v := range values { // The least value that p per cent are not above.
+			if 100*(i+1) >= p*len(values) {
+				return v, true
+			}
+		}
+		return 0, false
+	}
+}
+
+// oracleBucket is a tumbling window or session.
+type oracleBucket struct {
+	start, close int64
+	events       []oracleEvent
+}
+
+// buckets cuts the whole history.
+func (o *oracle) buckets() []oracleBucket {
+	events := slices.Clone(o.events)
+	slices.SortStableFunc(events, func(a, b oracleEvent) int { return cmp.Compare(a.at, b.at) })
+	var list []oracleBucket
+	for _, e := range events {
+		last := len(list) - 1
+		if last < 0 || e.at >= list[last].close {
+			b := oracleBucket{start: e.at / o.r.window * o.r.window}
+			b.close = b.start + o.r.window
+			if o.r.kind == "session" {
+				b.start, b.close = e.at, e.at+o.r.gap
+			}
+			list = append(list, b)
+			last++
+		}
+		b := &list[last]
+		b.events = append(b.events, e)
+		if o.r.kind == "session" {
+			b.close = min(e.at+o.r.gap, b.start+o.r.window)
+		}
+	}
+	return list
+}
