@@ -1,16 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/evaluate"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/evaluate/variation"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/sources/simulator"
 )
@@ -79,16 +82,12 @@ func (b *detectionBench) run(cmd *cobra.Command) error {
 		return pipeline.NewShard(shard, detection.NewMapper(), detection.NewDetector(cfg.Pipeline.Lateness), processors.List()...)
 	}
 	if len(b.scenarios) == 0 {
-		b.scenarios = simulator.Names()
+		b.scenarios = append(simulator.Names(), variation.Names()...)
 	}
 	var scores []evaluate.Score
 	for _, name := range b.scenarios {
-		scenario, err := loadScenario(name)
-		if err != nil {
-			return badConfig(err)
-		}
 		for seed := b.first; seed < b.first+b.seeds; seed++ {
-			fleet, err := simulator.New(simulator.Config{Seed: seed, Agents: b.agents, Scenario: scenario})
+			fleet, err := openFeed(name, simulator.Config{Seed: seed, Agents: b.agents})
 			if err != nil {
 				return badConfig(err)
 			}
@@ -141,11 +140,20 @@ func (b *detectionBench) report(cmd *cobra.Command, s evaluate.Score) {
 	}
 }
 
-// loadScenario reads a scenario file, or the shipped scenario of that name.
-func loadScenario(name string) (simulator.Scenario, error) {
+// openFeed makes the fleet of a scenario file, of a shipped scenario or of a
+// scenario of the second generator.
+func openFeed(name string, cfg simulator.Config) (evaluate.Feed, error) {
+	if slices.Contains(variation.Names(), name) {
+		return variation.New(variation.Options{Scenario: name, Seed: cfg.Seed, Agents: cmp.Or(cfg.Agents, simulator.DefaultAgents)})
+	}
 	src, err := os.ReadFile(name)
 	if err != nil {
-		return simulator.Shipped(name)
+		cfg.Scenario, err = simulator.Shipped(name)
+	} else {
+		cfg.Scenario, err = simulator.LoadScenario(name, src)
 	}
-	return simulator.LoadScenario(name, src)
+	if err != nil {
+		return nil, err
+	}
+	return simulator.New(cfg)
 }

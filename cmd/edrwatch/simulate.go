@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/evaluate"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/sources/file"
 	"github.com/edrwatch/edrwatch/sources/simulator"
@@ -21,12 +22,7 @@ func simulateCommand() *cobra.Command {
 		Example: "  edrwatch simulate --scenario july19 --agents 1000 -o july19.capture\n  edrwatch replay --in july19.capture --alerts -",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			var err error
-			cfg.Scenario, err = loadScenario(scenario)
-			if err != nil {
-				return badConfig(err)
-			}
-			fleet, err := simulator.New(cfg)
+			fleet, err := openFeed(scenario, cfg)
 			if err != nil {
 				return badConfig(err)
 			}
@@ -50,7 +46,7 @@ func simulateCommand() *cobra.Command {
 }
 
 // writeCapture writes all records of the fleet, one partition a topic.
-func writeCapture(dst outputFile, fleet *simulator.Fleet) error {
+func writeCapture(dst outputFile, fleet evaluate.Feed) error {
 	w := bufio.NewWriterSize(dst, 1<<20)
 	offsets := map[string]int64{}
 	var line []byte

@@ -58,7 +58,7 @@ type agent struct {
 	drifted  bool  // its process runs under another account
 	reduced  bool  // it says that its functionality is reduced
 	gone     bool  // decommissioned
-	crashes  uint8 // crashes of the host in an incident
+	crashes  uint8 // crashes or reboots of the host in an incident
 	image    uint8 // how often the host was set up anew; each time its agents get new ids
 	twin     int32 // index of the agent of which this one is a clone; -1: none
 

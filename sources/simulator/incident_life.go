@@ -53,7 +53,7 @@ func (p *patchNight) step(f *Fleet, n int, it item) {
 	case it.gen != a.gen:
 	case it.step == stepRecover:
 		f.boot(a)
-		if f.random.Float64() < p.Twice {
+		if a.crashes++; a.crashes < 3 && f.random.Float64() < p.Twice { // Nobody reboots for ever.
 			f.incidentStep(n, a, stepHost, f.now+120_000+f.upTo(240_000))
 		}
 		f.planLife(a)
@@ -63,7 +63,7 @@ func (p *patchNight) step(f *Fleet, n int, it item) {
 	}
 }
 
-// reimageWave: hosts are set up anew. They keep their names; their agents are
+// reimageWave: desktops and laptops are set up anew. They keep their names; their agents are
 // new ones.
 type reimageWave struct {
 	Base `yaml:",inline"`
@@ -75,7 +75,7 @@ func (p *reimageWave) suits(*Fleet, *agent) bool            { return false }
 func (p *reimageWave) outcome() (expect, tolerate []string) { return nil, nil }
 func (p *reimageWave) step(f *Fleet, n int, it item) {
 	if it.step == stepBegin {
-		p.spread(f, n, func(a *agent) bool { return a.vendor != sentinelone && a.platform == windows })
+		p.spread(f, n, func(a *agent) bool { return a.vendor != sentinelone && a.platform == windows && a.class != server })
 		return
 	}
 	switch a := &f.agents[it.agent]; {

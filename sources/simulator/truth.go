@@ -34,13 +34,14 @@ type Host struct {
 	At      time.Time // when it was hit
 }
 
-// Is reports whether name, with or without domain, or an agent id, means h.
+// Is reports whether name, with or without domain and in any case, or an agent
+// id, means h.
 func (h Host) Is(name string) bool {
 	if h.AgentID != "" && name == h.AgentID {
 		return true
 	}
 	name, _, _ = strings.Cut(name, ".")
-	return name == h.Name
+	return strings.EqualFold(name, h.Name)
 }
 
 // Alert is what Judge needs to know of an alert.

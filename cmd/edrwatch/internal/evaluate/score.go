@@ -73,7 +73,7 @@ func judgeIncident(h simulator.Happening, firing []Alert) IncidentScore {
 	s := IncidentScore{Happening: h}
 	hit := map[string]int{} // place in h.Hosts by name and by agent id
 	for i, host := range h.Hosts {
-		hit[host.Name] = i
+		hit[strings.ToLower(host.Name)] = i
 		if host.AgentID != "" {
 			hit[host.AgentID] = i
 		}
@@ -96,7 +96,7 @@ func judgeIncident(h simulator.Happening, firing []Alert) IncidentScore {
 			s.Verdict = a.Verdict
 		}
 		for _, name := range a.Hosts {
-			short, _, _ := strings.Cut(name, ".")
+			short, _, _ := strings.Cut(strings.ToLower(name), ".")
 			if named[short] {
 				continue
 			}
