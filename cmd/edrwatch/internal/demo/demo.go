@@ -7,13 +7,13 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"sync/atomic"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/playback"
 	"github.com/edrwatch/edrwatch/sources/simulator"
 )
 
@@ -101,18 +101,18 @@ func play(ctx context.Context, cfg Config, broker *app.Broker, gateway *app.App,
 	screen.open(gateway.ConsoleURL(), broker.Addr())
 	transport := &kafka.Transport{} // of its own, to close its connections
 	defer transport.CloseIdleConnections()
-	producer := &producer{fleet: fleet, start: truth.Start, end: truth.End, pace: cfg.Pace, writer: &kafka.Writer{
-		Transport: transport, Addr: kafka.TCP(broker.Addr()), Balancer: &kafka.Hash{}, RequiredAcks: kafka.RequireAll,
-		BatchTimeout: 5 * time.Millisecond, BatchSize: 5000, BatchBytes: 900 << 10,
-	}}
-	defer producer.writer.Close()
+	producer := &playback.Player{
+		Feed: fleet, Writer: playback.NewWriter(transport, broker.Addr()), Start: truth.Start,
+		Speed: float64(truth.End.Sub(truth.Start)) / float64(max(cfg.Pace, time.Millisecond)),
+	}
+	defer producer.Writer.Close()
 
 	watching, done := context.WithCancel(ctx)
 	var watch errgroup.Group
-	watch.Go(func() error { return screen.watch(watching, &producer.now, &producer.sent) })
-	err := producer.run(ctx)
+	watch.Go(func() error { return screen.watch(watching, &producer.Now, &producer.Sent) })
+	err := producer.Run(ctx)
 	if err == nil {
-		err = settled(ctx, gateway, producer.sent.Load())
+		err = settled(ctx, gateway, producer.Sent.Load())
 	}
 	done()
 	if watchErr := watch.Wait(); err == nil && ctx.Err() == nil {
@@ -125,58 +125,10 @@ func play(ctx context.Context, cfg Config, broker *app.Broker, gateway *app.App,
 	if err != nil {
 		return Verdict{}, err
 	}
-	screen.close(verdict, producer.sent.Load())
+	screen.close(verdict, producer.Sent.Load())
 	if cfg.Stay {
 		screen.stay(gateway.ConsoleURL())
 		<-ctx.Done()
 	}
 	return verdict, nil
-}
-
-// producer writes the fleet's records into the broker as any Kafka client
-// would, with the fleet's time as the records' timestamps.
-type producer struct {
-	fleet      *simulator.Fleet
-	start, end time.Time
-	pace       time.Duration
-	writer     *kafka.Writer
-	sent       atomic.Int64
-	now        atomic.Int64 // virtual time, ms
-}
-
-func (p *producer) run(ctx context.Context) error {
-	const batch = 2000
-	began := time.Now()
-	speed := float64(p.end.Sub(p.start)) / float64(max(p.pace, time.Millisecond))
-	var messages []kafka.Message
-	flush := func() error {
-		if err := p.writer.WriteMessages(ctx, messages...); err != nil {
-			return fmt.Errorf("producing into the embedded broker: %w", err)
-		}
-		p.sent.Add(int64(len(messages)))
-		messages = messages[:0]
-		return nil
-	}
-	for {
-		e, ok := p.fleet.Next()
-		if !ok {
-			return flush()
-		}
-		virtual := time.UnixMilli(e.Time).Sub(p.start)
-		ahead := time.Duration(float64(virtual)/speed) - time.Since(began)
-		if len(messages) >= batch || ahead > 50*time.Millisecond {
-			if err := flush(); err != nil {
-				return err
-			}
-		}
-		if ahead > 50*time.Millisecond {
-			select {
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			case <-time.After(ahead):
-			}
-		}
-		p.now.Store(e.Time)
-		messages = append(messages, kafka.Message{Topic: e.Topic, Key: e.Key, Value: e.Value, Time: time.UnixMilli(e.Time)})
-	}
 }
