@@ -365,7 +365,8 @@ func (c *compiler) enrich(spec *enrichSpec) step {
 			continue
 		}
 		format, _ := timeFormatByName("auto", c.zone)
-		step.fields = append(step.fields, enriched{column, field, finishFor(c.dict.Field(field).Kind, 1, format)})
+		f := c.dict.Field(field)
+		step.fields = append(step.fields, enriched{column, field, finishFor(f.Kind, 1, format), f.Array && f.Kind == ecs.String})
 	}
 	return step
 }

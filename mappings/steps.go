@@ -279,6 +279,7 @@ type enriched struct {
 	column int
 	field  ecs.ID
 	finish finish
+	list   bool // the field holds a list: a cell gives its elements with spaces between them
 }
 
 func (s *enrich) run(m *Mapper) {
@@ -292,15 +293,32 @@ func (s *enrich) run(m *Mapper) {
 			continue
 		}
 		for _, f := range s.fields {
-			if row[f.column] == "" {
+			cell := row[f.column]
+			if cell == "" {
 				continue
 			}
-			if v, ok := f.finish(m.event, text{s: row[f.column]}); ok {
+			if f.list && strings.IndexByte(cell, ' ') >= 0 {
+				m.event.Set(f.field, splitCell(m.event, cell))
+				continue
+			}
+			if v, ok := f.finish(m.event, text{s: cell}); ok {
 				m.event.Set(f.field, v)
 			}
 		}
 		return
 	}
+}
+
+// splitCell makes the list that a cell of a table gives.
+func splitCell(e *event.Event, cell string) event.Value {
+	list := e.Strings(strings.Count(cell, " ") + 1)
+	for rest, more := cell, true; more; {
+		var word string
+		if word, rest, more = strings.Cut(rest, " "); word != "" {
+			list = append(list, word)
+		}
+	}
+	return event.StringList(list)
 }
 
 // cases runs the first of its cases whose conditions hold.

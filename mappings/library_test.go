@@ -1,0 +1,74 @@
+package mappings
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+// rowsOf reads a table of the library as maps by column.
+func rowsOf(t *testing.T, file string) []map[string]string {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	r := csv.NewReader(f)
+	r.Comment = '#'
+	lines, err := r.ReadAll()
+	if err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	rows := make([]map[string]string, 0, len(lines))
+	for _, line := range lines[1:] {
+		row := map[string]string{}
+		for i, column := range lines[0] {
+			row[column] = line[i]
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// TestHostEventsAreClassified maps an event of every row of the table: its
+// classification must arrive and be one that ECS allows.
+func TestHostEventsAreClassified(t *testing.T) {
+	plan := libraryPlan(t)
+	checker, err := ecs.NewChecker(plan.dict, plan.Vendors()...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := plan.NewMapper()
+	for _, row := range rowsOf(t, "crowdstrike/events.csv") {
+		record := fmt.Sprintf(`{"event_simpleName":%q,"aid":"a1","cid":"c1","timestamp":"1721362201000"}`, row["event"])
+		err := m.Map(&event.Partition{}, &event.Record{Value: []byte(record)}, func(e *event.Event) {
+			for _, problem := range checker.Check(e.AppendJSON(nil)) {
+				t.Errorf("%s: %v", row["event"], problem)
+			}
+			var doc struct {
+				Event struct {
+					Kind, Outcome  string
+					Category, Type []string
+				}
+			}
+			if err := json.Unmarshal(e.AppendJSON(nil), &doc); err != nil {
+				t.Fatal(err)
+			}
+			got := fmt.Sprint(doc.Event.Kind, doc.Event.Category, doc.Event.Type, doc.Event.Outcome)
+			want := fmt.Sprint(row["kind"], strings.Fields(row["category"]), strings.Fields(row["type"]), row["outcome"])
+			if got != want {
+				t.Errorf("%s: got %s, want %s", row["event"], got, want)
+			}
+		})
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
