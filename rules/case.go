@@ -186,6 +186,15 @@ func (c *compiler) checkSet(set map[string]strict.Node) {
 func setField(e *event.Event, name string, n strict.Node, number int) error {
 	dict := e.Dictionary()
 	id, ok := dict.Lookup(name)
+	if root, rest, dotted := strings.Cut(name, "."); !ok && dotted && flattened(dict, root) {
+		text, scalar := n.Scalar()
+		if !scalar {
+			return fmt.Errorf("field %s: expected a single value, found %s", name, n.Describe())
+		}
+		e.SetVendor(root)
+		e.Extra(rest, string(event.AppendString(nil, strings.ReplaceAll(text, "{n}", strconv.Itoa(number)))))
+		return nil
+	}
 	if !ok {
 		if near, ok := strict.Nearest(name, dict.Names()); ok {
 			return fmt.Errorf("unknown field %q (did you mean %q?)", name, near)
@@ -215,6 +224,12 @@ func setField(e *event.Event, name string, n strict.Node, number int) error {
 	}
 	e.Set(id, v)
 	return nil
+}
+
+// flattened reports whether a name is the root of a vendor's own fields.
+func flattened(dict *ecs.Dictionary, root string) bool {
+	id, ok := dict.Lookup(root)
+	return ok && dict.Field(id).Kind == ecs.JSON
 }
 
 func parseValue(kind ecs.Kind, s string) (event.Value, error) {

@@ -83,6 +83,13 @@ func scalar(n strict.Node, key string) string {
 // rule translates a detection and its log source.
 func (c *converter) rule(n strict.Node) error {
 	detection := n.Get("detection")
+	source := n.Get("logsource")
+	product, category, service := scalar(source, "product"), scalar(source, "category"), scalar(source, "service")
+	narrow, ok := sources(product, category, service)
+	if !ok {
+		return source.Errorf("the log source product %q, category %q, service %q has no counterpart", product, category, service)
+	}
+	c.product = product
 	var names []string
 	for _, e := range detection.Entries() {
 		if key, _ := e.Key.Scalar(); key != "condition" && key != "timeframe" {
@@ -110,12 +117,6 @@ func (c *converter) rule(n strict.Node) error {
 		alternatives = append(alternatives, x)
 	}
 	x := join("or", alternatives)
-	source := n.Get("logsource")
-	product, category, service := scalar(source, "product"), scalar(source, "category"), scalar(source, "service")
-	narrow, ok := sources(product, category, service)
-	if !ok {
-		return source.Errorf("the log source product %q, category %q, service %q has no counterpart", product, category, service)
-	}
 	parts := []expression{}
 	for _, s := range narrow {
 		parts = append(parts, expression{text: s})

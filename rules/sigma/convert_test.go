@@ -196,17 +196,18 @@ func TestCorrelations(t *testing.T) {
 // TestUnsupported names what has no counterpart, with its place.
 func TestUnsupported(t *testing.T) {
 	for src, want := range map[string]string{
-		header + "detection: {s: {Nonsense: x}, condition: s}\n":                             "sigma.yml:7:17: the field Nonsense has no counterpart",
-		header + "detection: {s: {CommandLine|expand: '%x%'}, condition: s}\n":               "modifier expand needs the placeholders",
-		header + "detection: {s: {CommandLine|frobnicate: x}, condition: s}\n":               "modifier \"frobnicate\" is not supported",
-		header + "detection: {s: {CommandLine|re: '(?=x)'}, condition: s}\n":                 "not one of RE2",
-		header + "detection: {s: {EventID: 1}, condition: 's | count() > 5'}\n":              "write a correlation",
-		header + "detection: {s: {EventID: 1}, condition: s and t}\n":                        "the condition names \"t\"",
-		header + "detection: {s: {CommandLine|gt: 5}, condition: s}\n":                       "is a text, and gt compares numbers",
-		"title: T\nlogsource: {product: okta}\ndetection: {s: {EventID: 1}, condition: s}\n": "product \"okta\"",
-		"title: T\nid: x\ncorrelation: {type: event_count, rules: [y], timespan: 1m}\n":      "\"y\" is no rule",
-		header + "detection: {s: {EventID: 1}, condition: '1 of x*'}\n":                      "fits none of s",
-		header + "detection: {s: {EventID: 1}, condition: '(s'}\n":                           "a ) is missing",
+		strings.Replace(header, "windows", "linux", 1) + "detection: {s: {Nonsense: x}, condition: s}\n": "sigma.yml:7:17: the field Nonsense has no counterpart",
+		header + "detection: {s: {process.nam: x}, condition: s}\n":                                      "the field process.nam has no counterpart",
+		header + "detection: {s: {CommandLine|expand: '%x%'}, condition: s}\n":                           "modifier expand needs the placeholders",
+		header + "detection: {s: {CommandLine|frobnicate: x}, condition: s}\n":                           "modifier \"frobnicate\" is not supported",
+		header + "detection: {s: {CommandLine|re: '(?=x)'}, condition: s}\n":                             "not one of RE2",
+		header + "detection: {s: {EventID: 1}, condition: 's | count() > 5'}\n":                          "write a correlation",
+		header + "detection: {s: {EventID: 1}, condition: s and t}\n":                                    "the condition names \"t\"",
+		header + "detection: {s: {CommandLine|gt: 5}, condition: s}\n":                                   "is a text, and gt compares numbers",
+		"title: T\nlogsource: {product: okta}\ndetection: {s: {EventID: 1}, condition: s}\n":             "product \"okta\"",
+		"title: T\nid: x\ncorrelation: {type: event_count, rules: [y], timespan: 1m}\n":                  "\"y\" is no rule",
+		header + "detection: {s: {EventID: 1}, condition: '1 of x*'}\n":                                  "fits none of s",
+		header + "detection: {s: {EventID: 1}, condition: '(s'}\n":                                       "a ) is missing",
 		"title: T\n": "neither detection nor correlation",
 	} {
 		_, err := sigma.Convert("sigma.yml", []byte(src), sigma.Options{Dictionary: dictionary(t)})

@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -39,8 +40,9 @@ func join(op string, parts []expression) expression {
 
 // translator turns the detections of one rule into expressions.
 type translator struct {
-	dict   *ecs.Dictionary
-	fields map[string]string
+	dict    *ecs.Dictionary
+	fields  map[string]string
+	product string // Of the log source.
 }
 
 // search translates a search identifier: a mapping is a conjunction, a list of
@@ -94,10 +96,13 @@ func (t *translator) keyword(n strict.Node, total bool) (expression, error) {
 }
 
 func known(text string, total bool) expression {
-	if total {
-		return expression{text: "(" + text + " ?? false)"}
+	if !total {
+		return expression{text: text}
 	}
-	return expression{text: text}
+	if !regexp.MustCompile(`^\w+\([^()]*\)$`).MatchString(text) {
+		text = "(" + text + ")" // ?? binds tighter than a comparison.
+	}
+	return expression{text: "(" + text + " ?? false)"}
 }
 
 // call writes name(field, "pattern", …).
@@ -121,13 +126,11 @@ func (t *translator) item(e strict.Entry, total bool) (expression, error) {
 	if err != nil {
 		return expression{}, e.Key.Errorf("%s: %s", key, err)
 	}
-	field := ecs.ID(0)
-	reference := "message"
-	if name != "" || len(modifiers) == 0 {
-		if field, reference, err = t.field(name); err != nil {
-			return expression{}, e.Key.Errorf("%s", err)
-		}
-	} else if field, reference, err = t.field("Message"); err != nil {
+	if name == "" && len(modifiers) > 0 {
+		name = "Message"
+	}
+	subject, err := t.subject(name)
+	if err != nil {
 		return expression{}, e.Key.Errorf("%s", err)
 	}
 	values := []strict.Node{e.Value}
@@ -138,8 +141,15 @@ func (t *translator) item(e strict.Entry, total bool) (expression, error) {
 		return expression{}, e.Key.Errorf("%s has no value", key)
 	}
 	var parts []expression
+	if texts, ok := m.texts(subject, values); ok && !m.all { // All in one comparison.
+		part, err := t.anyOf(subject, m, texts, total)
+		if err != nil {
+			return part, e.Value.Errorf("%s: %s", key, err)
+		}
+		parts, values = append(parts, part), nil
+	}
 	for _, v := range values {
-		part, err := t.value(field, reference, m, v, total)
+		part, err := t.value(subject, m, v, total)
 		if err != nil {
 			return part, v.Errorf("%s: %s", key, err)
 		}
@@ -175,61 +185,174 @@ func (t *translator) field(name string) (ecs.ID, string, error) {
 	return id, target, nil
 }
 
+// subject is what a comparison looks at: a field of the dictionary, the record
+// of the Windows event log, or the first of both that is there.
+type subject struct {
+	kind  ecs.Kind
+	name  string // In the dictionary; "" for none.
+	raw   string // vendor(…); "" for none.
+	array bool
+}
+
+// subject finds out where the value of a field is. Records of the Windows event
+// log keep what ECS has no name for, and of sources that are not about agents
+// all, as the vendor's own fields.
+func (t *translator) subject(name string) (subject, error) {
+	id, target, err := t.field(name)
+	if t.product != "windows" || err == nil && t.fields[name] != "" {
+		if err != nil {
+			return subject{}, err
+		}
+		return subject{kind: t.dict.Field(id).Kind, name: target, array: t.dict.Field(id).Array}, nil
+	}
+	if err != nil {
+		if strings.Contains(name, ".") && t.dict.IsObject(name[:strings.IndexByte(name, '.')]) {
+			return subject{}, err // A mistake in a name of ECS.
+		}
+		s := subject{kind: ecs.String, raw: vendorField(name)}
+		if also := consumed()[name]; also != "" {
+			if id, ok := t.dict.Lookup(also); ok {
+				s.name, s.array = also, t.dict.Field(id).Array
+			}
+		}
+		return s, nil
+	}
+	s := subject{kind: t.dict.Field(id).Kind, name: target, array: t.dict.Field(id).Array}
+	if name != "EventID" && name != target && name != "Message" {
+		s.raw = vendorField(name)
+	}
+	return s, nil
+}
+
+// compare writes a comparison of the subject. Of a list each value is compared,
+// which a default of the list itself would lose.
+func (s *subject) compare(total bool, write func(of string) string) expression {
+	switch {
+	case s.raw == "":
+		return known(write(s.name), total)
+	case s.name == "":
+		return known(write(s.raw), total)
+	case s.array:
+		return s.either(write(s.name), write(s.raw), total)
+	}
+	return known(write("("+s.name+" ?? "+s.raw+")"), total)
+}
+
+// either writes a comparison with the record where the field is missing.
+func (s *subject) either(field, raw string, total bool) expression {
+	text := "(" + field + ") ?? (" + raw + ")"
+	if total {
+		text += " ?? false"
+	}
+	return expression{text: "(" + text + ")"}
+}
+
+// missing writes that the field is, or is not, there.
+func (s *subject) missing(want bool) expression {
+	var parts []expression
+	for _, name := range []string{s.name, s.raw} {
+		if name != "" {
+			parts = append(parts, expression{text: "has(" + name + ")"})
+		}
+	}
+	x := join("or", parts)
+	if !want {
+		return x
+	}
+	return expression{text: "not " + (expression{text: x.text, joint: x.joint}).inside("not")}
+}
+
+// texts returns the values as texts where all can be compared as patterns.
+func (m *modifiers) texts(s subject, values []strict.Node) ([]string, bool) {
+	if s.kind != ecs.String || m.exists || m.fieldref || m.re || m.compare != "" {
+		return nil, false
+	}
+	var list []string
+	for _, v := range values {
+		text, ok := v.Scalar()
+		if !ok || v.Kind() == strict.Null {
+			return nil, false
+		}
+		list = append(list, text)
+	}
+	return list, true
+}
+
+// anyOf compares a text with the patterns, or networks, of several values.
+func (t *translator) anyOf(s subject, m modifiers, values []string, total bool) (expression, error) {
+	if m.cidr {
+		for _, v := range values {
+			if _, err := netip.ParsePrefix(v); err != nil {
+				return expression{}, err
+			}
+		}
+		return s.compare(total || m.neq, func(of string) string { return call("cidrMatch", of, values...) }), nil
+	}
+	var all []string
+	for _, v := range values {
+		patterns, err := m.patterns(v)
+		if err != nil {
+			return expression{}, err
+		}
+		all = append(all, patterns...)
+	}
+	return s.compare(total || m.neq, func(of string) string { return compareText(of, m, slices.Clone(all)) }), nil
+}
+
 // value translates one comparison.
-func (t *translator) value(field ecs.ID, name string, m modifiers, v strict.Node, total bool) (expression, error) {
+func (t *translator) value(s subject, m modifiers, v strict.Node, total bool) (expression, error) {
 	total = total || m.neq
-	kind := t.dict.Field(field).Kind
 	if m.exists {
 		want, _ := v.Scalar()
 		if want != "true" && want != "false" {
 			return expression{}, fmt.Errorf("exists is true or false, found %s", v.Describe())
 		}
-		if want == "true" {
-			return expression{text: "has(" + name + ")"}, nil
-		}
-		return expression{text: "not has(" + name + ")"}, nil
+		return s.missing(want == "false"), nil
 	}
 	if v.Kind() == strict.Null {
-		return expression{text: "not has(" + name + ")"}, nil
+		return s.missing(true), nil
 	}
 	text, ok := v.Scalar()
 	if !ok {
 		return expression{}, fmt.Errorf("expected a value, found %s", v.Describe())
 	}
 	if m.fieldref {
-		return t.reference(name, kind, m, text, total)
+		return t.reference(s, m, text, total)
 	}
-	switch kind {
+	switch s.kind {
 	case ecs.Int, ecs.Float:
 		if _, err := strconv.ParseFloat(text, 64); err != nil || m.shape != "" || m.re || m.cidr || len(m.encodings) > 0 {
-			return expression{}, fmt.Errorf("%s is a number, and %q is not compared as one", name, text)
+			return expression{}, fmt.Errorf("%s is a number, and %q is not compared as one", s.name, text)
 		}
-		return known(name+" "+m.operator()+" "+text, total), nil
+		if m.compare == "" && s.raw != "" {
+			return s.either(s.name+" == "+text, s.raw+" == "+strconv.Quote(text), total), nil
+		}
+		return known(s.name+" "+m.operator()+" "+text, total), nil
 	case ecs.Bool:
 		if text = strings.ToLower(text); text != "true" && text != "false" {
-			return expression{}, fmt.Errorf("%s is true or false, found %q", name, text)
+			return expression{}, fmt.Errorf("%s is true or false, found %q", s.name, text)
 		}
-		return known(name+" == "+text, total), nil
+		if s.raw != "" {
+			return s.either(s.name+" == "+text, call("like", s.raw, text), total), nil
+		}
+		return known(s.name+" == "+text, total), nil
 	case ecs.String:
 	default:
-		return expression{}, fmt.Errorf("%s is a %s, which Sigma cannot compare", name, kind)
+		return expression{}, fmt.Errorf("%s is a %s, which Sigma cannot compare", s.name, s.kind)
 	}
 	switch {
 	case m.compare != "":
-		return expression{}, fmt.Errorf("%s is a text, and %s compares numbers", name, m.compare)
-	case m.cidr:
-		if _, err := netip.ParsePrefix(text); err != nil {
-			return expression{}, err
-		}
-		return known(call("cidrMatch", name, text), total), nil
+		return expression{}, fmt.Errorf("%s is a text, and %s compares numbers", cmp.Or(s.name, s.raw), m.compare)
 	case m.re:
-		return regular(name, m, text, total)
+		if _, err := regexp.Compile(text); err != nil {
+			return expression{}, fmt.Errorf("the pattern is not one of RE2 (look-around and back references are not supported): %w", err)
+		}
+		if m.flags != "" {
+			text = "(?" + m.flags + ")" + text
+		}
+		return s.compare(total, func(of string) string { return of + " matches " + strconv.Quote(text) }), nil
 	}
-	patterns, err := m.patterns(text)
-	if err != nil {
-		return expression{}, err
-	}
-	return known(compareText(name, m, patterns), total), nil
+	return t.anyOf(s, m, []string{text}, total)
 }
 
 // compareText compares with patterns: like where case does not count.
@@ -254,34 +377,28 @@ func compareText(name string, m modifiers, patterns []string) string {
 	return name + " matches " + strconv.Quote("(?s)^(?:"+strings.Join(alternatives, "|")+")$")
 }
 
-func regular(name string, m modifiers, text string, total bool) (expression, error) {
-	if _, err := regexp.Compile(text); err != nil {
-		return expression{}, fmt.Errorf("the pattern is not one of RE2 (look-around and back references are not supported): %w", err)
-	}
-	if m.flags != "" {
-		text = "(?" + m.flags + ")" + text
-	}
-	return known(name+" matches "+strconv.Quote(text), total), nil
-}
-
 // reference compares with another field.
-func (t *translator) reference(name string, kind ecs.Kind, m modifiers, other string, total bool) (expression, error) {
-	id, target, err := t.field(other)
+func (t *translator) reference(s subject, m modifiers, other string, total bool) (expression, error) {
+	o, err := t.subject(other)
 	if err != nil {
 		return expression{}, err
 	}
-	if t.dict.Field(id).Kind != kind {
-		return expression{}, fmt.Errorf("%s and %s are of different types", name, target)
+	if o.kind != s.kind {
+		return expression{}, fmt.Errorf("%s and %s are of different types", cmp.Or(s.name, s.raw), cmp.Or(o.name, o.raw))
 	}
-	if kind != ecs.String {
-		return known(name+" "+m.operator()+" "+target, total), nil
+	if s.kind != ecs.String {
+		return known(s.name+" "+m.operator()+" "+o.name, total), nil
 	}
 	if m.compare != "" {
-		return expression{}, fmt.Errorf("%s is a text, and %s compares numbers", name, m.compare)
-	}
-	if !m.cased {
-		name, target = "lower("+name+")", "lower("+target+")"
+		return expression{}, fmt.Errorf("%s is a text, and %s compares numbers", cmp.Or(s.name, s.raw), m.compare)
 	}
 	op := map[string]string{"": "==", "contains": "contains", "startswith": "startsWith", "endswith": "endsWith"}[m.shape]
-	return known(name+" "+op+" "+target, total), nil
+	return s.compare(total, func(left string) string {
+		return o.compare(false, func(right string) string {
+			if m.cased {
+				return left + " " + op + " " + right
+			}
+			return "lower(" + left + ") " + op + " lower(" + right + ")"
+		}).text
+	}), nil
 }

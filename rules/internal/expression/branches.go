@@ -7,8 +7,6 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/conf"
-	"github.com/expr-lang/expr/parser"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 )
@@ -97,9 +95,7 @@ func (b brancher) name(n ast.Node, want bool) []branch {
 	dotted, _ := name(n)
 	if b.c.defs != nil && !slices.Contains(b.c.inside, dotted) {
 		if text, ok := b.c.defs.Macros[dotted]; ok {
-			config := conf.CreateNew()
-			config.MaxNodes = MaxNodes
-			tree, err := parser.ParseWithConfig(text.Value, config)
+			tree, err := parse(text.Value)
 			if err != nil {
 				return b.opaque(n, want)
 			}

@@ -12,7 +12,7 @@ import (
 
 // functionNames are the functions that expr does not have.
 func functionNames() []string {
-	return []string{"has", "field", "version", "cidrMatch", "like", "duration", "len", "lower", "upper"}
+	return []string{"has", "field", "version", "cidrMatch", "like", "vendor", "duration", "len", "lower", "upper"}
 }
 
 func (c *compiler) compileCall(n *ast.CallNode) operand {
@@ -31,6 +31,8 @@ func (c *compiler) compileCall(n *ast.CallNode) operand {
 		return c.compileCIDR(n, n.Arguments)
 	case "like":
 		return c.compileLike(n, n.Arguments)
+	case "vendor":
+		return c.compileVendor(n)
 	}
 	hint := "functions are " + strings.Join(functionNames(), ", ")
 	if near, ok := strict.Nearest(callee.Value, functionNames()); ok {
@@ -55,6 +57,13 @@ func (c *compiler) compileHas(n *ast.CallNode) operand {
 	if o.typ == Invalid {
 		return o
 	}
+	if call, ok := arg.(*ast.CallNode); ok && call.Callee.String() == "vendor" {
+		get := o.text
+		return operand{typ: Bool, node: n, truth: func(env *Env) Truth {
+			_, ok := get(env)
+			return truthOf(ok)
+		}}
+	}
 	if !o.isField {
 		return c.at(arg, "has takes the name of a field", "")
 	}
@@ -74,6 +83,31 @@ func (c *compiler) compileField(n ast.Node, args []ast.Node) operand {
 		}
 	}
 	return c.at(n, "field takes one constant name such as field(\"@timestamp\")", "")
+}
+
+// compileVendor compiles vendor("event_data.NewValue", …): the text of a field
+// of the vendor's record that has no name in the dictionary, by its name below
+// the vendor's root; of several the first that is there.
+func (c *compiler) compileVendor(n *ast.CallNode) operand {
+	var paths []string
+	for _, arg := range n.Arguments {
+		s, ok := arg.(*ast.StringNode)
+		if !ok || s.Value == "" {
+			return c.at(arg, "vendor takes constant names such as \"event_data.NewValue\"", "")
+		}
+		paths = append(paths, s.Value)
+	}
+	if len(paths) == 0 {
+		return c.at(n, "vendor takes the name of a field of the vendor's record such as \"event_data.NewValue\"", "")
+	}
+	return operand{typ: String, node: n, text: func(env *Env) (string, bool) {
+		for _, path := range paths {
+			if s, ok := env.Event.VendorText(path); ok {
+				return s, true
+			}
+		}
+		return "", false
+	}}
 }
 
 func (c *compiler) compileVersion(n *ast.CallNode) operand {

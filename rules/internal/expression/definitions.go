@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
-	"github.com/expr-lang/expr/conf"
-	"github.com/expr-lang/expr/parser"
 
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 )
@@ -58,9 +56,7 @@ func (c *compiler) macro(n ast.Node, name string) (operand, bool) {
 	outer := c.text
 	c.text, c.inside = text, append(c.inside, name)
 	defer func() { c.text, c.inside = outer, c.inside[:len(c.inside)-1] }()
-	config := conf.CreateNew()
-	config.MaxNodes = MaxNodes
-	tree, err := parser.ParseWithConfig(text.Value, config)
+	tree, err := parse(text.Value)
 	if err != nil {
 		c.syntax(err)
 		return operand{node: n}, true

@@ -40,7 +40,7 @@ func TestProblems(t *testing.T) {
 		{`cidrMatch(host.ip, "10.0.0.0")`, `r.yml:1:20: netip.ParsePrefix("10.0.0.0"): no '/' (write 10.0.0.0/8 or fd00::/8)`},
 		{`duration("5x") > duration("1m")`, `r.yml:1:10: `},
 		{`host.geo.location == "x"`, `r.yml:1:19: host.geo.location is an object and "x" is a string: they cannot be compared`},
-		{strings.Repeat(`has(host.name) and `, 150) + "true", `r.yml:1:1: the condition has more than 200 parts (split the rule)`},
+		{strings.Repeat(`has(host.name) and `, 150) + "true", `r.yml:1:1: the condition has more than 600 parts (split the rule)`},
 		{strings.Repeat(" ", MaxText) + "true", `r.yml:1:1: the condition has 16388 bytes, more than 16384 (split the rule)`},
 	} {
 		x, problems, _ := Compile(strict.Text{Value: tc.source, File: "r.yml", Line: 1, Column: 1}, dict)

@@ -18,9 +18,46 @@ import (
 
 // Limits of one condition. They bound what a hostile rule can cost.
 const (
-	MaxNodes = 200      // Nodes of the tree.
+	MaxNodes = 600      // Nodes of the tree, constants left out.
 	MaxText  = 16 << 10 // Bytes of the source.
+
+	maxParsed = 4096 // Nodes with constants, such as the patterns of a list.
 )
+
+// errTooManyNodes is what parse returns for a tree of more than MaxNodes.
+var errTooManyNodes = errors.New("too many nodes")
+
+// parse reads a condition within the limits.
+func parse(text string) (*parser.Tree, error) {
+	config := conf.CreateNew()
+	config.MaxNodes = maxParsed
+	tree, err := parser.ParseWithConfig(text, config)
+	switch {
+	case err != nil && strings.Contains(err.Error(), "exceeds maximum allowed nodes"):
+		return nil, errTooManyNodes
+	case err != nil:
+		return nil, err
+	}
+	var n counter
+	root := tree.Node
+	ast.Walk(&root, &n)
+	if n > MaxNodes {
+		return nil, errTooManyNodes
+	}
+	return tree, nil
+}
+
+// counter counts the nodes that cost something to evaluate.
+type counter int
+
+// Visit counts one node.
+func (c *counter) Visit(n *ast.Node) {
+	switch (*n).(type) {
+	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode, *ast.ConstantNode:
+	default:
+		*c++
+	}
+}
 
 // Expression is a compiled condition. It is immutable and safe for concurrent
 // use, each goroutine with an Env of its own.
@@ -60,9 +97,7 @@ func CompileWith(text strict.Text, dict *ecs.Dictionary, defs *Definitions) (x *
 		c.report(0, fmt.Sprintf("the condition has %d bytes, more than %d", len(text.Value), MaxText), "split the rule")
 		return nil, c.problems, nil
 	}
-	config := conf.CreateNew()
-	config.MaxNodes = MaxNodes
-	tree, err := parser.ParseWithConfig(text.Value, config)
+	tree, err := parse(text.Value)
 	if err != nil {
 		c.syntax(err)
 		return nil, c.problems, nil
@@ -162,7 +197,7 @@ func (c *compiler) warn(n ast.Node, message, hint string) {
 
 // syntax reports what expr's parser says.
 func (c *compiler) syntax(err error) {
-	if strings.Contains(err.Error(), "exceeds maximum allowed nodes") {
+	if errors.Is(err, errTooManyNodes) {
 		c.report(0, fmt.Sprintf("the condition has more than %d parts", MaxNodes), "split the rule")
 		return
 	}

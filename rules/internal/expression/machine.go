@@ -44,7 +44,7 @@ func (c *compiler) fallback(n ast.Node) (operand, bool) {
 	if rewrite.failed {
 		return operand{node: n}, true
 	}
-	options := []expr.Option{expr.Env(rewrite.types()), expr.MaxNodes(MaxNodes), expr.DisableAllBuiltins()}
+	options := []expr.Option{expr.Env(rewrite.types()), expr.MaxNodes(maxParsed), expr.DisableAllBuiltins()}
 	for _, b := range allowed() {
 		options = append(options, expr.EnableBuiltin(b))
 	}
