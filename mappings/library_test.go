@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -69,6 +70,50 @@ func TestHostEventsAreClassified(t *testing.T) {
 		})
 		if err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestEveryActivityHasGolden holds the table of SentinelOne's activities and
+// the golden pairs together: every type is in one, as the table says.
+func TestEveryActivityHasGolden(t *testing.T) {
+	type document struct {
+		Event struct{ Code, Action string }
+		EDR   struct {
+			State    string
+			Isolated *bool
+		}
+	}
+	seen := map[string]document{}
+	files, err := filepath.Glob("sentinelone/testdata/activit*.golden.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var documents []document
+		if err := json.Unmarshal(raw, &documents); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		for _, d := range documents {
+			seen[d.Event.Code] = d
+		}
+	}
+	for _, row := range rowsOf(t, "sentinelone/activities.csv") {
+		d, ok := seen[row["type"]]
+		isolated := ""
+		if d.EDR.Isolated != nil {
+			isolated = fmt.Sprint(*d.EDR.Isolated)
+		}
+		switch {
+		case !ok:
+			t.Errorf("activity %s (%s) has no golden pair", row["type"], row["name"])
+		case d.Event.Action != row["action"], d.EDR.State != row["state"], isolated != row["isolated"]:
+			t.Errorf("activity %s is %s, state %q, isolated %q in its golden pair; the table says %s, %q, %q",
+				row["type"], d.Event.Action, d.EDR.State, isolated, row["action"], row["state"], row["isolated"])
 		}
 	}
 }
