@@ -13,7 +13,7 @@ func TestVendorFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files, err := ParseFile("r.yml", []byte(ruleYAML(1, "match", `condition: 'event.code == "5007" and like(vendor("event_data.New Value", "event_data.NewValue"), "*\\exclusions\\*")'
+	files, err := ParseFile("r.yml", []byte(ruleYAML(1, "match", `condition: 'event.code == "5007" and like(vendor("event_data.New Value", "event_data.NewValue"), "*exclusions*")'
 tests:
   - name: set
     events: [{at: +0m, set: {event.code: "5007", agent.id: a, winlog.event_data.NewValue: 'HKLM\Exclusions\Paths'}}]

@@ -44,7 +44,7 @@ func TestRulesNewDiffConvert(t *testing.T) {
 	sigma := write(t, dir, "sigma.yml", "title: Agent's service stopped\nid: 44444444-4444-4444-8444-444444444444\nlevel: high\nlogsource: {product: windows, category: process_creation}\n"+
 		"detection:\n  tool: {Image|endswith: '\\sc.exe'}\n  what: {CommandLine|contains: [' stop ', ' delete ']}\n  condition: tool and what\n")
 	stdout, stderr, code = cli(t, "", "rules", "convert", "--from", "sigma", sigma)
-	if code != 0 || !strings.Contains(stdout, `like(process.executable, "*\\sc.exe")`) {
+	if code != 0 || !strings.Contains(stdout, `like((process.executable ?? vendor("event_data.Image", "user_data.Image", "Image")), "*\\sc.exe")`) {
 		t.Errorf("rules convert: exit code %d: %s%s", code, stdout, stderr)
 	}
 	bad := write(t, dir, "bad.yml", "title: T\nlogsource: {product: okta}\ndetection: {s: {EventID: 1}, condition: s}\n")
