@@ -16,6 +16,7 @@ type counted struct {
 	noun      string // Of what is counted: "matching event", "value of process.name".
 	field     string // Whose values are counted; "" counts events.
 	debounce  int64
+	keep      bool                     // no_data: keep.
 	values    func(m *moment) []string // nil: events are counted.
 }
 
@@ -213,6 +214,11 @@ func (st *bucketState) fire(due int64) {
 	}
 	if !k.firing {
 		st.table.remove(e)
+		return
+	}
+	if st.p.keep && st.s.unheard(k.agent, due, st.p.size) {
+		st.table.wake(e, due+st.p.size) // Who is silent has not recovered.
+		st.s.wakeAt(e.due)
 		return
 	}
 	st.table.wake(e, 0)

@@ -19,26 +19,35 @@ type matchRule struct {
 	Header    `yaml:",inline"`
 	Condition strict.Text   `yaml:"condition,required"`
 	For       time.Duration `yaml:"for"`
+	NoData    string        `yaml:"no_data"` // With for: none, keep, alert or resolve: when no reading comes.
 }
 
-func newMatchRule() *matchRule { return &matchRule{Header: defaultHeader()} }
+func newMatchRule() *matchRule { return &matchRule{Header: defaultHeader(), NoData: noDataNone} }
 
 func (d *matchRule) header() *Header { return &d.Header }
 
-func (d *matchRule) check(c *checker) { c.positive("for", d.For, true) }
+func (d *matchRule) check(c *checker) {
+	c.positive("for", d.For, true)
+	if d.For > 0 {
+		c.checkNoData(d.NoData, noDataNone, noDataKeep, noDataAlert, noDataResolve)
+	} else {
+		c.checkNoData(d.NoData, noDataNone)
+	}
+}
 
 func (d *matchRule) compile(c *compiler) plan {
 	x := c.condition(d.Condition)
 	if x == nil {
 		return nil
 	}
-	return &matchPlan{x: x, hold: int64(d.For)}
+	return &matchPlan{x: x, hold: int64(d.For), noData: d.NoData}
 }
 
 // matchPlan is a compiled match rule.
 type matchPlan struct {
-	x    *expression.Expression
-	hold int64
+	x      *expression.Expression
+	hold   int64
+	noData string
 }
 
 func (p *matchPlan) horizon() time.Duration { return time.Duration(p.hold) }
@@ -69,7 +78,9 @@ func (p *matchPlan) hooks() []hook {
 }
 
 func (p *matchPlan) newState(s *Session, r *Rule) state {
-	return &matchState{s: s, r: r, p: p, table: newKeyed[matchKey](s.maxKeys)}
+	st := &matchState{s: s, r: r, p: p, table: newKeyed[matchKey](s.maxKeys)}
+	st.watch = dataWatch{s: s, r: r, behavior: p.noData, span: st.staleAfter(), what: "reading"}
+	return st
 }
 
 // matchState holds the episodes of a match rule.
@@ -77,12 +88,14 @@ type matchState struct {
 	s     *Session
 	r     *Rule
 	p     *matchPlan
+	watch dataWatch
 	table *keyed[matchKey]
 }
 
 // matchKey is the state of one key.
 type matchKey struct {
 	episode
+	dataKey
 	firing  bool
 	entity  *entity
 	last    int64 // Clock of the last match.
@@ -93,8 +106,8 @@ type matchKey struct {
 	readings       int64
 }
 
-func (st *matchState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
-func (st *matchState) step(int64) int64    { return math.MaxInt64 }
+func (st *matchState) keys() (int, uint64)  { return len(st.table.entries), st.table.evicted }
+func (st *matchState) step(gap int64) int64 { return st.watch.step(gap) }
 
 func (st *matchState) next() int64 {
 	if e := st.table.next(); e != nil {
@@ -149,7 +162,7 @@ func (st *matchState) match(e *entry[matchKey], m *moment) {
 // schedule sets the timer to the end of the episode, or of the readings. A
 // timer that runs out earlier is left: fire finds that it is not time yet.
 func (st *matchState) schedule(e *entry[matchKey]) {
-	if due := st.ends(&e.data); e.pos < 0 || due < e.due {
+	if due := st.ends(&e.data); due != math.MaxInt64 && (e.pos < 0 || due < e.due) {
 		st.table.wake(e, due)
 		st.s.wakeAt(due)
 	}
@@ -164,15 +177,19 @@ func (st *matchState) ends(k *matchKey) int64 {
 	if k.firing {
 		due = max(due, k.atLeast)
 	}
-	return due
+	return st.watch.ends(&k.dataKey, k.firing, due)
 }
 
 // fire resolves an episode that nothing has kept firing, and forgets the key.
 func (st *matchState) fire(due int64) {
 	e := st.table.next()
 	if at := st.ends(&e.data); at > due {
-		st.table.wake(e, at)
-		st.s.wakeAt(at)
+		st.table.wake(e, 0)
+		st.schedule(e)
+		return
+	}
+	if st.watch.miss(&e.data.dataKey, due, e.key, e.data.entity) {
+		st.table.wake(e, 0)
 		return
 	}
 	if e.data.firing {
@@ -201,14 +218,20 @@ func (st *matchState) read(key []byte, m *moment) {
 		st.s.counters[st.r.number].Late++
 		return
 	}
+	e := st.table.get(key)
+	if e == nil && (holds || st.p.noData == noDataAlert) {
+		e, _ = st.table.obtain(key)
+	}
+	if e != nil {
+		st.watch.hear(&e.data.dataKey, m, e.key, m.entity)
+	}
 	if !holds {
-		if e := st.table.get(key); e != nil {
+		if e != nil {
 			st.breakOff(e, m)
 		}
 		return
 	}
 	st.s.mark(m, st.r)
-	e, _ := st.table.obtain(key)
 	k := &e.data
 	if k.readings == 0 || m.at-k.reading > st.staleAfter() {
 		k.since, k.readings = m.at, 0
@@ -236,6 +259,11 @@ func (st *matchState) breakOff(e *entry[matchKey], m *moment) {
 			return
 		}
 		st.resolve(e, m.now, m.e)
+	}
+	if st.p.noData == noDataAlert { // Whoever was heard is waited for.
+		k.entity, k.last = m.entity, m.now
+		st.schedule(e)
+		return
 	}
 	st.table.remove(e)
 }

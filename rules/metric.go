@@ -25,6 +25,7 @@ type metricRule struct {
 	Function   string      `yaml:"function,required"` // sum, avg, min, max or p1 to p99.
 	Having     bounds      `yaml:"having,required"`
 	MinEvents  int         `yaml:"min_events"` // Fewer say nothing.
+	NoData     string      `yaml:"no_data"`    // none, keep, alert or resolve: when no event comes for window.
 }
 
 // bounds limit a measured number. All given ones hold.
@@ -59,13 +60,18 @@ func (b *bounds) String() string {
 const maxSamples = 1024
 
 func newMetricRule() *metricRule {
-	return &metricRule{Header: defaultHeader(), windowKeys: windowKeys{Kind: "sliding"}, MinEvents: 1}
+	return &metricRule{Header: defaultHeader(), windowKeys: windowKeys{Kind: "sliding"}, MinEvents: 1, NoData: noDataNone}
 }
 
 func (d *metricRule) header() *Header { return &d.Header }
 
 func (d *metricRule) check(c *checker) {
 	d.windowKeys.check(c)
+	if d.windowKeys.Kind == "sliding" {
+		c.checkNoData(d.NoData, noDataNone, noDataKeep, noDataAlert, noDataResolve)
+	} else {
+		c.checkNoData(d.NoData, noDataNone)
+	}
 	if d.Having.String() == "" {
 		c.problem("having", "having needs gt, gte, lt or lte", "")
 	}
@@ -165,6 +171,7 @@ func nth(v []float64, n int) float64 {
 func (d *metricRule) compile(c *compiler) plan {
 	p := &metricPlan{
 		x: c.condition(d.Condition), name: d.Field, function: d.Function, windows: d.plan(), window: int64(d.Window), having: d.Having, least: d.MinEvents,
+		noData: d.NoData,
 	}
 	p.field = c.numericField("field", d.Field)
 	p.measure, _ = statistic(d.Function)
@@ -185,6 +192,7 @@ type metricPlan struct {
 	window   int64
 	having   bounds
 	least    int
+	noData   string
 }
 
 func (p *metricPlan) horizon() time.Duration { return time.Duration(p.window) }
@@ -199,7 +207,8 @@ func (p *metricPlan) newState(s *Session, r *Rule) state {
 	if !p.windows.sliding {
 		return newBucketMetric(s, r, p)
 	}
-	return &metricState{s: s, r: r, p: p, table: newKeyed[metricKey](s.maxKeys), buf: make([]float64, 0, maxSamples)}
+	watch := dataWatch{s: s, r: r, behavior: p.noData, span: p.window, what: p.name}
+	return &metricState{s: s, r: r, p: p, watch: watch, table: newKeyed[metricKey](s.maxKeys), buf: make([]float64, 0, maxSamples)}
 }
 
 // metricState holds the windows of a metric rule.
@@ -207,6 +216,7 @@ type metricState struct {
 	s     *Session
 	r     *Rule
 	p     *metricPlan
+	watch dataWatch
 	table *keyed[metricKey]
 	buf   []float64
 }
@@ -216,6 +226,7 @@ type metricKey struct {
 	episode
 	subjects
 	trace
+	dataKey
 	samples []sample // Ascending by time.
 	firing  bool
 	last    int64 // Clock when the window last satisfied having.
@@ -230,8 +241,8 @@ type sample struct {
 	value float64
 }
 
-func (st *metricState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
-func (st *metricState) step(int64) int64    { return math.MaxInt64 }
+func (st *metricState) keys() (int, uint64)  { return len(st.table.entries), st.table.evicted }
+func (st *metricState) step(gap int64) int64 { return st.watch.step(gap) }
 
 func (st *metricState) next() int64 {
 	if e := st.table.next(); e != nil {
@@ -259,6 +270,7 @@ func (st *metricState) observe(_ int, m *moment) {
 	k.newest = max(k.newest, m.at)
 	k.subjects.add(st.r, m)
 	k.trace.add(m)
+	st.watch.hear(&k.dataKey, m, e.key, k.entity(st.r))
 	pos := k.insert(sample{m.at, v.Float()}, k.newest-st.p.window-st.s.lateness)
 	value, window, reached := st.reached(k, m.at, pos)
 	switch {
@@ -266,6 +278,8 @@ func (st *metricState) observe(_ int, m *moment) {
 		k.count, k.last = int64(max(int(k.count), len(window))), m.now
 	case reached:
 		st.begin(e, m, value, window)
+	case k.firing && st.watch.waits() && len(window) < st.p.least:
+		// What comes again has to say something first.
 	case k.firing && m.at == k.newest && m.now >= max(k.last+st.r.keepFiring, k.atLeast):
 		why := fmt.Sprintf("%s is %s now", st.p.what(), decimal(value))
 		if len(window) < st.p.least {
@@ -369,7 +383,11 @@ func (st *metricState) resolve(e *entry[metricKey], at, settled int64, why strin
 
 // schedule sets the timer to the end of the window.
 func (st *metricState) schedule(e *entry[metricKey]) {
-	due := max(st.ends(&e.data), st.s.now+1)
+	due := st.ends(&e.data)
+	if due == math.MaxInt64 {
+		return
+	}
+	due = max(due, st.s.now+1)
 	if e.pos < 0 || due < e.due {
 		st.table.wake(e, due)
 		st.s.wakeAt(due)
@@ -378,10 +396,11 @@ func (st *metricState) schedule(e *entry[metricKey]) {
 
 // ends is when the window is empty, or the key of no use.
 func (st *metricState) ends(k *metricKey) int64 {
+	own := max(k.newest+st.p.window, k.settled) + st.s.lateness
 	if k.firing {
-		return max(k.newest+st.p.window, k.last+st.r.keepFiring, k.atLeast)
+		own = max(k.newest+st.p.window, k.last+st.r.keepFiring, k.atLeast)
 	}
-	return max(k.newest+st.p.window, k.settled) + st.s.lateness
+	return st.watch.ends(&k.dataKey, k.firing, own)
 }
 
 // fire ends an episode or forgets a key.
@@ -389,8 +408,12 @@ func (st *metricState) fire(due int64) {
 	e := st.table.next()
 	k := &e.data
 	if at := st.ends(k); at > due {
-		st.table.wake(e, at)
-		st.s.wakeAt(at)
+		st.table.wake(e, 0)
+		st.schedule(e)
+		return
+	}
+	if st.watch.miss(&k.dataKey, due, e.key, k.entity(st.r)) {
+		st.table.wake(e, 0)
 		return
 	}
 	if !k.firing {

@@ -29,6 +29,9 @@ func Schema() ([]byte, error) {
 		if kind, ok := properties["window_kind"].(schema.Object); ok {
 			kind["enum"] = windowKinds()
 		}
+		if noData, ok := properties["no_data"].(schema.Object); ok {
+			noData["enum"] = []string{noDataNone, noDataKeep, noDataAlert, noDataResolve}
+		}
 		properties["stage"].(schema.Object)["enum"] = []string{"live", "shadow"}
 		properties["scope"].(schema.Object)["enum"] = ecs.AlertScopes()
 		properties["kind"].(schema.Object)["enum"] = ecs.AlertKinds()
@@ -81,6 +84,7 @@ func keyDescriptions() map[string]schema.Object {
 		"window":             "How long events of a key are counted together, in event time.",
 		"window_kind":        "sliding (the default), tumbling, or session: events of which each comes less than gap after the one before.",
 		"gap":                "Of a session: when nothing comes for that long it is over.",
+		"no_data":            "What becomes of an open episode when the key's data stops: none, keep, alert or resolve.",
 		"having":             "Bounds on what is counted: gt, gte, lt, lte, eq.",
 		"debounce":           "Events closer than this to one that was counted are the same occurrence.",
 		"for":                "How long every reading has to satisfy the condition.",

@@ -19,6 +19,7 @@ type thresholdRule struct {
 	Condition  strict.Text   `yaml:"condition,required"`
 	Having     having        `yaml:"having,required"`
 	Debounce   time.Duration `yaml:"debounce"` // Events closer than this to one that was counted are the same occurrence.
+	NoData     string        `yaml:"no_data"`  // none, or keep: while nothing at all comes from the agent.
 }
 
 // having bounds a count, as in a Sigma correlation. All given bounds hold.
@@ -70,13 +71,14 @@ func (h *having) String() string {
 const maxCount = 10_000
 
 func newThresholdRule() *thresholdRule {
-	return &thresholdRule{Header: defaultHeader(), windowKeys: windowKeys{Kind: "sliding"}}
+	return &thresholdRule{Header: defaultHeader(), windowKeys: windowKeys{Kind: "sliding"}, NoData: noDataNone}
 }
 
 func (d *thresholdRule) header() *Header { return &d.Header }
 
 func (d *thresholdRule) check(c *checker) {
 	d.windowKeys.check(c)
+	c.checkKeep(&d.Header, d.NoData)
 	c.positive("debounce", d.Debounce, true)
 	if d.Debounce >= d.Window && d.Window > 0 {
 		c.problem("debounce", "debounce is not shorter than window, so that nothing could ever be counted twice", "")
@@ -98,7 +100,7 @@ func (d *thresholdRule) compile(c *compiler) plan {
 	if x == nil {
 		return nil
 	}
-	p := &thresholdPlan{x: x, windows: d.plan(), window: int64(d.Window), debounce: int64(d.Debounce), having: d.Having.String()}
+	p := &thresholdPlan{x: x, windows: d.plan(), keep: d.NoData == noDataKeep, window: int64(d.Window), debounce: int64(d.Debounce), having: d.Having.String()}
 	p.low, p.high = d.Having.limits()
 	return p
 }
@@ -107,6 +109,7 @@ func (d *thresholdRule) compile(c *compiler) plan {
 type thresholdPlan struct {
 	x         *expression.Expression
 	windows   windowPlan
+	keep      bool // no_data: keep.
 	window    int64
 	debounce  int64
 	low, high int64
@@ -130,6 +133,7 @@ func (p *thresholdPlan) newState(s *Session, r *Rule) state {
 	if !p.windows.sliding {
 		return newBucketState(s, r, counted{
 			windowPlan: p.windows, condition: p.x.String(), having: p.having, low: p.low, high: p.high, noun: "matching event", debounce: p.debounce,
+			keep: p.keep,
 		})
 	}
 	return &thresholdState{s: s, r: r, p: p, table: newKeyed[thresholdKey](s.maxKeys)}
@@ -302,6 +306,11 @@ func (st *thresholdState) fire(due int64) {
 	}
 	if !k.firing {
 		st.table.remove(e)
+		return
+	}
+	if st.p.keep && st.s.unheard(k.agent, due, st.p.window) {
+		st.table.wake(e, due+st.p.window) // Who is silent has not recovered.
+		st.s.wakeAt(e.due)
 		return
 	}
 	st.table.wake(e, 0)

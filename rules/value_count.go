@@ -21,6 +21,7 @@ type valueCountRule struct {
 	Condition  strict.Text `yaml:"condition,required"`
 	Field      string      `yaml:"field,required"` // "entity" counts agents.
 	Having     having      `yaml:"having,required"`
+	NoData     string      `yaml:"no_data"` // none, or keep: while nothing at all comes from the agent.
 }
 
 // maxValues bounds what a value_count may ask for: that many values are looked
@@ -28,13 +29,14 @@ type valueCountRule struct {
 const maxValues = 1000
 
 func newValueCountRule() *valueCountRule {
-	return &valueCountRule{Header: defaultHeader(), windowKeys: windowKeys{Kind: "sliding"}}
+	return &valueCountRule{Header: defaultHeader(), windowKeys: windowKeys{Kind: "sliding"}, NoData: noDataNone}
 }
 
 func (d *valueCountRule) header() *Header { return &d.Header }
 
 func (d *valueCountRule) check(c *checker) {
 	d.windowKeys.check(c)
+	c.checkKeep(&d.Header, d.NoData)
 	low, _ := d.Having.limits()
 	switch {
 	case d.Having.GT == nil && d.Having.GTE == nil || d.Having.LT != nil || d.Having.LTE != nil || d.Having.EQ != nil:
@@ -46,7 +48,7 @@ func (d *valueCountRule) check(c *checker) {
 
 func (d *valueCountRule) compile(c *compiler) plan {
 	x := c.condition(d.Condition)
-	p := &valueCountPlan{x: x, windows: d.plan(), window: int64(d.Window), having: d.Having.String(), name: d.Field, entity: d.Field == "entity"}
+	p := &valueCountPlan{x: x, windows: d.plan(), keep: d.NoData == noDataKeep, window: int64(d.Window), having: d.Having.String(), name: d.Field, entity: d.Field == "entity"}
 	if !p.entity {
 		p.field = c.field("field", d.Field)
 	}
@@ -61,6 +63,7 @@ func (d *valueCountRule) compile(c *compiler) plan {
 type valueCountPlan struct {
 	x       *expression.Expression
 	windows windowPlan
+	keep    bool // no_data: keep.
 	field   ecs.ID
 	name    string
 	entity  bool
@@ -99,7 +102,7 @@ func (p *valueCountPlan) newState(s *Session, r *Rule) state {
 		var one [1]string
 		return newBucketState(s, r, counted{
 			windowPlan: p.windows, condition: p.x.String(), having: p.having, low: p.low, high: math.MaxInt64,
-			noun: "different " + p.name, field: p.name, values: func(m *moment) []string { return p.values(m, &one) },
+			keep: p.keep, noun: "different " + p.name, field: p.name, values: func(m *moment) []string { return p.values(m, &one) },
 		})
 	}
 	return &valueCountState{s: s, r: r, p: p, table: newKeyed[valueCountKey](s.maxKeys)}
@@ -368,6 +371,11 @@ func (st *valueCountState) fire(due int64) {
 	}
 	if !k.firing {
 		st.table.remove(e)
+		return
+	}
+	if st.p.keep && st.s.unheard(k.agent, due, st.p.window) {
+		st.table.wake(e, due+st.p.window) // Who is silent has not recovered.
+		st.s.wakeAt(e.due)
 		return
 	}
 	st.table.wake(e, 0)
