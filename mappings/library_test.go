@@ -38,8 +38,9 @@ func rowsOf(t *testing.T, file string) []map[string]string {
 	return rows
 }
 
-// TestHostEventsAreClassified maps an event of every row of the table: its
-// classification must arrive and be one that ECS allows.
+// TestHostEventsAreClassified maps an event of every row of the tables that
+// classify what is not about an agent: the classification must arrive and be
+// one that ECS allows.
 func TestHostEventsAreClassified(t *testing.T) {
 	plan := libraryPlan(t)
 	checker, err := ecs.NewChecker(plan.dict, plan.Vendors()...)
@@ -47,11 +48,12 @@ func TestHostEventsAreClassified(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := plan.NewMapper()
-	for _, row := range rowsOf(t, "crowdstrike/events.csv") {
-		record := fmt.Sprintf(`{"event_simpleName":%q,"aid":"a1","cid":"c1","timestamp":"1721362201000"}`, row["event"])
+	check := func(t *testing.T, name, record string, row map[string]string) {
+		t.Helper()
 		err := m.Map(&event.Partition{}, &event.Record{Value: []byte(record)}, func(e *event.Event) {
-			for _, problem := range checker.Check(e.AppendJSON(nil)) {
-				t.Errorf("%s: %v", row["event"], problem)
+			raw := e.AppendJSON(nil)
+			for _, problem := range checker.Check(raw) {
+				t.Errorf("%s: %v", name, problem)
 			}
 			var doc struct {
 				Event struct {
@@ -59,18 +61,29 @@ func TestHostEventsAreClassified(t *testing.T) {
 					Category, Type []string
 				}
 			}
-			if err := json.Unmarshal(e.AppendJSON(nil), &doc); err != nil {
+			if err := json.Unmarshal(raw, &doc); err != nil {
 				t.Fatal(err)
 			}
+			kind := row["kind"]
+			if kind == "" {
+				kind = "event"
+			}
 			got := fmt.Sprint(doc.Event.Kind, doc.Event.Category, doc.Event.Type, doc.Event.Outcome)
-			want := fmt.Sprint(row["kind"], strings.Fields(row["category"]), strings.Fields(row["type"]), row["outcome"])
+			want := fmt.Sprint(kind, strings.Fields(row["category"]), strings.Fields(row["type"]), row["outcome"])
 			if got != want {
-				t.Errorf("%s: got %s, want %s", row["event"], got, want)
+				t.Errorf("%s: got %s, want %s", name, got, want)
 			}
 		})
 		if err != nil {
 			t.Error(err)
 		}
+	}
+	for _, row := range rowsOf(t, "crowdstrike/events.csv") {
+		check(t, row["event"], fmt.Sprintf(`{"event_simpleName":%q,"aid":"a1","cid":"c1","timestamp":"1721362201000"}`, row["event"]), row)
+	}
+	providers := map[string]string{"security": "Microsoft-Windows-Security-Auditing", "sysmon": "Microsoft-Windows-Sysmon"}
+	for _, row := range rowsOf(t, "windows/events.csv") {
+		check(t, row["log"]+" "+row["id"], fmt.Sprintf(`{"@timestamp":"2024-07-19T04:10:01Z","winlog":{"provider_name":%q,"event_id":%q}}`, providers[row["log"]], row["id"]), row)
 	}
 }
 
