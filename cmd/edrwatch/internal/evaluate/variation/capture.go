@@ -39,11 +39,14 @@ const (
 	beat kind = iota
 	online
 	connected
-	contentFile
+	contentFile // arg: routine or 0
 	sample
 	windowsEvent // arg: place in windowsEvents
 	uninstalled
 	activity // SentinelOne's; arg: type
+	sensorError
+	downloadFailed
+	telemetry
 )
 
 const (
@@ -79,6 +82,7 @@ func New(o Options) (*Capture, error) {
 	b.enroll()
 	s.happen(b)
 	for _, h := range b.hosts {
+		b.annoy(h)
 		b.emit(h)
 	}
 	b.disturb()

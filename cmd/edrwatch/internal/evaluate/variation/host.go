@@ -66,7 +66,8 @@ type host struct {
 	ships   shipper
 	metrics bool
 	beat    time.Duration
-	typed   bool // some record tells what kind of host it is
+	typed   bool          // some record tells what kind of host it is
+	wrong   time.Duration // by how much its clock is ahead
 	downs   []downtime
 
 	cpu, memory float64                                   // usual: percent of the host, MiB
@@ -151,6 +152,7 @@ func (b *builder) enroll() {
 		h.agentID = b.agentID(h.vendor)
 		h.version = [vendors]string{"7.16.18613.0", "8.14.3", "23.4.4.223", "10.8735.22631.1011", "1.4.2"}[h.vendor]
 		h.contents = []change{{-1, [vendors]string{"31", "1.0.901", "", "1.415.80.0", "290"}[h.vendor]}}
+		h.wrong = b.skew(h)
 		b.live(h)
 		b.hosts = append(b.hosts, h)
 	}

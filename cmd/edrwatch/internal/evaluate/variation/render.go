@@ -9,7 +9,7 @@ import (
 
 // render makes the bytes of a record.
 func (b *builder) render(h *host, r *record) []byte {
-	at := b.start.Add(r.event).UTC()
+	at := b.start.Add(r.event + h.wrong).UTC()
 	switch r.kind {
 	case sample:
 		return b.process(h, r, at)
@@ -73,8 +73,18 @@ func (b *builder) fdr(h *host, r *record, at time.Time) []byte {
 	case connected:
 		return []byte(head("AgentConnect") + fmt.Sprintf(`,"ConnectTime":"%d.0","FailedConnectCount":"%d","ConnectType":"1"}`, at.Unix(), r.arg))
 	case contentFile:
+		channel := 291
 		n, _ := strconv.Atoi(b.content(h, r.event))
-		return []byte(head("LFODownloadConfirmation") + fmt.Sprintf(`,"TargetFileName":"C-00000291-00000000-%08d.sys","DownloadServer":"lfodown.example","CompletionEventId":"Event_ChannelDataDownloadCompleteV1"}`, n))
+		if r.arg == routine {
+			channel, n = 290, 40+int(r.event/(3*time.Hour))
+		}
+		return []byte(head("LFODownloadConfirmation") + fmt.Sprintf(`,"TargetFileName":"C-%08d-00000000-%08d.sys","DownloadServer":"lfodown.example","CompletionEventId":"Event_ChannelDataDownloadCompleteV1"}`, channel, n))
+	case sensorError:
+		return []byte(head("ErrorEvent") + fmt.Sprintf(`,"Facility":"3","ErrorStatus":"322122%04d","File":"7","Line":"%d"}`, 5400+r.arg, 100+r.arg))
+	case downloadFailed:
+		return []byte(head("ChannelDataDownloadComplete") + `,"TargetFileName":"C-00000290-00000000-00000041.sys","Status":"3221225473","CloudErrorCode":"1001"}`)
+	case telemetry:
+		return []byte(head("ProcessRollup2") + fmt.Sprintf(`,"ImageFileName":"\\Device\\HarddiskVolume3\\Windows\\System32\\svchost.exe","RawProcessId":"%d","TargetProcessId":"%d"}`, 4*(r.event%9000), r.event))
 	case uninstalled:
 		return []byte(head("AcUninstallConfirmation") + `}`)
 	}
