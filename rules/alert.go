@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"strconv"
@@ -40,6 +41,8 @@ type alert struct {
 	entity      *entity
 	source      *event.Event // The event that raised it; nil for a timer.
 	agentType   string       // For an alert about a cohort.
+	scope       string       // "": that of the rule.
+	incident    bool         // It stands for others of the rule.
 }
 
 // pair is one entry of the evidence; the value is JSON.
@@ -93,6 +96,10 @@ func (s *Session) raise(r *Rule, ep *episode, a *alert) {
 		s.counters[r.number].Shadowed++
 		return
 	}
+	parent := ""
+	if fold := s.rollups[r.number]; fold != nil && !a.incident {
+		parent = fold.fold(ep, a)
+	}
 	if ep.severity == "" {
 		ep.severity, ep.risk = r.weigh(a.source)
 	}
@@ -125,7 +132,8 @@ func (s *Session) raise(r *Rule, ep *episode, a *alert) {
 	d.SetString(ecs.EDRAlertKind, r.Kind)
 	d.SetString(ecs.EDRAlertSeverity, ep.severity)
 	d.SetString(ecs.EDRAlertStatus, status)
-	d.SetString(ecs.EDRAlertScope, r.Scope)
+	d.SetString(ecs.EDRAlertScope, cmp.Or(a.scope, r.Scope))
+	setString(d, ecs.EDRAlertParent, parent)
 	d.SetString(ecs.EDRAlertReason, a.reason)
 	d.SetString(ecs.Message, r.Name+": "+a.reason)
 	if a.key != "" {

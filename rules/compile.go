@@ -104,6 +104,7 @@ func (c *compiler) rule(src *source) *Rule {
 	r.severities, r.risks = c.overrides(h)
 	r.groupBy = c.groupBy(h)
 	r.threat = threatFields(h.Threat)
+	r.rollup = h.Rollup.plan()
 	r.plan = src.decl.compile(c)
 	if len(c.problems) > 0 {
 		return r

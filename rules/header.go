@@ -38,6 +38,7 @@ type Header struct {
 	GroupBy        *[]string     `yaml:"group_by"`
 	KeepFiringFor  time.Duration `yaml:"keep_firing_for"`
 	Suppress       time.Duration `yaml:"suppress"`
+	Rollup         *rollupKeys   `yaml:"rollup"`
 	Stage          string        `yaml:"stage"` // live, or shadow: judged and counted, but silent.
 	Exceptions     []exception   `yaml:"exceptions"`
 	SeverityMap    []mappedLevel `yaml:"severity_mapping"`
@@ -98,6 +99,7 @@ func checkHeader(c *checker, h *Header) {
 	c.oneOf("maturity", h.Maturity, maturities())
 	c.oneOf("stage", h.Stage, []string{"live", "shadow"})
 	checkExceptions(c, h.Exceptions)
+	checkRollup(c, h)
 	checkMappings(c, h)
 	if c.oneOf("severity", h.Severity, ecs.Severities()) {
 		low, high := band(h.Severity)

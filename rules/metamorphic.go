@@ -33,7 +33,7 @@ func relations() []relation {
 				r.Type == "match" && r.plan.horizon() == 0
 		}, (*metamorphosis).shuffled},
 		{"split over two sessions", func(r *Rule) bool {
-			return r.Scope == "host" && slices.ContainsFunc(r.groupBy, func(p keyPart) bool { return p.entity })
+			return r.Scope == "host" && r.rollup == nil && slices.ContainsFunc(r.groupBy, func(p keyPart) bool { return p.entity })
 		}, (*metamorphosis).split},
 		{"restarted", func(*Rule) bool { return true }, (*metamorphosis).restarted},
 	}

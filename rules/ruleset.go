@@ -31,6 +31,7 @@ type Rule struct {
 	keepFiring int64
 	suppress   int64
 	threat     []fieldList
+	rollup     *rollupPlan // nil without.
 
 	Shadow            bool // Judged and counted, but silent.
 	exceptions        []activeException
@@ -90,7 +91,11 @@ func (set *Ruleset) Always() []*Rule {
 func (set *Ruleset) Horizon() time.Duration {
 	var longest time.Duration
 	for _, r := range set.rules {
-		longest = max(longest, r.plan.horizon()+time.Duration(max(r.keepFiring, r.suppress)))
+		own := r.plan.horizon() + time.Duration(max(r.keepFiring, r.suppress))
+		if r.rollup != nil {
+			own += 2 * time.Duration(r.rollup.within)
+		}
+		longest = max(longest, own)
 	}
 	return longest
 }

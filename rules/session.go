@@ -31,7 +31,8 @@ type Session struct {
 
 	env        expression.Env
 	entities   *entities
-	states     []state
+	states     []state // By number of the rule; after them those of rollups.
+	rollups    []*rollupState
 	candidates []uint64
 	counters   []Counters
 	published  []int64 // Keys as last published.
@@ -100,6 +101,13 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 		st := r.plan.newState(s, r)
 		s.states = append(s.states, st)
 		s.minStep = min(s.minStep, st.step(0))
+	}
+	s.rollups = make([]*rollupState, len(set.rules))
+	for i, r := range set.rules {
+		if r.rollup != nil {
+			s.rollups[i] = newRollupState(s, r)
+			s.states = append(s.states, s.rollups[i])
+		}
 	}
 	return s
 }

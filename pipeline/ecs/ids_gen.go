@@ -2674,4 +2674,5 @@ const (
 	EDRSite                                                     ID = 2664
 	EDRAssetOwner                                               ID = 2665
 	EDRAssetCriticality                                         ID = 2666
+	EDRAlertParent                                              ID = 2667
 )
