@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"sync"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
@@ -37,6 +39,9 @@ type detectionBench struct {
 	ruleDirs  []string
 	output    string
 	verbose   bool
+
+	partitions int
+	parallel   int
 }
 
 func benchDetectionCommand() *cobra.Command {
@@ -57,6 +62,8 @@ explains, for 1,000 agent-days.`,
 	flags.Uint64Var(&b.seeds, "seeds", 3, "how many fleets a scenario")
 	flags.Uint64Var(&b.first, "first-seed", 1, "the first seed")
 	flags.IntVar(&b.agents, "agents", 0, "size of the fleets (default: the scenario's, else 1000)")
+	flags.IntVar(&b.partitions, "partitions", 1, "partitions of every topic; each has detection state of its own")
+	flags.IntVar(&b.parallel, "parallel", 1, "runs at a time")
 	flags.StringSliceVar(&b.ruleDirs, "rules", nil, "judge with the rules of this `DIR` instead of the shipped library")
 	flags.StringVarP(&b.output, "output", "o", "text", "text or json (one line a run)")
 	flags.BoolVarP(&b.verbose, "verbose", "v", false, "print every false alert")
@@ -66,6 +73,9 @@ explains, for 1,000 agent-days.`,
 func (b *detectionBench) run(cmd *cobra.Command) error {
 	if b.output != "text" && b.output != "json" {
 		return fmt.Errorf("--output: expected text or json, found %q", b.output)
+	}
+	if b.seeds < 1 || b.seeds > 10_000 || b.partitions < 1 || b.partitions > 1024 {
+		return fmt.Errorf("--seeds and --partitions: expected 1 to 10000 and 1 to 1024, found %d and %d", b.seeds, b.partitions)
 	}
 	detection, err := app.LoadDetection(app.DetectionConfig{Library: len(b.ruleDirs) == 0, RuleDirs: b.ruleDirs})
 	if err != nil {
@@ -84,29 +94,37 @@ func (b *detectionBench) run(cmd *cobra.Command) error {
 	if len(b.scenarios) == 0 {
 		b.scenarios = append(simulator.Names(), variation.Names()...)
 	}
-	var scores []evaluate.Score
-	for _, name := range b.scenarios {
-		for seed := b.first; seed < b.first+b.seeds; seed++ {
+	tasks := make([]evaluate.Score, len(b.scenarios)*int(b.seeds))
+	group, ctx := errgroup.WithContext(cmd.Context())
+	group.SetLimit(max(1, b.parallel))
+	var report sync.Mutex
+	for i := range tasks {
+		name, seed := b.scenarios[i/int(b.seeds)], b.first+uint64(i)%b.seeds
+		group.Go(func() error {
 			fleet, err := openFeed(name, simulator.Config{Seed: seed, Agents: b.agents})
 			if err != nil {
 				return badConfig(err)
 			}
-			score, err := b.one(cmd.Context(), newShard(), fleet, seed)
-			if err != nil {
+			if tasks[i], err = b.one(ctx, newShard, fleet, seed); err != nil {
 				return err
 			}
-			scores = append(scores, score)
-			b.report(cmd, score)
-		}
+			report.Lock()
+			defer report.Unlock()
+			b.report(cmd, tasks[i])
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return err
 	}
 	if b.output == "json" {
 		return nil
 	}
-	return evaluate.WriteTable(cmd.OutOrStdout(), evaluate.Summarize(scores))
+	return evaluate.WriteTable(cmd.OutOrStdout(), evaluate.Summarize(tasks))
 }
 
-func (b *detectionBench) one(ctx context.Context, shard *pipeline.Shard, feed evaluate.Feed, seed uint64) (evaluate.Score, error) {
-	alerts, load, err := evaluate.Run(ctx, shard, feed)
+func (b *detectionBench) one(ctx context.Context, newShard func() *pipeline.Shard, feed evaluate.Feed, seed uint64) (evaluate.Score, error) {
+	alerts, load, err := evaluate.Run(ctx, b.partitions, newShard, feed)
 	if err != nil {
 		return evaluate.Score{}, err
 	}

@@ -33,6 +33,9 @@ func (f *Fleet) begin(a *agent) {
 
 // planLife schedules what ends this time of being up.
 func (f *Fleet) planLife(a *agent) {
+	if every := f.config.Scenario.Noise.CrashEvery; every > 0 && !a.reserved {
+		f.later(a, taskCrash, f.exp(every))
+	}
 	switch {
 	case a.reserved:
 	case f.config.Scenario.Noise.OfficeHours && (a.class == laptop || a.nightly):
@@ -147,6 +150,11 @@ func (f *Fleet) live(a *agent, it item) {
 	case taskBoot:
 		f.boot(a)
 		f.planLife(a)
+	case taskCrash:
+		f.down(a)
+		f.later(a, taskBootUnclean, 90_000+f.upTo(150_000))
+	case taskBootUnclean:
+		f.bootUnclean(a)
 	}
 }
 

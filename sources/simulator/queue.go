@@ -4,14 +4,16 @@ package simulator
 type task uint8
 
 const (
-	taskRecord   task = iota // emit one record of the item's shape
-	taskChain                // emit one and schedule the next: a heartbeat, a sample, a row
-	taskResend               // emit a stored record again
-	taskSleep                // a laptop is closed
-	taskWake                 // and opened again
-	taskReboot               // a clean shutdown
-	taskBoot                 // the boot that follows
-	taskIncident             // a step of an incident
+	taskRecord      task = iota // emit one record of the item's shape
+	taskChain                   // emit one and schedule the next: a heartbeat, a sample, a row
+	taskResend                  // emit a stored record again
+	taskSleep                   // a laptop is closed
+	taskWake                    // and opened again
+	taskReboot                  // a clean shutdown
+	taskBoot                    // the boot that follows
+	taskCrash                   // the host crashes, as hosts do now and then
+	taskBootUnclean             // and boots again
+	taskIncident                // a step of an incident
 )
 
 // item is one task. Items are small: there are a few for every agent.

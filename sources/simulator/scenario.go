@@ -56,6 +56,9 @@ type Noise struct {
 	// OfficeHours lets laptops and half of the desktops work from Monday to
 	// Friday, by the clock of their site. Awake and Asleep then hold by day.
 	OfficeHours bool `yaml:"office_hours"`
+	// CrashEvery is the mean time between two crashes of a host that no incident
+	// causes; 0: there are none. A rollout has to be judged against them.
+	CrashEvery time.Duration `yaml:"crash_every"`
 	// Telemetry is the mean time between two records of a CrowdStrike agent about
 	// what it sees on its host; 0: they are left out.
 	Telemetry time.Duration `yaml:"telemetry"`
@@ -161,7 +164,7 @@ func (s Scenario) validate() []error {
 	}{
 		{"noise.late_by", s.Noise.LateBy, 0}, {"noise.awake", s.Noise.Awake, time.Minute},
 		{"noise.asleep", s.Noise.Asleep, time.Minute}, {"noise.uptime", s.Noise.Uptime, time.Minute},
-		{"noise.slice_late_by", s.Noise.SliceLateBy, 0}, {"noise.telemetry", s.Noise.Telemetry, 0},
+		{"noise.slice_late_by", s.Noise.SliceLateBy, 0}, {"noise.telemetry", s.Noise.Telemetry, 0}, {"noise.crash_every", s.Noise.CrashEvery, 0},
 	} {
 		if d.value < d.least {
 			problems = append(problems, fmt.Errorf("%s: expected at least %s, found %s", d.name, d.least, d.value))

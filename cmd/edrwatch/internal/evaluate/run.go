@@ -27,11 +27,11 @@ type Alert struct {
 	Count                               int
 }
 
-// Run takes the feed through a shard of its own and returns the alert documents in
-// the order in which they were raised. The feed is read to its end.
-func Run(ctx context.Context, shard *pipeline.Shard, feed Feed) ([]Alert, Load, error) {
-	partitions := map[string]*event.Partition{}
-	offsets := map[string]int64{}
+// Run takes the feed through as many fresh shards as its topics are to have
+// partitions and returns the alert documents in the order in which they were
+// raised. The feed is read to its end.
+func Run(ctx context.Context, partitions int, newShard func() *pipeline.Shard, feed Feed) ([]Alert, Load, error) {
+	shards := newShards(partitions, newShard)
 	var alerts []Alert
 	var load Load
 	began := time.Now()
@@ -44,15 +44,8 @@ func Run(ctx context.Context, shard *pipeline.Shard, feed Feed) ([]Alert, Load, 
 		if load.Records++; load.Records%20_000 == 0 && ctx.Err() != nil {
 			return nil, load, context.Cause(ctx)
 		}
-		partition := partitions[e.Topic]
-		if partition == nil {
-			partition = &event.Partition{Prefix: "evaluation-" + e.Topic, Topic: e.Topic}
-			partitions[e.Topic] = partition
-		}
-		record := event.Record{Offset: offsets[e.Topic], Time: e.Time, Key: e.Key, Value: e.Value}
-		offsets[e.Topic]++
-		shard.Reset()
-		if shard.Process(partition, &record, false) == pipeline.Other {
+		shard, outcome := shards.process(&e)
+		if outcome == pipeline.Other {
 			load.Other++
 		}
 		for _, doc := range shard.Documents() {
