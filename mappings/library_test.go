@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -127,6 +128,27 @@ func TestEveryActivityHasGolden(t *testing.T) {
 		case d.Event.Action != row["action"], d.EDR.State != row["state"], isolated != row["isolated"]:
 			t.Errorf("activity %s is %s, state %q, isolated %q in its golden pair; the table says %s, %q, %q",
 				row["type"], d.Event.Action, d.EDR.State, isolated, row["action"], row["state"], row["isolated"])
+		}
+	}
+}
+
+// TestAgentsAreOneEach holds the table of services, drivers and processes to
+// one agent a name: of two the later would win unseen.
+func TestAgentsAreOneEach(t *testing.T) {
+	seen := map[string]string{}
+	for _, row := range rowsOf(t, "agents.csv") {
+		key := row["kind"] + " " + strings.ToLower(row["name"])
+		if before, ok := seen[key]; ok {
+			t.Errorf("%s is there twice: of %s and %s", key, before, row["type"])
+		}
+		seen[key] = row["type"]
+		for column, value := range row {
+			if value == "" || value != strings.TrimSpace(value) {
+				t.Errorf("%s: column %s is %q", key, column, value)
+			}
+		}
+		if kinds := []string{"service", "driver", "process", "product"}; !slices.Contains(kinds, row["kind"]) {
+			t.Errorf("%s: expected a kind of %s", key, strings.Join(kinds, ", "))
 		}
 	}
 }
