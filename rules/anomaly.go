@@ -17,17 +17,17 @@ type anomalyRule struct {
 	Header    `yaml:",inline"`
 	Condition strict.Text   `yaml:"condition,required"`
 	Field     string        `yaml:"field,required"`
-	Method    string        `yaml:"method"`          // novelty or ewma.
-	Score     float64       `yaml:"score"`           // From here on a value is unusual; 1.26 for novelty, 6 deviations for ewma.
+	Method    string        `yaml:"method"`          // novelty, ewma or seasonal.
+	Score     float64       `yaml:"score"`           // From here on a value is unusual; 1.26 for novelty, deviations for the others: 6 and 8.
 	Learn     int           `yaml:"learn"`           // Values of a key before it is judged.
 	Cooldown  int           `yaml:"cooldown"`        // Values after a finding that raise none.
-	Alpha     float64       `yaml:"alpha"`           // Weight of the newest value for ewma.
+	Alpha     float64       `yaml:"alpha"`           // Weight of the newest value; 0.005 for ewma, 0.1 (of a half hour's) for seasonal.
 	Direction string        `yaml:"direction"`       // up, down or any.
 	Window    time.Duration `yaml:"window,required"` // How long a key is remembered that is not heard again, and how far back to learn after a restart.
 }
 
 func newAnomalyRule() *anomalyRule {
-	return &anomalyRule{Header: defaultHeader(), Method: "novelty", Learn: 120, Cooldown: 400, Alpha: 0.005, Direction: "any"}
+	return &anomalyRule{Header: defaultHeader(), Method: "novelty", Learn: 120, Cooldown: 400, Direction: "any"}
 }
 
 func (d *anomalyRule) header() *Header { return &d.Header }
@@ -42,24 +42,24 @@ func (d *anomalyRule) check(c *checker) {
 	if d.Cooldown < 0 || d.Cooldown > 100_000 {
 		c.problem("cooldown", fmt.Sprintf("cooldown is %d values, expected 0 to 100000", d.Cooldown), "")
 	}
-	if !(d.Alpha > 0 && d.Alpha < 1) {
+	if d.Alpha != 0 && !(d.Alpha > 0 && d.Alpha < 1) {
 		c.problem("alpha", fmt.Sprintf("alpha is %v, expected more than 0 and less than 1", d.Alpha), "")
 	}
 	if !(d.Score >= 0) || d.Method == "novelty" && d.Score >= 2*scoreCut {
-		c.problem("score", fmt.Sprintf("score is %v, which no value can have", d.Score), "novelty scores from 0 to 4, ewma in standard deviations")
+		c.problem("score", fmt.Sprintf("score is %v, which no value can have", d.Score), "novelty scores from 0 to 4, the others in standard deviations")
 	}
 }
 
 func (d *anomalyRule) compile(c *compiler) plan {
 	p := &anomalyPlan{
-		x: c.condition(d.Condition), name: d.Field, ewma: d.Method == "ewma", score: d.Score, learn: d.Learn, cooldown: int32(d.Cooldown),
+		x: c.condition(d.Condition), name: d.Field, method: d.Method, score: d.Score, learn: d.Learn, cooldown: int32(d.Cooldown),
 		alpha: d.Alpha, direction: d.Direction, window: int64(d.Window), logs: newLogarithms(),
 	}
 	if p.score == 0 {
-		p.score = 1.26
-		if p.ewma {
-			p.score = 6
-		}
+		p.score = map[string]float64{"novelty": 1.26, "ewma": 6, "seasonal": 8}[d.Method]
+	}
+	if p.alpha == 0 {
+		p.alpha = map[string]float64{"ewma": 0.005, "seasonal": 0.1}[d.Method]
 	}
 	p.field = c.numericField("field", d.Field)
 	if d.Severity == "high" || d.Severity == "critical" {
@@ -76,7 +76,7 @@ type anomalyPlan struct {
 	x         *expression.Expression
 	field     ecs.ID
 	name      string
-	ewma      bool
+	method    string
 	score     float64
 	learn     int
 	cooldown  int32
@@ -109,11 +109,12 @@ type anomalyState struct {
 
 // anomalyKey is the past of one key: less than a KiB.
 type anomalyKey struct {
-	novelty *noveltyBaseline
-	ewma    ewmaBaseline
-	mean    float64 // For the reason: a slow average.
-	newest  int64   // Event time of the last value.
-	quiet   int32   // Values left that raise no finding.
+	novelty  *noveltyBaseline  // One of these three, by the method.
+	seasonal *seasonalBaseline //
+	ewma     ewmaBaseline
+	mean     float64 // For the reason: a slow average.
+	newest   int64   // Event time of the last value.
+	quiet    int32   // Values left that raise no finding.
 }
 
 func (st *anomalyState) keys() (int, uint64) {
@@ -140,8 +141,11 @@ func (st *anomalyState) observe(_ int, m *moment) {
 	value := v.Float()
 	if created {
 		k.mean = value
-		if !st.p.ewma {
+		switch st.p.method {
+		case "novelty":
 			k.novelty = &noveltyBaseline{}
+		case "seasonal":
+			k.seasonal = &seasonalBaseline{}
 		}
 		st.table.wake(e, m.now+st.p.window)
 		st.s.wakeAt(e.due)
@@ -154,10 +158,13 @@ func (st *anomalyState) observe(_ int, m *moment) {
 	mean := k.mean
 	k.mean += (value - mean) / 32
 	score := 0.0
-	if st.p.ewma {
-		score = k.ewma.score(value, st.p.alpha, st.p.learn)
-	} else {
+	switch {
+	case k.novelty != nil:
 		score = k.novelty.score(value, st.p.learn, st.p.logs)
+	case k.seasonal != nil:
+		score = k.seasonal.score(value, m.at, st.p.alpha, st.p.learn)
+	default:
+		score = k.ewma.score(value, st.p.alpha, st.p.learn)
 	}
 	if k.quiet > 0 {
 		k.quiet--
@@ -172,12 +179,8 @@ func (st *anomalyState) observe(_ int, m *moment) {
 }
 
 func (st *anomalyState) report(key string, m *moment, value, mean, score float64) {
-	method := "novelty"
-	if st.p.ewma {
-		method = "ewma"
-	}
 	evidence := []pair{
-		text("condition", st.p.x.String()), text("field", st.p.name), text("method", method), floating("value", value),
+		text("condition", st.p.x.String()), text("field", st.p.name), text("method", st.p.method), floating("value", value),
 		floating("usual", mean), floating("score", score), floating("threshold", st.p.score),
 	}
 	if id := m.e.Str(ecs.EventID); id != "" {

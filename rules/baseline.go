@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math"
+	"time"
 )
 
 // noveltyBaseline is what an anomaly rule remembers of one series: 700 bytes.
@@ -37,7 +38,7 @@ const (
 	rangeDecay = 0.9995 // Of the remembered range, with every value.
 	rangeUnit  = 0.2    // Distance outside, in ranges, that scores 1.
 	testUnit   = 10     // G that scores 1.
-	familiar   = 6      // G up to which two stretches are taken for alike.
+	familiar   = 40     // G up to which two stretches are taken for alike; see README.md for how it was chosen.
 	scoreCut   = 2
 )
 
@@ -70,7 +71,8 @@ func (l *logarithms) gTest(observed, expected *histogram) float64 {
 }
 
 // score takes a value in and returns how unusual it is; 0 while learning, in
-// which the first values only widen the range.
+// which the first values only widen the range. In as many values again
+// stretches are remembered, and only the range judges.
 func (b *noveltyBaseline) score(v float64, learn int, l *logarithms) float64 {
 	if b.samples == 0 {
 		b.low, b.high = v, v
@@ -89,8 +91,11 @@ func (b *noveltyBaseline) score(v float64, learn int, l *logarithms) float64 {
 		}
 		return 0
 	}
-	novelty := b.outside(v)
-	return min(novelty/rangeUnit, scoreCut) + min(b.surprise(v, l)/testUnit, scoreCut)
+	novelty, surprise := b.outside(v), b.surprise(v, l)
+	if int(b.samples) <= 2*learn {
+		surprise = 0 // Bins are known since the end of learning, and of the day only what came since.
+	}
+	return min(novelty/rangeUnit, scoreCut) + min(surprise/testUnit, scoreCut)
 }
 
 // outside is the distance of a value from the range, in widths of it. The
@@ -124,6 +129,7 @@ func (b *noveltyBaseline) surprise(v float64, l *logarithms) float64 {
 	least := math.Inf(1)
 	for i := range b.remember {
 		g := l.gTest(&b.now, &b.memory[i])
+		least = min(least, g)
 		if g <= familiar {
 			// What was met last is looked at first, and forgotten last.
 			m := b.memory[i]
@@ -131,7 +137,6 @@ func (b *noveltyBaseline) surprise(v float64, l *logarithms) float64 {
 			b.memory[0] = m
 			return 0
 		}
-		least = min(least, g)
 	}
 	copy(b.memory[1:], b.memory[:remembered-1])
 	b.memory[0] = b.now
@@ -176,5 +181,53 @@ func (b *ewmaBaseline) score(v, alpha float64, learn int) float64 {
 	return z
 }
 
+// seasonalBaseline remembers mean and variance of each half hour of the day, in
+// UTC, exponentially weighted: 600 bytes.
+type seasonalBaseline struct {
+	samples  int32
+	variance float64 // Of the distance from the half hour's mean, over all.
+	slots    [seasons]season
+}
+
+// season is one half hour.
+type season struct {
+	mean, variance float32
+	samples        uint16
+}
+
+// The half hours of a day, how many values of one say something, and how many
+// values the variance of the whole day counts in one's own.
+const (
+	seasons     = 48
+	seasonKnown = 3
+	seasonPrior = 8
+)
+
+// score takes a value of a time in and returns its distance from what the half
+// hour usually has, in standard deviations (of at least a thousandth of the
+// level); 0 while learning and where the half hour is not known.
+func (b *seasonalBaseline) score(v float64, at int64, alpha float64, learn int) float64 {
+	b.samples = min(b.samples, math.MaxInt32-1) + 1
+	slot := &b.slots[mod(at, int64(24*time.Hour))/int64(24*time.Hour/seasons)]
+	slot.samples = min(slot.samples, math.MaxUint16-1) + 1
+	n := float64(slot.samples)
+	if n == 1 {
+		slot.mean = float32(v)
+		return 0
+	}
+	away := v - float64(slot.mean)
+	z := 0.0
+	if int(b.samples) > learn && slot.samples > seasonKnown {
+		deviation := math.Sqrt((n*float64(slot.variance) + seasonPrior*b.variance) / (n + seasonPrior))
+		z = math.Abs(away) / max(deviation, math.Abs(float64(slot.mean))/1000, 1e-9)
+	}
+	a := max(alpha, 1/n) // Of few values the weights are those of a plain average.
+	slot.mean += float32(a * away)
+	slot.variance = float32((1 - a) * (float64(slot.variance) + a*away*away))
+	whole := max(alpha, 1/float64(min(b.samples, 1<<20)))
+	b.variance += whole * (away*away - b.variance)
+	return z
+}
+
 // methods are the ways to judge a series.
-func methods() []string { return []string{"novelty", "ewma"} }
+func methods() []string { return []string{"novelty", "ewma", "seasonal"} }

@@ -93,7 +93,7 @@ steps:
 // TestAnomaly raises one alert for a level that the series never had, and none
 // for a daily rhythm that it has learnt.
 func TestAnomaly(t *testing.T) {
-	for _, method := range []string{"novelty", "ewma"} {
+	for _, method := range methods() {
 		set := compileRules(t, dictionary(t), ruleYAML(1, "anomaly", "condition: event.action == \"resource-usage\"\nfield: edr.resource.cpu_pct\nlearn: 288\nwindow: 2d\nmethod: "+method))
 		f := newFeed(t, set, SessionOptions{})
 		r := rand.New(rand.NewPCG(1, 2))
@@ -111,7 +111,7 @@ func TestAnomaly(t *testing.T) {
 		}
 		f.expect(fmt.Sprintf("%s firing rule 1 a 1", time.Duration(10*288)*5*time.Minute))
 	}
-	if size := unsafe.Sizeof(noveltyBaseline{}) + unsafe.Sizeof(anomalyKey{}); size > 1024 {
+	if size := max(unsafe.Sizeof(noveltyBaseline{}), unsafe.Sizeof(seasonalBaseline{})) + unsafe.Sizeof(anomalyKey{}); size > 1024 {
 		t.Errorf("the state of a key takes %d bytes, more than a KiB", size)
 	}
 }
