@@ -108,9 +108,14 @@ func (b *builder) endpoint(h *host, r *record, at time.Time) []byte {
 		return []byte(head("endpoint_policy_response", "endpoint.policy") + fmt.Sprintf(`"Endpoint":{"policy":{"applied":{"id":"p-1","name":"all","version":"4","status":"success",`+
 			`"actions":[{"name":"connect_kernel","status":"success"}],"artifacts":{"global":{"version":%q,"channel":"stable"}}}}}}`, b.content(h, r.event)))
 	}
+	cpu, memory := h.cpu, h.memory
+	if h.use != nil {
+		c, m := h.use(r.event)
+		cpu, memory = min(cpu+c, 100), memory+m
+	}
 	return []byte(head("endpoint_metrics", "endpoint.metrics") + fmt.Sprintf(`"Endpoint":{"metrics":{"cpu":{"endpoint":{"latest":%.2f,"mean":%.2f}},`+
 		`"memory":{"endpoint":{"private":{"latest":%d,"mean":%d}}},"uptime":{"endpoint":%d,"system":%d}}}}`,
-		h.cpu, h.cpu, int(h.memory)<<20, int(h.memory)<<20, int(r.event/time.Second)+40_000, int(r.event/time.Second)+50_000))
+		cpu, cpu, int(memory)<<20, int(memory)<<20, int(r.event/time.Second)+40_000, int(r.event/time.Second)+50_000))
 }
 
 // agentRow renders a row of SentinelOne's agents or activities.

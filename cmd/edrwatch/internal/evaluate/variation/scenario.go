@@ -127,7 +127,9 @@ func bootLoop(b *builder) {
 
 func cpuSpike(b *builder) {
 	i := b.incident("cpu-spike", time.Hour, 20*time.Minute, []string{"cpu_spike"}, []string{"anomaly"})
-	for _, h := range b.pick(2, func(h *host) bool { return h.metrics }) {
+	hosts := b.pick(2, func(h *host) bool { return h.metrics })
+	hosts = append(hosts, b.pick(1, func(h *host) bool { return !h.metrics && h.vendor == elastic })...)
+	for _, h := range hosts {
 		b.hit(i, h, time.Hour)
 		h.use = func(t time.Duration) (float64, float64) {
 			if t > time.Hour && t < 90*time.Minute {
