@@ -178,7 +178,9 @@ func (c *compiler) checkSet(set map[string]strict.Node) {
 	for name, n := range set {
 		if err := setField(e, name, n, 1); err != nil {
 			c.problems = append(c.problems, n.Problem("%s", err.Error()))
+			continue
 		}
+		c.checkWord(name, n)
 	}
 }
 
@@ -224,6 +226,21 @@ func setField(e *event.Event, name string, n strict.Node, number int) error {
 	}
 	e.Set(id, v)
 	return nil
+}
+
+// checkWord warns of a test that sets a word which no event has.
+func (c *compiler) checkWord(name string, n strict.Node) {
+	id, ok := c.dict.Lookup(name)
+	word, scalar := n.Scalar()
+	words := expression.Vocabulary(id)
+	if !ok || !scalar || len(words) == 0 || slices.Contains(words, word) || strings.Contains(word, "{n}") {
+		return
+	}
+	p := n.Problem("%q is not a value of %s, so no event looks like this one of a test", word, name)
+	if near, ok := strict.Nearest(word, words); ok {
+		p.Hint = fmt.Sprintf("did you mean %q?", near)
+	}
+	c.warnings = append(c.warnings, p)
 }
 
 // flattened reports whether a name is the root of a vendor's own fields.

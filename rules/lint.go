@@ -180,6 +180,9 @@ func (l *linter) documentation() {
 	if h.Maturity != "production" {
 		return
 	}
+	if h.Description == unwritten {
+		l.warn("description", "the description is still the one that rules new wrote", "say in one sentence what has happened when the rule alerts; look at kind, severity, note and false_positives, too")
+	}
 	if len(h.References) == 0 {
 		l.warn("name", "the rule has no references", "name a page that describes the behaviour or the records")
 	}

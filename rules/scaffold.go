@@ -6,12 +6,19 @@ import (
 	"strings"
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
 )
+
+// unwritten is the description of a rule whose author has not written one yet.
+const unwritten = "Say in one sentence what has happened when this rule alerts."
 
 // Scaffold returns the beginning of a rule file of a type: it loads, and its
 // tests pass. It returns an error for a type that does not exist.
 func Scaffold(typ, name, id string) ([]byte, error) {
 	if !slices.Contains(typeNames(), typ) {
+		if near, ok := strict.Nearest(typ, typeNames()); ok {
+			return nil, fmt.Errorf("unknown rule type %q: did you mean %q? There are %s", typ, near, strings.Join(typeNames(), ", "))
+		}
 		return nil, fmt.Errorf("unknown rule type %q: there are %s", typ, strings.Join(typeNames(), ", "))
 	}
 	body := scaffolds()[typ]
@@ -19,7 +26,7 @@ func Scaffold(typ, name, id string) ([]byte, error) {
 name: %s
 version: 1
 kind: other
-description: Say in one sentence what has happened when this rule alerts.
+description: %s
 severity: low
 risk_score: 15
 false_positives:
@@ -30,7 +37,7 @@ note: |
   ## Triage
   1. What an analyst looks at first.
 type: %s
-`, id, event.AppendString(nil, name), typ)
+`, id, event.AppendString(nil, name), unwritten, typ)
 	return []byte(head + body), nil
 }
 

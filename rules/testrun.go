@@ -70,8 +70,12 @@ func RunTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error)
 			if o.Run != nil && !o.Run.MatchString(h.Name+"/"+h.Tests[t].Name) {
 				continue
 			}
+			at := line
+			if items := src.node.Get("tests").Items(); t < len(items) {
+				at, _ = items[t].Position()
+			}
 			began := time.Now()
-			result := TestResult{RuleID: strings.ToLower(h.ID), Rule: h.Name, Test: h.Tests[t].Name, File: src.file, Line: line}
+			result := TestResult{RuleID: strings.ToLower(h.ID), Rule: h.Name, Test: h.Tests[t].Name, File: src.file, Line: at}
 			result.Failures, result.Alerts = runTest(set, &h.Tests[t], o, seen)
 			result.Duration = time.Since(began)
 			if result.Passed() {
@@ -122,6 +126,7 @@ type raised struct {
 	id     string
 	key    string
 	status string
+	reason string
 	body   string
 	meets  []bool // Per expectation.
 }
@@ -137,7 +142,9 @@ func runTest(set *Ruleset, t *testCase, o TestOptions, seen *coverage) (failures
 		}
 		end = max(end, start+int64(x.when()))
 	}
+	before := set.Counters()[0]
 	got := play(set, arrivals, end, wheres, o.Session, seen)
+	after := set.Counters()[0]
 	again := play(set, arrivals, end, wheres, o.Session, nil)
 	for i := range got {
 		alerts = append(alerts, got[i].body)
@@ -150,11 +157,52 @@ func runTest(set *Ruleset, t *testCase, o TestOptions, seen *coverage) (failures
 			failures = append(failures, f)
 		}
 	}
+	if len(failures) > 0 {
+		failures = append(failures, happened(start, got, &before, &after, len(arrivals))...)
+	}
 	if o.Metamorphic {
 		m := metamorphosis{set: set, arrivals: arrivals, end: end, session: o.Session, rewind: int64(o.Rewind), plain: got}
 		failures = append(failures, m.run()...)
 	}
 	return failures, alerts
+}
+
+// maxTold is how many alerts of a failed test are told.
+const maxTold = 5
+
+// happened tells what a failed test has seen: its alerts, or how far its events
+// came.
+func happened(start int64, got []raised, before, after *Counters, events int) []string {
+	var list []string
+	for i, r := range got {
+		if i == maxTold {
+			list = append(list, fmt.Sprintf("there were %d alerts more", len(got)-maxTold))
+			break
+		}
+		list = append(list, fmt.Sprintf("there was at %s %s: %s", offset(r.at-start), r.status, r.reason))
+	}
+	if len(got) > 0 {
+		return list
+	}
+	seen := fmt.Sprintf("there was no alert: of %s the condition was true of %d", plural(int64(events), "event"), after.Matches-before.Matches)
+	for _, c := range []struct {
+		n    uint64
+		what string
+	}{
+		{after.Absent - before.Absent, "unknown of %d, for want of a field"},
+		{after.Late - before.Late, "%d came too late"},
+		{after.NoKey - before.NoKey, "%d had no field of group_by"},
+		{after.Excepted - before.Excepted, "%d were taken out by an exception"},
+		{after.Shadowed - before.Shadowed, "%d documents were held back by stage: shadow"},
+	} {
+		if c.n > 0 {
+			seen += ", " + fmt.Sprintf(c.what, c.n)
+		}
+	}
+	if after.Matches == before.Matches {
+		seen += "; rules test --coverage --output json shows which of its parts were not, explain does so for a record"
+	}
+	return append(list, seen)
 }
 
 // when is the offset at which an expectation is looked at.
@@ -213,7 +261,7 @@ func play(set *Ruleset, arrivals []arrival, end int64, wheres []*expression.Expr
 	env := expression.Env{}
 	emit := func(a *event.Event) {
 		env.Event = a
-		r := raised{at: a.Timestamp(), key: strings.Clone(a.Str(ecs.EDRAlertKey)), id: strings.Clone(a.Str(ecs.EDRAlertID)), status: strings.Clone(a.Str(ecs.EDRAlertStatus))}
+		r := raised{at: a.Timestamp(), key: strings.Clone(a.Str(ecs.EDRAlertKey)), id: strings.Clone(a.Str(ecs.EDRAlertID)), status: strings.Clone(a.Str(ecs.EDRAlertStatus)), reason: strings.Clone(a.Str(ecs.EDRAlertReason))}
 		for _, w := range wheres {
 			r.meets = append(r.meets, w == nil || w.Eval(&env) == expression.True)
 		}

@@ -79,8 +79,20 @@ func writeFindingsText(w io.Writer, list []rules.Finding, n int) error {
 	if warnings < len(list) {
 		return nil // The errors are what the answer ends with.
 	}
-	_, err := fmt.Fprintf(w, "%d rules, %d warnings\n", n, warnings)
+	next := ""
+	if warnings == 0 {
+		next = "; next: edrwatch rules test"
+	}
+	_, err := fmt.Fprintf(w, "%s, %s%s\n", counted(n, "rule"), counted(warnings, "warning"), next)
 	return err
+}
+
+// counted writes a number with its noun.
+func counted(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 // findingJSON is a finding as programs read it.

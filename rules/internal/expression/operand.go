@@ -102,7 +102,7 @@ func constTruth(n ast.Node, b bool) operand {
 func fieldOperand(n ast.Node, dict *ecs.Dictionary, id ecs.ID) operand {
 	f := dict.Field(id)
 	o := operand{node: n, field: id, isField: true, list: f.Array, needs: []ecs.ID{id}}
-	o.vocabulary = vocabulary(id)
+	o.vocabulary = Vocabulary(id)
 	o.vocabularyFor = f.Name
 	switch f.Kind {
 	case ecs.String:
@@ -149,8 +149,9 @@ func fieldOperand(n ast.Node, dict *ecs.Dictionary, id ecs.ID) operand {
 	return o
 }
 
-// vocabulary returns the values of a field whose vocabulary is closed.
-func vocabulary(id ecs.ID) []string {
+// Vocabulary lists the words that a field of a closed vocabulary can have; nil
+// for any other field.
+func Vocabulary(id ecs.ID) []string {
 	switch id {
 	case ecs.EventAction:
 		actions := ecs.Actions()
