@@ -109,8 +109,9 @@ func (s *simulation) produce(ctx context.Context, fleet evaluate.Feed, stderr io
 		return badConfig(err)
 	}
 	defer transport.CloseIdleConnections()
-	player := &playback.Player{Feed: fleet, Writer: playback.NewWriter(transport, conn.Brokers...), Start: fleet.Truth().Start, Speed: s.speed}
-	defer player.Writer.Close()
+	writer := playback.NewWriter(transport, conn.Brokers...)
+	defer writer.Close()
+	player := &playback.Player{Feed: fleet, Writer: writer, Start: fleet.Truth().Start, Speed: s.speed}
 
 	bar := newProgress(stderr, false)
 	watching, stop := context.WithCancel(ctx)

@@ -101,11 +101,12 @@ func play(ctx context.Context, cfg Config, broker *app.Broker, gateway *app.App,
 	screen.open(gateway.ConsoleURL(), broker.Addr())
 	transport := &kafka.Transport{} // of its own, to close its connections
 	defer transport.CloseIdleConnections()
+	writer := playback.NewWriter(transport, broker.Addr())
+	defer writer.Close()
 	producer := &playback.Player{
-		Feed: fleet, Writer: playback.NewWriter(transport, broker.Addr()), Start: truth.Start,
+		Feed: fleet, Writer: writer, Start: truth.Start,
 		Speed: float64(truth.End.Sub(truth.Start)) / float64(max(cfg.Pace, time.Millisecond)),
 	}
-	defer producer.Writer.Close()
 
 	watching, done := context.WithCancel(ctx)
 	var watch errgroup.Group
