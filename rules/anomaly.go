@@ -179,10 +179,10 @@ func (st *anomalyState) observe(_ int, m *moment) {
 }
 
 func (st *anomalyState) report(key string, m *moment, value, mean, score float64) {
-	evidence := []pair{
-		text("condition", st.p.x.String()), text("field", st.p.name), text("method", st.p.method), floating("value", value),
+	evidence := append(clauses(st.p.x, m), []pair{
+		text("field", st.p.name), text("method", st.p.method), floating("value", value),
 		floating("usual", mean), floating("score", score), floating("threshold", st.p.score),
-	}
+	}...)
 	if id := m.e.Str(ecs.EventID); id != "" {
 		evidence = append(evidence, text("event_id", id))
 	}

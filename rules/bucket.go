@@ -5,12 +5,14 @@ import (
 	"math"
 	"slices"
 	"strings"
+
+	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
 // counted is what a rule counts in a tumbling window or session.
 type counted struct {
 	windowPlan
-	condition string
+	x         *expression.Expression
 	having    string
 	low, high int64
 	noun      string // Of what is counted: "matching event", "value of process.name".
@@ -160,11 +162,11 @@ func (st *bucketState) begin(e *entry[bucketKey], m *moment, b bucket, n int64) 
 	k.count, k.firing, k.close, k.atLeast = n, true, b.close, m.now+st.r.suppress
 	first, last := k.samples[b.from].at, k.samples[b.to-1].at
 	agent := k.entity(st.r)
-	evidence := append([]pair{text("condition", st.p.condition)}, st.p.evidence()...)
+	evidence := append(clauses(st.p.x, m), st.p.evidence()...)
 	evidence = append(evidence, text("threshold", st.p.having), number("value", n))
 	events := int64(b.to - b.from)
 	if st.p.field != "" {
-		evidence = append(evidence, text("field", st.p.field), pair{"values", st.sample(k.samples[b.from:b.to])})
+		evidence = append(evidence, text("field", st.p.field), pair{"counted_values", st.sample(k.samples[b.from:b.to])})
 	}
 	st.s.raise(st.r, &k.episode, &alert{
 		at: m.now, end: max(m.at, last), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),

@@ -115,6 +115,6 @@ func (st *bucketMetric) judge(e *entry[bucketMetricKey], b bucket, due int64) {
 	st.found.report(&finding{
 		key: e.key, at: due, start: b.start, end: last, entity: agent, hosts: k.names(), count: events,
 		reason:   st.p.reason(subject(agent, e.key), value, events),
-		evidence: append(st.p.evidence(value, st.window), k.trace.evidence(st.window[0].at, last, events)...),
+		evidence: append(st.p.evidence(value, st.window, nil), k.trace.evidence(st.window[0].at, last, events)...),
 	})
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
-	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
@@ -154,10 +153,10 @@ func (st *changeState) observe(_ int, m *moment) {
 
 func (st *changeState) report(key string, m *moment, from string, since int64) {
 	to := m.e.Str(st.p.field)
-	evidence := []pair{
-		text("condition", st.p.x.String()), text("field", st.p.name), text("from", from), text("to", to),
-		text("from_since", string(event.AppendTime(nil, since))),
-	}
+	evidence := append(clauses(st.p.x, m), []pair{
+		text("field", st.p.name), text("from", from), text("to", to),
+		text("from_since", timeText(since)),
+	}...)
 	if id := m.e.Str(ecs.EventID); id != "" {
 		evidence = append(evidence, text("event_id", id))
 	}

@@ -3,8 +3,6 @@ package rules
 import (
 	"fmt"
 	"math"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -270,7 +268,7 @@ func (st *matchState) breakOff(e *entry[matchKey], m *moment) {
 
 // raise writes the firing document of an episode.
 func (st *matchState) raise(ep *episode, key string, m *moment, extra []pair) {
-	values, words := st.values(m.e)
+	values, words := clauseValues(st.p.x, m.e)
 	evidence := append([]pair{text("condition", st.p.x.String()), {"values", values}}, extra...)
 	if id := m.e.Str(ecs.EventID); id != "" {
 		evidence = append(evidence, text("event_id", id))
@@ -283,56 +281,4 @@ func (st *matchState) raise(ep *episode, key string, m *moment, extra []pair) {
 		at: m.now, end: m.at, status: "firing", key: key, entity: m.entity, source: m.e,
 		reason: reason, evidence: evidence,
 	})
-}
-
-// values shows what the fields of the condition are: as JSON and in words.
-func (st *matchState) values(e *event.Event) (object, words string) {
-	var b []byte
-	var said []string
-	for _, id := range st.p.x.Fields() {
-		v := e.Get(id)
-		if v == nil {
-			continue
-		}
-		name := e.Dictionary().Field(id).Name
-		shown := show(v)
-		if len(b) > 0 {
-			b = append(b, ',')
-		}
-		b = event.AppendString(b, name)
-		b = append(b, ':')
-		b = event.AppendString(b, shown)
-		if id == ecs.EventAction {
-			said = append(said, shown)
-		} else {
-			said = append(said, name+" "+shown)
-		}
-	}
-	if len(said) == 0 {
-		return "{}", "the condition"
-	}
-	return "{" + string(b) + "}", strings.Join(said, ", ")
-}
-
-// show writes a value for people.
-func show(v *event.Value) string {
-	switch v.Kind() {
-	case ecs.Int:
-		return strconv.FormatInt(v.Int(), 10)
-	case ecs.Float:
-		return strconv.FormatFloat(v.Float(), 'f', -1, 64)
-	case ecs.Bool:
-		return strconv.FormatBool(v.Bool())
-	case ecs.Time:
-		return string(event.AppendTime(nil, v.Time()))
-	default: // Text.
-	}
-	if list := v.List(); list != nil {
-		return strings.Join(list[:min(len(list), 10)], ", ")
-	}
-	s := v.Str()
-	if len(s) > 200 {
-		return strings.ToValidUTF8(s[:200], "") + "…"
-	}
-	return s
 }

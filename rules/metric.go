@@ -344,7 +344,7 @@ func (st *metricState) begin(e *entry[metricKey], m *moment, value float64, wind
 	st.s.raise(st.r, &k.episode, &alert{
 		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
 		reason:   st.p.reason(subject(agent, e.key), value, k.count),
-		evidence: append(st.p.evidence(value, window), k.trace.evidence(window[0].at, end, k.count)...),
+		evidence: append(st.p.evidence(value, window, m), k.trace.evidence(window[0].at, end, k.count)...),
 	})
 }
 
@@ -355,10 +355,10 @@ func (p *metricPlan) reason(who string, value float64, events int64) string {
 }
 
 // evidence shows what was measured.
-func (p *metricPlan) evidence(value float64, window []sample) []pair {
+func (p *metricPlan) evidence(value float64, window []sample, m *moment) []pair {
 	low := slices.MinFunc(window, func(a, b sample) int { return cmp.Compare(a.value, b.value) }).value
 	high := slices.MaxFunc(window, func(a, b sample) int { return cmp.Compare(a.value, b.value) }).value
-	list := append([]pair{text("condition", p.x.String()), text("field", p.name), text("function", p.function)}, p.windows.evidence()...)
+	list := append(append(clauses(p.x, m), text("field", p.name), text("function", p.function)), p.windows.evidence()...)
 	list = append(list, text("window_start", timeText(window[0].at)))
 	return append(list, text("threshold", p.having.String()), floating("value", value), floating("min", low), floating("max", high),
 		number("events", int64(len(window))))

@@ -179,7 +179,7 @@ func (st *newTermsState) learn(k *newTermsKey, at int64) bool {
 
 func (st *newTermsState) report(key string, m *moment, known int) {
 	value := string(st.term)
-	evidence := []pair{text("condition", st.p.x.String()), {"fields", jsonList(st.p.names)}, text("value", value), number("known_values", int64(known-1)), text("window", duration(st.p.window))}
+	evidence := append(clauses(st.p.x, m), []pair{{"fields", jsonList(st.p.names)}, text("value", value), number("known_values", int64(known-1)), text("window", duration(st.p.window))}...)
 	if id := m.e.Str(ecs.EventID); id != "" {
 		evidence = append(evidence, text("event_id", id))
 	}

@@ -214,10 +214,10 @@ func (st *spikeState) judge(e *entry[spikeKey], w, now int64, m *moment) {
 		key: e.key, at: now, start: w * st.p.window, end: min((w+1)*st.p.window, now), entity: agent, hosts: k.names(), count: n,
 		reason: fmt.Sprintf("%s had %s%s in %s; in the %d windows before it had %s on average", subject(agent, e.key), word,
 			plural(n, "matching event"), duration(st.p.window), known, decimal(mean)),
-		evidence: []pair{
-			text("condition", st.p.x.String()), text("window", duration(st.p.window)), number("value", n), floating("baseline", mean),
+		evidence: append(clauses(st.p.x, m), []pair{
+			text("window", duration(st.p.window)), number("value", n), floating("baseline", mean),
 			number("windows", known), floating("times", st.p.times),
-		},
+		}...),
 	}
 	if m != nil {
 		f.source = m.e

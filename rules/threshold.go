@@ -132,7 +132,7 @@ func (p *thresholdPlan) room(firing bool, lateness int64) int {
 func (p *thresholdPlan) newState(s *Session, r *Rule) state {
 	if !p.windows.sliding {
 		return newBucketState(s, r, counted{
-			windowPlan: p.windows, condition: p.x.String(), having: p.having, low: p.low, high: p.high, noun: "matching event", debounce: p.debounce,
+			windowPlan: p.windows, x: p.x, having: p.having, low: p.low, high: p.high, noun: "matching event", debounce: p.debounce,
 			keep: p.keep,
 		})
 	}
@@ -265,7 +265,7 @@ func (st *thresholdState) begin(e *entry[thresholdKey], m *moment, first, count 
 	k := &e.data
 	k.episode = begin(st.r, e.key, first, "")
 	k.count, k.firing, k.atLeast = count, true, m.now+st.r.suppress
-	evidence := append([]pair{text("condition", st.p.x.String())}, st.p.windows.evidence()...)
+	evidence := append(clauses(st.p.x, m), st.p.windows.evidence()...)
 	evidence = append(evidence, text("threshold", st.p.having), number("value", count))
 	agent := k.entity(st.r)
 	st.s.raise(st.r, &k.episode, &alert{

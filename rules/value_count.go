@@ -101,7 +101,7 @@ func (p *valueCountPlan) newState(s *Session, r *Rule) state {
 	if !p.windows.sliding {
 		var one [1]string
 		return newBucketState(s, r, counted{
-			windowPlan: p.windows, condition: p.x.String(), having: p.having, low: p.low, high: math.MaxInt64,
+			windowPlan: p.windows, x: p.x, having: p.having, low: p.low, high: math.MaxInt64,
 			keep: p.keep, noun: "different " + p.name, field: p.name, values: func(m *moment) []string { return p.values(m, &one) },
 		})
 	}
@@ -318,8 +318,8 @@ func (st *valueCountState) crossing(k *valueCountKey, at int64, pos int) (end, c
 func (st *valueCountState) begin(e *entry[valueCountKey], m *moment, end, count int64) {
 	k := &e.data
 	first := end - st.p.window + 1
-	evidence := append([]pair{text("condition", st.p.x.String()), text("field", st.p.name)}, st.p.windows.evidence()...)
-	evidence = append(evidence, text("threshold", st.p.having), number("value", count), pair{"values", k.sample(first, end)})
+	evidence := append(append(clauses(st.p.x, m), text("field", st.p.name)), st.p.windows.evidence()...)
+	evidence = append(evidence, text("threshold", st.p.having), number("value", count), pair{"counted_values", k.sample(first, end)})
 	k.episode = begin(st.r, e.key, end, "")
 	k.count, k.firing, k.atLeast, k.enough = count, true, m.now+st.r.suppress, 0
 	agent := k.entity(st.r)
