@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/json"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -172,5 +173,17 @@ func TestFailuresStayWithinTheHardwareModel(t *testing.T) {
 	}
 	if len(hit) < 20 {
 		t.Errorf("expected a quarter of one model to crash, found %d hosts", len(hit))
+	}
+}
+
+func TestReadmeNamesEveryIncident(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for kind := range incidentTypes() {
+		if !strings.Contains(string(readme), "| `"+kind+"` |") {
+			t.Errorf("README.md does not tell of incidents of type %s", kind)
+		}
 	}
 }

@@ -136,9 +136,9 @@ func (b *builder) agentRow(h *host, r *record, at time.Time) []byte {
 		machine = [...]string{"server", "desktop", "laptop"}[h.class]
 	}
 	return []byte(fmt.Sprintf(`{"accountId":"100","agentVersion":%q,"computerName":%q,"externalIp":%q,"groupName":"default","id":%q,"isActive":%t,"isDecommissioned":false,`+
-		`"isPendingUninstall":false,"isUninstalled":false,"isUpToDate":true,"lastActiveDate":%q,"machineType":%q,"mitigationMode":"protect","networkStatus":%q,"operationalState":"na",`+
+		`"isPendingUninstall":false,"isUninstalled":false,"isUpToDate":true,"lastActiveDate":%q,"machineType":%q,"mitigationMode":"protect","networkStatus":"connected","operationalState":"na",`+
 		`"osName":%q,"osType":%q,"registeredAt":"2024-01-02T09:00:00.000000Z","scanStatus":"finished","siteName":"site-%d","updatedAt":%q,"userActionsNeeded":[],"uuid":%q}`,
-		versionAt(h, r.event), h.name, h.address(), h.agentID, active, stamp(last), machine, map[bool]string{true: "connected", false: "disconnected"}[active], h.osName(), family, h.site, stamp(at), h.id))
+		versionAt(h, r.event), h.name, h.address(), h.agentID, active, stamp(last), machine, h.osName(), family, h.site, stamp(at), h.id))
 }
 
 func (b *builder) deviceInfo(h *host, r *record, at time.Time) []byte {
