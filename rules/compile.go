@@ -3,10 +3,12 @@ package rules
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
@@ -124,6 +126,7 @@ type keyPart struct {
 	name     string
 	entity   bool // The agent that the event is about.
 	optional bool // The key goes without it where it is missing.
+	scalar   bool // The field is a number or boolean.
 }
 
 // groupBy resolves the names of the key. Without group_by it is the agent.
@@ -136,7 +139,7 @@ func (c *compiler) groupBy(h *Header) []keyPart {
 		bare := strings.TrimSuffix(name, "?")
 		part := keyPart{name: bare, optional: bare != name, entity: bare == "entity"}
 		if !part.entity {
-			part.field = c.field("group_by", bare)
+			part.field, part.scalar = c.valueField("group_by", bare)
 		}
 		parts = append(parts, part)
 	}
@@ -158,6 +161,26 @@ func (c *compiler) field(key, name string) ecs.ID {
 		c.problem(key, fmt.Sprintf("%s is a %s, expected a string field", name, c.dict.Field(id).Kind), "")
 	}
 	return id
+}
+
+// valueField resolves a field whose values are told apart: a string, an
+// integer or a boolean. scalar: it is no string.
+func (c *compiler) valueField(key, name string) (id ecs.ID, scalar bool) {
+	if id, ok := c.dict.Lookup(name); ok {
+		switch c.dict.Field(id).Kind {
+		case ecs.Int, ecs.Bool:
+			return id, true
+		}
+	}
+	return c.field(key, name), false
+}
+
+// appendScalar appends an integer or boolean as text.
+func appendScalar(dst []byte, v *event.Value) []byte {
+	if v.Kind() == ecs.Bool {
+		return strconv.AppendBool(dst, v.Bool())
+	}
+	return strconv.AppendInt(dst, v.Int(), 10)
 }
 
 // numericField resolves a field of numbers that a key of the rule names.

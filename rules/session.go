@@ -46,6 +46,7 @@ type Session struct {
 	emit    func(*event.Event)
 	writer  alertWriter
 	key     []byte
+	scalar  []byte // A part of a key that is no text.
 }
 
 // moment is the event that is being judged.
@@ -213,12 +214,16 @@ func (s *Session) groupKey(r *Rule, m *moment) ([]byte, bool) {
 	for i := range r.groupBy {
 		part := &r.groupBy[i]
 		text := ""
-		if part.entity {
-			if m.entity != nil {
-				text = m.entity.key
+		switch {
+		case part.scalar:
+			if v := m.e.Get(part.field); v != nil {
+				s.scalar = appendScalar(s.scalar[:0], v)
+				text = event.View(s.scalar)
 			}
-		} else {
+		case !part.entity:
 			text = m.e.Str(part.field)
+		case m.entity != nil:
+			text = m.entity.key
 		}
 		if text == "" && !part.optional {
 			s.counters[r.number].NoKey++

@@ -50,7 +50,7 @@ func (d *valueCountRule) compile(c *compiler) plan {
 	x := c.condition(d.Condition)
 	p := &valueCountPlan{x: x, windows: d.plan(), keep: d.NoData == noDataKeep, window: int64(d.Window), having: d.Having.String(), name: d.Field, entity: d.Field == "entity"}
 	if !p.entity {
-		p.field = c.field("field", d.Field)
+		p.field, p.scalar = c.valueField("field", d.Field)
 	}
 	if x == nil {
 		return nil
@@ -67,6 +67,7 @@ type valueCountPlan struct {
 	field   ecs.ID
 	name    string
 	entity  bool
+	scalar  bool // The field is a number or boolean.
 	window  int64
 	low     int64
 	having  string
@@ -161,6 +162,9 @@ func (p *valueCountPlan) values(m *moment, one *[1]string) []string {
 	switch {
 	case v == nil:
 		return nil
+	case p.scalar:
+		one[0] = string(appendScalar(nil, v))
+		return one[:]
 	case v.List() != nil:
 		return v.List()
 	}
