@@ -1,0 +1,168 @@
+package fleet
+
+import "time"
+
+// Place finds the agent's stratum and site anew; to be called when what they
+// are made of has changed.
+func (s *Shard) Place(a *Agent) {
+	if a.life == unheard && a.beat == noBeat {
+		return
+	}
+	key := Stratum{Product: a.Type, OS: a.OSType, HostType: a.HostType, Ring: a.Ring}
+	if a.stratum >= 0 && s.strata[a.stratum].key == key && a.site >= 0 && s.sites[a.site].name == a.Site {
+		return
+	}
+	before := a.life
+	if before == alive || before == silent {
+		s.count(a, before, -1)
+	}
+	number, ok := s.byStratum[key]
+	if !ok {
+		number = int32(len(s.strata))
+		s.strata = append(s.strata, stratum{key: key})
+		s.byStratum[key] = number
+	}
+	a.stratum = number
+	if number, ok = s.bySite[a.Site]; !ok {
+		number = int32(len(s.sites))
+		s.sites = append(s.sites, site{name: a.Site})
+		s.bySite[a.Site] = number
+	}
+	a.site = number
+	if before == alive || before == silent {
+		s.count(a, before, 1)
+	}
+}
+
+// setLife moves the agent between the accounts.
+func (s *Shard) setLife(a *Agent, to life) {
+	from := a.life
+	if from == to {
+		return
+	}
+	if from == alive || from == silent {
+		s.count(a, from, -1)
+	}
+	a.life = to
+	if to == alive || to == silent {
+		s.count(a, to, 1)
+	}
+	if from == silent && to == alive && s.step != nil {
+		of(s.step.Strata, s.strata[a.stratum].key).Returned++
+		of(s.step.Sites, a.Site).Returned++
+	}
+}
+
+// count adds n agents of that life to everything the agent belongs to.
+func (s *Shard) count(a *Agent, l life, n int) {
+	st, place, f := &s.strata[a.stratum], &s.sites[a.site], s.feeds[a.feed]
+	if l == silent {
+		st.silent += n
+		place.silent += n
+		return
+	}
+	st.alive += n
+	place.alive += n
+	f.alive += n
+	f.promised += float64(n) * perSecond(a.cadence)
+	for _, x := range a.exposures {
+		if r := s.rollouts.byID[x.rollout]; r != nil {
+			r.count(a.stratum, n)
+		}
+	}
+}
+
+// fellSilent accounts for an agent that became overdue without a goodbye.
+func (s *Shard) fellSilent(a *Agent, now int64) {
+	place := &s.sites[a.site]
+	if now-place.since >= int64(time.Minute) {
+		place.since, place.recent = now, 0
+	}
+	place.recent++
+	st := of(s.step.Strata, s.strata[a.stratum].key)
+	st.NewlySilent++
+	st.Casualties = appendBounded(st.Casualties, []Casualty{{Host: a.Name(), Site: a.Site, Class: Silence, Heard: a.LastSeen}})
+	at := of(s.step.Sites, a.Site)
+	at.NewlySilent++
+	at.Hosts = appendBounded(at.Hosts, []string{a.Name()})
+	if a.Site != "" && place.recent >= darkHosts && float64(place.recent) > darkShare*float64(place.alive+place.silent) {
+		return // The site is going dark, which is no agent's failure.
+	}
+	s.fail(a, Silence, now)
+}
+
+// A site is going dark when so many of its agents, and more than this share,
+// fall silent within a minute.
+const (
+	darkHosts = 5
+	darkShare = 0.10
+)
+
+// failAgain is the time within which a second failure of an agent says nothing
+// that the first did not.
+const failAgain = int64(time.Hour)
+
+// fail counts a failure of the agent, for its stratum and against every
+// version that it got lately.
+func (s *Shard) fail(a *Agent, c Class, now int64) {
+	if a.beat == noBeat || a.stratum < 0 || a.failedAt != 0 && now-a.failedAt < failAgain {
+		return
+	}
+	a.failedAt = now
+	key := s.strata[a.stratum].key
+	of(s.step.Strata, key).Failures[c]++
+	for _, x := range a.exposures {
+		r := s.rollouts.byID[x.rollout]
+		if r == nil || now-x.at > int64(s.cfg.Exposed) {
+			continue
+		}
+		arm := s.arm(r.version, key)
+		arm.Failures[c]++
+		arm.Casualties = appendBounded(arm.Casualties, []Casualty{{Host: a.Name(), Site: a.Site, Class: c, Heard: a.LastSeen}})
+	}
+}
+
+func (s *Shard) arm(v Version, key Stratum) *ArmStep {
+	of(s.step.Versions, v).init()
+	return of(s.step.Versions[v].Strata, key)
+}
+
+// progressEvery is the number of steps after which all arms are told, not only
+// those of strata in which something failed.
+const progressEvery = 6
+
+// sum writes the accounts into the step.
+func (s *Shard) sum(step *Step) {
+	for i := range s.strata {
+		st := &s.strata[i]
+		if st.alive+st.silent == 0 {
+			continue
+		}
+		to := of(step.Strata, st.key)
+		to.Alive, to.Silent = st.alive, st.silent
+	}
+	for i := range s.sites {
+		if at := &s.sites[i]; at.alive+at.silent > 0 {
+			to := of(step.Sites, at.name)
+			to.Alive, to.Silent = at.alive, at.silent
+		}
+	}
+	for _, f := range s.feeds {
+		*of(step.Feeds, f.name) = FeedStep{Records: f.records, Beats: f.beats, Due: f.promised * float64(StepLength) / 1e9, Alive: f.alive, Gap: f.gap}
+		f.records, f.beats, f.gap = 0, 0, 0
+	}
+	for _, r := range s.rollouts.byID {
+		for number, n := range r.alive {
+			if n <= 0 {
+				continue
+			}
+			key := s.strata[number].key
+			st := step.Strata[key]
+			if s.steps%progressEvery == 0 || st != nil && st.Failures != [classes]int{} {
+				of(step.Versions, r.version).init()
+				of(step.Versions[r.version].Strata, key).Alive = n
+			}
+		}
+	}
+	s.rollouts.expire(step.At - int64(s.cfg.Exposed))
+}

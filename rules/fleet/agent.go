@@ -1,0 +1,106 @@
+package fleet
+
+// Agent is what is known of one EDR agent. The identity is its owner's to
+// keep; the rest is the Shard's.
+type Agent struct {
+	ID, Type, Version        string // agent.*
+	HostName, HostID         string
+	HostType, OSType         string
+	Model, Site, Ring        string
+	Content                  string // edr.content.version that was reported last
+	Mode, State              string
+	Account                  string // edr.privilege.account
+	FirstSeen, LastSeen      int64  // clock at its first and last record of any kind
+	AwakeSince               int64  // clock at the first record after a long gap
+	reported                 string // Version when it was compared last
+	lastBeat, cadence        int64  // on the clock of its feed, gaps taken out
+	exposures                []exposure
+	channels                 []channel
+	cpu, memory              level
+	failedAt                 int64 // clock of the last failure
+	startedAt                int64 // clock of the last start of the agent or its host
+	due                      int64 // when the shard looks at it, on the feed's clock
+	stratum, site, feed      int32 // indices in the shard, -1 before the first sign of life
+	life                     life
+	beat                     beat
+	settled, queued, evicted bool
+}
+
+// Name is the host's name, else the agent's id.
+func (a *Agent) Name() string {
+	if a.HostName != "" {
+		return a.HostName
+	}
+	return a.ID
+}
+
+// life is what the shard thinks of an agent.
+type life uint8
+
+const (
+	unheard life = iota // no sign of life yet
+	alive
+	silent // overdue without a goodbye
+	gone   // said goodbye, or replaced
+)
+
+// beat is the kind of event that an agent's cadence is learned from: the
+// highest that it sends.
+type beat uint8
+
+const (
+	noBeat beat = iota
+	usageBeat
+	heartbeat
+)
+
+// exposure tells that the agent got a version under comparison.
+type exposure struct {
+	rollout int32
+	at      int64
+}
+
+// maxExposures bounds the versions per agent that its failures are held
+// against; the oldest goes first.
+const maxExposures = 8
+
+// channel is the content of one channel that the agent has.
+type channel struct{ name, version string }
+
+// maxChannels bounds the channels that are remembered per agent.
+const maxChannels = 8
+
+// level is a slow average of a resource with the run of readings far above it.
+type level struct {
+	mean, spread float32
+	readings     uint8
+	above        uint8
+}
+
+// Readings before a level is trusted, and in a row far above it that count.
+const (
+	levelSettled = 10
+	levelAbove   = 3
+)
+
+// take learns a reading and reports whether the level has just shifted: three
+// readings in a row are above factor times the mean and six spreads. What is
+// above is not learned until then.
+func (l *level) take(v, factor, least float32) bool {
+	if l.readings >= levelSettled && v > l.mean*factor && v > l.mean+6*l.spread+least {
+		l.above = min(l.above+1, levelAbove+1)
+		return l.above == levelAbove
+	}
+	l.above = 0
+	if l.readings < 255 {
+		l.readings++
+	}
+	weight := max(1/float32(l.readings), 0.02)
+	diff := v - l.mean
+	l.mean += weight * diff
+	if diff < 0 {
+		diff = -diff
+	}
+	l.spread += weight * (diff - l.spread)
+	return false
+}

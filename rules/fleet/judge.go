@@ -1,0 +1,65 @@
+package fleet
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// Judge decides from the steps of the whole fleet. It belongs to one
+// goroutine; the same steps give the same findings.
+type Judge struct {
+	cfg      Config
+	began    int64
+	now      int64
+	versions map[Version]*judgedVersion
+	strata   map[Stratum]*judgedStratum
+	cohorts  map[cohortKey]*judgedCohort
+	sites    map[string]*judgedSite
+	feeds    map[string]*judgedFeed
+	findings []Finding
+}
+
+// NewJudge returns a judge that has seen nothing.
+func NewJudge(cfg Config) *Judge {
+	return &Judge{
+		cfg: cfg.withDefaults(), versions: map[Version]*judgedVersion{}, strata: map[Stratum]*judgedStratum{},
+		cohorts: map[cohortKey]*judgedCohort{}, sites: map[string]*judgedSite{}, feeds: map[string]*judgedFeed{},
+	}
+}
+
+// Take judges one step and returns what it found, in an order that depends on
+// the steps alone.
+func (j *Judge) Take(s *Step) []Finding {
+	if j.began == 0 {
+		j.began = s.At
+	}
+	j.now = s.At
+	j.findings = nil
+	settled := s.At-j.began >= int64(j.cfg.Settle)
+	j.takeFeeds(s)
+	j.takeSites(s, settled)
+	j.takeVersions(s)
+	j.takeStrata(s, settled)
+	return j.findings
+}
+
+// SiteDark reports whether a site is known to be dark.
+func (j *Judge) SiteDark(name string) bool {
+	site := j.sites[name]
+	return site != nil && site.firing
+}
+
+// sortedKeys returns the keys of a map in a fixed order, so that findings do
+// not depend on the order of maps.
+func sortedKeys[K comparable, V any](m map[K]V, compare func(a, b K) int) []K {
+	return slices.SortedFunc(maps.Keys(m), compare)
+}
+
+func compareVersions(a, b Version) int {
+	return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Channel, b.Channel), cmp.Compare(a.Version, b.Version))
+}
+
+func compareStrata(a, b Stratum) int {
+	return cmp.Or(cmp.Compare(a.Product, b.Product), cmp.Compare(a.OS, b.OS), cmp.Compare(a.HostType, b.HostType), cmp.Compare(a.Ring, b.Ring))
+}

@@ -1,0 +1,229 @@
+package fleet
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/edrwatch/edrwatch/rules/fleet/sequential"
+)
+
+// judgedVersion is a version whose agents are compared with the others.
+type judgedVersion struct {
+	incident
+	version    Version
+	first      int64 // its first exposure
+	exposed    int
+	rings      map[string]int
+	sites      map[string]int
+	test       [classes]sequential.EProcess
+	expected   [classes]float64 // failures of the new arm if it were like the other
+	alive      map[Stratum]int
+	hosts      []string
+	failSites  map[string]bool
+	lastFailed int64
+	firstHarm  int64
+	noControl  bool
+}
+
+// leastHarmed is the number of failed agents below which no version is
+// accused, whatever the test says: what a handful of hosts have in common may
+// be something else.
+const leastHarmed = 4
+
+// harmOver is the time without a further failure after which a bad version is
+// no longer an incident, in steps.
+const harmOver = 360
+
+// forgetVersion is for how long a version is remembered after its last
+// exposure, in nanoseconds.
+const forgetVersion = int64(7 * 24 * 3600e9)
+
+func (j *Judge) takeVersions(s *Step) {
+	for _, v := range sortedKeys(s.Versions, compareVersions) {
+		step := s.Versions[v]
+		jv := j.versions[v]
+		if jv == nil {
+			jv = &judgedVersion{
+				version: v, first: s.At, rings: map[string]int{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{},
+			}
+			j.versions[v] = jv
+		}
+		j.takeVersion(jv, step, s)
+	}
+	for _, v := range sortedKeys(j.versions, compareVersions) {
+		jv := j.versions[v]
+		if _, now := s.Versions[v]; !now || s.At != jv.lastFailed {
+			j.settleVersion(jv)
+		}
+		if !jv.firing && s.At-max(jv.first, jv.lastFailed) > forgetVersion {
+			delete(j.versions, v)
+		}
+	}
+}
+
+func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
+	jv.exposed += step.Exposed
+	for k, n := range step.Rings {
+		jv.rings[k] += n
+	}
+	for k, n := range step.Sites {
+		jv.sites[k] += n
+	}
+	jv.noControl = len(step.Strata) > 0
+	for _, key := range sortedKeys(step.Strata, compareStrata) {
+		arm := step.Strata[key]
+		all := s.Strata[key]
+		if all == nil {
+			continue
+		}
+		jv.alive[key] = arm.Alive
+		// Those that fell silent in this step were at risk in it.
+		risk, total := arm.Alive+arm.Failures[Silence], all.Alive+all.Failures[Silence]
+		r := float64(risk) / float64(max(total, 1))
+		if r < noControlShare {
+			jv.noControl = false
+		}
+		for c := range classes {
+			fresh := arm.Failures[c]
+			control := max(all.Failures[c]-fresh, 0)
+			jv.test[c].Observe(fresh, control, min(r, 1))
+			jv.expected[c] += r * float64(fresh+control)
+			if fresh > 0 {
+				jv.lastFailed, jv.quiet = s.At, 0
+				if jv.firstHarm == 0 {
+					jv.firstHarm = s.At
+				}
+			}
+		}
+		for _, c := range arm.Casualties {
+			jv.failSites[c.Site] = true
+			if len(jv.hosts) < maxCasualties && !slices.Contains(jv.hosts, c.Host) {
+				jv.hosts = append(jv.hosts, c.Host)
+			}
+		}
+	}
+	if jv.lastFailed != s.At {
+		return
+	}
+	class, evidence := jv.strongest()
+	harmed := jv.harmed()
+	threshold := sequential.Threshold(j.cfg.RolloutsPerYear, j.cfg.FalseAlarmsPerYear) + math.Log(float64(classes))
+	switch {
+	case jv.firing && jv.grown(s.At, harmed):
+		j.tellVersion(jv, class, "firing")
+	case !jv.firing && harmed >= leastHarmed && evidence >= threshold:
+		jv.firing, jv.start = true, jv.first
+		j.tellVersion(jv, class, "firing")
+	}
+}
+
+// noControlShare is the share of a stratum that has the version from which on
+// there is next to nobody left to compare with.
+const noControlShare = 0.98
+
+// settleVersion ends the incident of a version after which nothing fails any
+// more.
+func (j *Judge) settleVersion(jv *judgedVersion) {
+	if !jv.firing {
+		return
+	}
+	if jv.quiet++; jv.quiet < harmOver {
+		return
+	}
+	jv.firing = false
+	class, _ := jv.strongest()
+	j.tellVersion(jv, class, "resolved")
+}
+
+// harmed is how many agents failed with the version.
+func (jv *judgedVersion) harmed() int {
+	n := 0.0
+	for c := range classes {
+		n += jv.test[c].NewArm
+	}
+	return int(n)
+}
+
+// strongest returns the class with the strongest evidence, and its logarithm.
+func (jv *judgedVersion) strongest() (Class, float64) {
+	best, at := math.Inf(-1), Class(0)
+	for c := range classes {
+		if l := jv.test[c].Log(); l > best {
+			best, at = l, c
+		}
+	}
+	return at, best
+}
+
+// atRisk is how many agents that live have the version.
+func (jv *judgedVersion) atRisk() int {
+	n := 0
+	for _, alive := range jv.alive {
+		n += alive
+	}
+	return n
+}
+
+// ratio estimates how many times as often the agents with the version fail.
+func (jv *judgedVersion) ratio(c Class) float64 {
+	fresh, control := jv.test[c].NewArm, jv.test[c].Control
+	total := fresh + control
+	if total == 0 {
+		return 1
+	}
+	r := jv.expected[c] / total
+	return (fresh / max(r, 1e-9)) / ((control + 0.5) / max(1-r, 1e-9))
+}
+
+func (j *Judge) tellVersion(jv *judgedVersion, c Class, status string) {
+	v := jv.version
+	harmed := jv.harmed()
+	jv.tell(j.now, harmed)
+	what := fmt.Sprintf("sensor %s", v.Version)
+	if v.Kind == Content {
+		what = "content " + strings.TrimPrefix(v.Channel+" ", " ") + v.Version
+	}
+	ratio := jv.ratio(c)
+	reason := fmt.Sprintf("%d of %d agents of %s that got %s failed (%s), %.0f times as often as those without it", harmed, jv.exposed, v.Product, what, c, ratio)
+	if status == "resolved" {
+		reason = fmt.Sprintf("no further failures of agents of %s with %s for an hour; %d of %d failed", v.Product, what, harmed, jv.exposed)
+	}
+	verdict := "rollback"
+	if status == "resolved" {
+		verdict = "hold"
+	}
+	f := Finding{
+		Kind: "bad_rollout", Scope: "fleet", Status: status, Key: v.Product + "/" + what, At: j.now, Start: jv.start,
+		Count: harmed, Denominator: jv.exposed, Hosts: slices.Clone(jv.hosts), Product: v.Product, Channel: v.Channel, Verdict: verdict, Reason: reason,
+		Evidence: []Evidence{
+			{Name: "verdict", Text: verdict}, {Name: "version", Text: v.Version}, {Name: "version_kind", Text: v.Kind}, {Name: "failure", Text: c.String()},
+			{Name: "first_exposed", Number: float64(jv.first / 1e9)}, {Name: "log_e", Number: jv.test[c].Log()}, {Name: "rate_ratio", Number: ratio},
+			{Name: "failed_with", Number: jv.test[c].NewArm}, {Name: "failed_without", Number: jv.test[c].Control},
+			{Name: "expected_with", Number: jv.expected[c]}, {Name: "exposed", Number: float64(jv.exposed)}, {Name: "at_risk", Number: float64(jv.atRisk())},
+			{Name: "sites_harmed", Number: float64(len(jv.failSites))}, {Name: "sites_exposed", Number: float64(len(jv.sites))},
+		},
+	}
+	if v.Kind == Sensor {
+		f.Sensor = v.Version
+	} else {
+		f.Content = v.Version
+		f.Evidence = append(f.Evidence, Evidence{Name: "channel", Text: v.Channel})
+	}
+	for key := range jv.alive {
+		if f.OS == "" || key.OS == f.OS {
+			f.OS = key.OS
+		} else {
+			f.OS = "several"
+			break
+		}
+	}
+	if f.OS == "several" {
+		f.OS = ""
+	}
+	if jv.noControl {
+		f.Evidence = append(f.Evidence, Evidence{Name: "control", Text: "nobody is left without the version; only silence can be judged"})
+	}
+	j.findings = append(j.findings, f)
+}

@@ -1,0 +1,349 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+// Shard watches the agents of one partition. It belongs to one goroutine.
+type Shard struct {
+	cfg   Config
+	names map[string]string // texts that many agents share
+
+	strata    []stratum
+	byStratum map[Stratum]int32
+	sites     []site
+	bySite    map[string]int32
+	feeds     []*feed
+	byFeed    map[string]int32
+	rollouts  rollouts
+
+	began   int64 // clock at the first event
+	stepEnd int64 // of the step in progress
+	step    *Step
+	steps   int
+	empty   int // steps without a record, up to the last
+}
+
+type stratum struct {
+	key           Stratum
+	alive, silent int
+}
+
+type site struct {
+	name          string
+	alive, silent int
+	recent        int   // newly silent since
+	since         int64 // of the minute in which recent counts
+}
+
+// NewShard returns a shard that knows nobody.
+func NewShard(cfg Config) *Shard {
+	cfg = cfg.withDefaults()
+	return &Shard{
+		cfg: cfg, names: map[string]string{}, byStratum: map[Stratum]int32{}, bySite: map[string]int32{}, byFeed: map[string]int32{},
+		rollouts: newRollouts(cfg.MaxRollouts),
+	}
+}
+
+// Intern returns the text as it is kept once for all agents.
+func (s *Shard) Intern(text string) string {
+	if text == "" {
+		return ""
+	}
+	if known, ok := s.names[text]; ok {
+		return known
+	}
+	kept := string(append([]byte(nil), text...))
+	if len(s.names) < maxNames { // Beyond it texts are not shared, which costs memory and nothing else.
+		s.names[kept] = kept
+	}
+	return kept
+}
+
+// maxNames bounds the shared texts, which a hostile record could make up.
+const maxNames = 1 << 16
+
+// NextStep is when the step in progress ends; 0 before the first event.
+func (s *Shard) NextStep() int64 { return s.stepEnd }
+
+// emptySteps is how many steps without a record are counted one by one before
+// a long gap is passed over at once.
+const emptySteps = 30
+
+func records(s *Step) int {
+	n := 0
+	for _, f := range s.Feeds {
+		n += f.Records
+	}
+	return n
+}
+
+// longGap is the time without any record after which the shard does not count
+// the steps in between one by one.
+const longGap = int64(15 * time.Minute)
+
+// EndStep closes the step in progress, which ended at NextStep, and begins
+// the next; now is where the clock is going. The step is the caller's.
+func (s *Shard) EndStep(now int64) *Step {
+	end := s.stepEnd
+	for i, f := range s.feeds {
+		f.thin()
+		s.lookAt(int32(i), f.clock(end), end)
+	}
+	done := s.step
+	done.At = end
+	s.sum(done)
+	s.stepEnd += StepLength
+	if s.empty++; len(done.Feeds) > 0 && records(done) > 0 {
+		s.empty = 0
+	}
+	if now-s.stepEnd > longGap && s.empty > emptySteps {
+		s.stepEnd = now - now%StepLength + StepLength
+	}
+	s.step = newStep(s.stepEnd)
+	s.steps++
+	return done
+}
+
+// Observe takes an event about an agent. Now is the clock, at the event's time
+// (not after the clock), topic where its record came from.
+func (s *Shard) Observe(a *Agent, e *event.Event, now, at int64, topic string) {
+	if s.step == nil {
+		s.began = now
+		s.stepEnd = now - now%StepLength + StepLength
+		s.step = newStep(s.stepEnd)
+	}
+	number, ok := s.byFeed[topic]
+	if !ok {
+		number = s.addFeed(topic)
+	}
+	f := s.feeds[number]
+	f.record(now)
+	if a == nil {
+		return
+	}
+	if now-at > int64(s.cfg.Fresh) {
+		s.past(a, e, now)
+		return
+	}
+	s.hear(a, e, now, number)
+}
+
+func (s *Shard) addFeed(topic string) int32 {
+	number := int32(len(s.feeds))
+	name := s.Intern(topic)
+	s.feeds = append(s.feeds, &feed{name: name, wheel: map[int64][]*Agent{}})
+	s.byFeed[name] = number
+	return number
+}
+
+// past takes an event that tells of a time long gone: that a host crashed is
+// only known once it is back.
+func (s *Shard) past(a *Agent, e *event.Event, now int64) {
+	switch e.Str(ecs.EventAction) {
+	case "host-crashed", "host-unclean-shutdown", "sensor-crashed", "service-crashed":
+		s.fail(a, Crash, now)
+	}
+}
+
+// hear takes an event about the present.
+func (s *Shard) hear(a *Agent, e *event.Event, now int64, number int32) {
+	action := e.Str(ecs.EventAction)
+	kind := noBeat
+	switch action {
+	case "sensor-heartbeat":
+		kind = heartbeat
+	case "resource-usage":
+		kind = usageBeat
+	case "sensor-stopped", "sensor-uninstalled", "host-shutdown":
+		s.setLife(a, gone)
+		return
+	case "sensor-crashed", "service-crashed", "host-crashed", "host-unclean-shutdown":
+		s.fail(a, Crash, now)
+		return
+	case "host-booted":
+		a.startedAt = now
+		return
+	case "sensor-started":
+		s.started(a, now)
+	case "telemetry-dropped":
+		s.fail(a, Telemetry, now)
+	case "content-updated":
+		if e.Str(ecs.EventOutcome) != "failure" {
+			s.content(a, e, now, true)
+		}
+	}
+	if action != "content-updated" && e.Has(ecs.EDRContentVersion) {
+		s.content(a, e, now, false)
+	}
+	if a.Version != "" {
+		s.sensor(a, now)
+	}
+	s.usage(a, e, now)
+	switch {
+	case kind > noBeat && kind >= a.beat:
+		s.beatOf(a, kind, number)
+	case a.life == silent || a.life == gone:
+		// Anything that the agent itself sends shows that it is back.
+		if e.Has(ecs.AgentID) && a.beat != noBeat {
+			s.revive(a)
+		}
+	}
+}
+
+// usage compares the agent's use of CPU and memory with its own past.
+func (s *Shard) usage(a *Agent, e *event.Event, now int64) {
+	shifted := false
+	if v := e.Get(ecs.EDRResourceCPUPct); v != nil {
+		shifted = a.cpu.take(float32(v.Float()), 2.5, 5)
+	}
+	if v := e.Get(ecs.EDRResourceMemoryBytes); v != nil {
+		shifted = a.memory.take(float32(v.Float()), 1.5, 16<<20) || shifted
+	}
+	if shifted {
+		s.fail(a, Resources, now)
+	}
+}
+
+// started notes a start of the agent, which is a failure where nothing that
+// starts agents came before.
+func (s *Shard) started(a *Agent, now int64) {
+	const apart = int64(10 * time.Minute)
+	expected := a.life != alive || now-a.startedAt < apart || s.rollouts.gotSensor(a, now-apart)
+	a.startedAt = now
+	if !expected {
+		s.fail(a, Restart, now)
+	}
+}
+
+// beatOf learns from a beat and puts the next one on the calendar.
+func (s *Shard) beatOf(a *Agent, kind beat, number int32) {
+	if a.beat == noBeat {
+		a.stratum, a.site, a.feed = -1, -1, number
+	}
+	f := s.feeds[number]
+	f.beats++
+	at := f.last - f.frozen
+	if kind > a.beat || a.feed != number {
+		before := a.life
+		s.setLife(a, gone) // Leaves the accounts of the feed before.
+		a.beat, a.feed, a.cadence, a.settled = kind, number, 0, false
+		if before == unheard {
+			a.life = unheard
+		}
+	} else if gap := at - a.lastBeat; gap > 0 {
+		s.learn(a, f, gap)
+	}
+	a.lastBeat = at
+	s.Place(a)
+	s.setLife(a, alive)
+	if a.cadence > 0 {
+		if due := s.dueAt(a); !a.queued || due < a.due {
+			f.put(a, due)
+		}
+	}
+}
+
+// learn moves the cadence: quickly down, because the first gap may have been a
+// sleep, slowly up, and not by a gap that was a silence.
+func (s *Shard) learn(a *Agent, f *feed, gap int64) {
+	before := a.cadence
+	switch {
+	case a.cadence == 0:
+		a.cadence = gap
+	case gap < a.cadence:
+		a.cadence += (gap - a.cadence) / 2
+		a.settled = true
+	case gap < 2*a.cadence+int64(s.cfg.Late):
+		a.cadence += (gap - a.cadence) / 8
+		a.settled = true
+	}
+	if a.life == alive && a.cadence != before {
+		f.promised += perSecond(a.cadence) - perSecond(before)
+	}
+}
+
+func perSecond(cadence int64) float64 {
+	if cadence <= 0 {
+		return 0
+	}
+	return 1e9 / float64(cadence)
+}
+
+// dueAt is when the agent is silent, on its feed's clock. An agent whose
+// cadence is not settled gets three times as long.
+func (s *Shard) dueAt(a *Agent) int64 {
+	wait := a.cadence + int64(s.cfg.Late)
+	if !a.settled {
+		wait = 3*a.cadence + int64(s.cfg.Late)
+	}
+	return a.lastBeat + wait
+}
+
+// revive takes an agent for alive again that sent something else than a beat.
+func (s *Shard) revive(a *Agent) {
+	f := s.feeds[a.feed]
+	a.lastBeat = f.clock(f.last)
+	s.setLife(a, alive)
+	if !a.queued && a.cadence > 0 {
+		f.put(a, s.dueAt(a))
+	}
+}
+
+// lookAt finds the agents of a feed that are overdue on its clock.
+func (s *Shard) lookAt(number int32, clock, now int64) {
+	f := s.feeds[number]
+	to := clock / StepLength
+	if f.looked == 0 || to-f.looked > int64(len(f.wheel))+wheelPatience {
+		// The wheel holds few slots: look at those that there are.
+		for slot := range f.wheel {
+			if f.looked == 0 || slot < f.looked {
+				f.looked = slot - 1
+			}
+		}
+	}
+	for ; f.looked < to; f.looked++ {
+		list, ok := f.wheel[f.looked+1]
+		if !ok {
+			continue
+		}
+		delete(f.wheel, f.looked+1)
+		for _, a := range list {
+			if a.queued && a.feed == number {
+				s.overdue(a, f, clock, now)
+			}
+		}
+	}
+}
+
+// wheelPatience is how many slots without an entry are walked over.
+const wheelPatience = 4096
+
+func (s *Shard) overdue(a *Agent, f *feed, clock, now int64) {
+	a.queued = false
+	if a.evicted || a.life != alive {
+		return
+	}
+	due := s.dueAt(a)
+	if f.resumed > 0 {
+		// After a gap everybody gets the time of one more beat.
+		due = max(due, min(f.resumed, clock)+a.cadence+int64(s.cfg.Late))
+	}
+	if due > clock {
+		f.put(a, due)
+		return
+	}
+	s.setLife(a, silent)
+	if a.settled && now-s.began >= int64(s.cfg.Settle) {
+		s.fellSilent(a, now)
+	}
+}
+
+// Evict takes an agent out that its owner forgets.
+func (s *Shard) Evict(a *Agent) {
+	s.setLife(a, gone)
+	a.evicted = true
+}

@@ -1,0 +1,164 @@
+package fleet
+
+// Class is a way to fail.
+type Class uint8
+
+// The ways to fail that are told apart. Each is compared by itself.
+const (
+	Silence   Class = iota // no goodbye, and overdue
+	Crash                  // of the agent, or its host
+	Restart                // without the host's, an update or a stop
+	Resources              // CPU or memory far above the agent's own past
+	Telemetry              // events dropped
+	classes
+)
+
+// String returns the name that stands in alerts.
+func (c Class) String() string {
+	return [...]string{"silence", "crash", "restart", "resources", "telemetry"}[c]
+}
+
+// Stratum is a group of agents that live alike.
+type Stratum struct{ Product, OS, HostType, Ring string }
+
+// Version names what is rolled out: a sensor, or a file of a content channel.
+type Version struct{ Product, Kind, Channel, Version string }
+
+// Kinds of versions.
+const (
+	Sensor  = "sensor"
+	Content = "content"
+)
+
+// Casualty is one agent that failed; steps carry a bounded number of them.
+type Casualty struct {
+	Host  string
+	Site  string
+	Class Class
+	Heard int64 // when it was heard last
+}
+
+// maxCasualties bounds the named agents of a stratum or version in one step.
+const maxCasualties = 128
+
+// Step is what the agents of one shard did in ten seconds. Counts add up over
+// shards.
+type Step struct {
+	At       int64 // its end, nanoseconds since 1970
+	Strata   map[Stratum]*StratumStep
+	Sites    map[string]*SiteStep
+	Feeds    map[string]*FeedStep
+	Versions map[Version]*VersionStep
+}
+
+// StratumStep sums up a stratum.
+type StratumStep struct {
+	Alive, Silent int // at the end
+	Returned      int
+	NewlySilent   int
+	Failures      [classes]int // the newly silent included; at most one of a kind and site counts, see Shard
+	Casualties    []Casualty
+}
+
+// SiteStep sums up a site.
+type SiteStep struct {
+	Alive, Silent, NewlySilent, Returned int
+	Hosts                                []string // newly silent
+}
+
+// FeedStep sums up a feed: a topic.
+type FeedStep struct {
+	Records, Beats int
+	Due            float64 // beats that the cadences of its agents promise
+	Alive          int
+	Gap            int64 // time without a record that was taken out of its clock
+}
+
+// VersionStep sums up a version.
+type VersionStep struct {
+	Exposed int // agents that got it in this step
+	Strata  map[Stratum]*ArmStep
+	Rings   map[string]int // Exposed by ring
+	Sites   map[string]int // and by site
+}
+
+// ArmStep is the new arm of a comparison in one stratum.
+type ArmStep struct {
+	Alive      int // agents with the version, at the end
+	Failures   [classes]int
+	Casualties []Casualty
+}
+
+func newStep(at int64) *Step {
+	return &Step{
+		At: at, Strata: map[Stratum]*StratumStep{}, Sites: map[string]*SiteStep{}, Feeds: map[string]*FeedStep{}, Versions: map[Version]*VersionStep{},
+	}
+}
+
+// of returns the entry of a key and makes it if need be.
+func of[K comparable, V any](m map[K]*V, key K) *V {
+	v := m[key]
+	if v == nil {
+		v = new(V)
+		m[key] = v
+	}
+	return v
+}
+
+// Add adds the counts of another shard's step of the same time.
+func (s *Step) Add(o *Step) {
+	for k, v := range o.Strata {
+		to := of(s.Strata, k)
+		to.Alive += v.Alive
+		to.Silent += v.Silent
+		to.Returned += v.Returned
+		to.NewlySilent += v.NewlySilent
+		for c, n := range v.Failures {
+			to.Failures[c] += n
+		}
+		to.Casualties = appendBounded(to.Casualties, v.Casualties)
+	}
+	for k, v := range o.Sites {
+		to := of(s.Sites, k)
+		to.Alive += v.Alive
+		to.Silent += v.Silent
+		to.NewlySilent += v.NewlySilent
+		to.Returned += v.Returned
+		to.Hosts = appendBounded(to.Hosts, v.Hosts)
+	}
+	for k, v := range o.Feeds {
+		to := of(s.Feeds, k)
+		to.Records += v.Records
+		to.Beats += v.Beats
+		to.Due += v.Due
+		to.Alive += v.Alive
+		to.Gap = max(to.Gap, v.Gap)
+	}
+	for k, v := range o.Versions {
+		to := of(s.Versions, k)
+		to.add(v)
+	}
+}
+
+func (v *VersionStep) add(o *VersionStep) {
+	v.Exposed += o.Exposed
+	v.init()
+	for k, n := range o.Rings {
+		v.Rings[k] += n
+	}
+	for k, n := range o.Sites {
+		v.Sites[k] += n
+	}
+	for k, arm := range o.Strata {
+		to := of(v.Strata, k)
+		to.Alive += arm.Alive
+		for c, n := range arm.Failures {
+			to.Failures[c] += n
+		}
+		to.Casualties = appendBounded(to.Casualties, arm.Casualties)
+	}
+}
+
+func appendBounded[T any](to, more []T) []T {
+	return append(to, more[:min(len(more), max(maxCasualties-len(to), 0))]...)
+}
