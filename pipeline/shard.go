@@ -174,6 +174,7 @@ func (s *Shard) event(e *event.Event) {
 		return
 	}
 	s.other, s.kind = e.Mapped == "", e.RecordType
+	e.Feed = s.partition.Topic
 	s.stampTime(e)
 	s.id = event.AppendID(s.id[:0], s.partition, s.record.Offset, s.ordinal)
 	s.ordinal++

@@ -9,6 +9,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
 // maxHosts bounds the list of hosts of an alert; the evidence says when it was
@@ -41,8 +42,9 @@ type alert struct {
 	entity      *entity
 	source      *event.Event // The event that raised it; nil for a timer.
 	agentType   string       // For an alert about a cohort.
-	scope       string       // "": that of the rule.
-	incident    bool         // It stands for others of the rule.
+	finding     *fleet.Finding
+	scope       string // "": that of the rule.
+	incident    bool   // It stands for others of the rule.
 }
 
 // pair is one entry of the evidence; the value is JSON.
@@ -165,14 +167,14 @@ func (s *Session) raise(r *Rule, ep *episode, a *alert) {
 // describeSubject names the agent and the hosts that the alert is about.
 func (s *Session) describeSubject(d *event.Event, a *alert) {
 	if n := a.entity; n != nil {
-		setString(d, ecs.AgentID, n.agentID)
-		setString(d, ecs.AgentType, n.agentType)
-		setString(d, ecs.AgentVersion, n.agentVersion)
-		setString(d, ecs.HostName, n.hostName)
-		setString(d, ecs.HostID, n.hostID)
-		setString(d, ecs.HostType, n.hostType)
-		setString(d, ecs.HostOSType, n.osType)
-		setString(d, ecs.EDRContentVersion, n.contentVers)
+		setString(d, ecs.AgentID, n.ID)
+		setString(d, ecs.AgentType, n.Type)
+		setString(d, ecs.AgentVersion, n.Version)
+		setString(d, ecs.HostName, n.HostName)
+		setString(d, ecs.HostID, n.HostID)
+		setString(d, ecs.HostType, n.HostType)
+		setString(d, ecs.HostOSType, n.OSType)
+		setString(d, ecs.EDRContentVersion, n.Content)
 		if len(a.hosts) == 0 {
 			a.hosts = []string{n.name()}
 		}
@@ -185,6 +187,13 @@ func (s *Session) describeSubject(d *event.Event, a *alert) {
 		}
 	}
 	setString(d, ecs.AgentType, a.agentType)
+	if f := a.finding; f != nil {
+		setString(d, ecs.AgentVersion, f.Sensor)
+		setString(d, ecs.EDRContentVersion, f.Content)
+		setString(d, ecs.EDRContentChannel, f.Channel)
+		setString(d, ecs.HostOSType, f.OS)
+		setString(d, ecs.EDRAlertSite, f.Site)
+	}
 	if len(a.hosts) > 0 {
 		hosts := a.hosts[:min(len(a.hosts), maxHosts)]
 		d.Set(ecs.EDRAlertHosts, event.StringList(hosts))

@@ -135,13 +135,13 @@ func known(n *entity, id ecs.ID) string {
 	if n != nil {
 		switch id {
 		case ecs.AgentType:
-			value = n.agentType
+			value = n.Type
 		case ecs.AgentVersion:
-			value = n.agentVersion
+			value = n.Version
 		case ecs.HostOSType:
-			value = n.osType
+			value = n.OSType
 		case ecs.EDRContentVersion:
-			value = n.contentVers
+			value = n.Content
 		}
 	}
 	if value == "" {

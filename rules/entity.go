@@ -6,27 +6,21 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
 // entity is what a session knows of an agent: enough to name it in an alert
 // that no event raises, such as silence. All strings are its own.
 type entity struct {
-	key                                   string
-	agentID, agentType, agentVersion      string
-	hostName, hostID, osType, contentVers string
-	hostType                              string
-	lastSeen                              int64 // Clock at its last record of any kind.
-	awakeSince                            int64 // Clock at the first record after a long gap.
-	fold                                  *cohort
+	key string
+	fleet.Agent
+	fold *cohort
 }
 
 // name is the host's name, else the agent's id.
 func (n *entity) name() string {
-	switch {
-	case n.hostName != "":
-		return n.hostName
-	case n.agentID != "":
-		return n.agentID
+	if name := n.Name(); name != "" {
+		return name
 	}
 	return n.key
 }
@@ -42,11 +36,32 @@ const awakeGap = int64(10 * time.Minute)
 type entities struct {
 	known   *keyed[*entity]
 	aliases *keyed[*entity] // type/host → the agent that has an id.
+	shared  map[string]string
 	buf     []byte
 }
 
+// maxShared bounds the texts that are kept once for all agents; a hostile feed
+// could make them up.
+const maxShared = 1 << 16
+
+// share replaces a text by one that many agents have in common.
+func (t *entities) share(have *string, s string) bool {
+	if s == "" || s == *have {
+		return false
+	}
+	known, ok := t.shared[s]
+	if !ok {
+		known = strings.Clone(s)
+		if len(t.shared) < maxShared {
+			t.shared[known] = known
+		}
+	}
+	*have = known
+	return true
+}
+
 func newEntities(limit int) *entities {
-	return &entities{known: newKeyed[*entity](limit), aliases: newKeyed[*entity](limit)}
+	return &entities{known: newKeyed[*entity](limit), aliases: newKeyed[*entity](limit), shared: map[string]string{}}
 }
 
 // resolve returns the event's entity and learns from the event; nil for an
@@ -56,13 +71,16 @@ func (t *entities) resolve(e *event.Event, now int64) *entity {
 	if n == nil {
 		return nil
 	}
-	if now-n.lastSeen > awakeGap {
-		n.awakeSince = now
+	if now-n.LastSeen > awakeGap {
+		n.AwakeSince = now
 	}
-	n.lastSeen = now
+	if n.FirstSeen == 0 {
+		n.FirstSeen = now
+	}
+	n.LastSeen = now
 	renamed := t.learn(e, n)
-	if renamed && n.agentID != "" && n.hostName != "" && n.agentType != "" {
-		alias, _ := t.aliases.obtain(appendHostKey(t.buf[:0], n.agentType, n.hostName))
+	if renamed && n.ID != "" && n.HostName != "" && n.Type != "" {
+		alias, _ := t.aliases.obtain(appendHostKey(t.buf[:0], n.Type, n.HostName))
 		alias.data = n
 	}
 	return n
@@ -104,14 +122,20 @@ func (t *entities) obtain(key []byte) *entity {
 // learn copies what the event says about the agent and reports whether its
 // type or host name changed.
 func (t *entities) learn(e *event.Event, n *entity) (renamed bool) {
-	keep(&n.agentID, e.Str(ecs.AgentID))
-	keep(&n.agentVersion, e.Str(ecs.AgentVersion))
-	keep(&n.hostID, e.Str(ecs.HostID))
-	keep(&n.osType, e.Str(ecs.HostOSType))
-	keep(&n.hostType, e.Str(ecs.HostType))
-	keep(&n.contentVers, e.Str(ecs.EDRContentVersion))
-	renamed = keep(&n.agentType, e.Str(ecs.AgentType))
-	return keep(&n.hostName, e.Str(ecs.HostName)) || renamed
+	keep(&n.ID, e.Str(ecs.AgentID))
+	keep(&n.HostID, e.Str(ecs.HostID))
+	t.share(&n.Version, e.Str(ecs.AgentVersion))
+	t.share(&n.OSType, e.Str(ecs.HostOSType))
+	t.share(&n.HostType, e.Str(ecs.HostType))
+	t.share(&n.Content, e.Str(ecs.EDRContentVersion))
+	t.share(&n.Site, e.Str(ecs.EDRSite))
+	t.share(&n.Ring, e.Str(ecs.EDRRolloutRing))
+	t.share(&n.Model, e.Str(ecs.DeviceModelName))
+	t.share(&n.Mode, e.Str(ecs.EDRMode))
+	t.share(&n.State, e.Str(ecs.EDRState))
+	t.share(&n.Account, e.Str(ecs.EDRPrivilegeAccount))
+	renamed = t.share(&n.Type, e.Str(ecs.AgentType))
+	return keep(&n.HostName, e.Str(ecs.HostName)) || renamed
 }
 
 // keep replaces a string by a copy of another that differs and is not empty.

@@ -120,5 +120,5 @@ func (w *dataWatch) miss(k *dataKey, due int64, key string, agent *entity) bool 
 // unheard reports whether nothing at all came from an agent in the latter half
 // of a window.
 func (s *Session) unheard(agent *entity, due, window int64) bool {
-	return agent != nil && due-agent.lastSeen >= window/2
+	return agent != nil && due-agent.LastSeen >= window/2
 }

@@ -45,6 +45,7 @@ func declarations() map[string]func() declaration {
 		"new_terms":   func() declaration { return newNewTermsRule() },
 		"spike":       func() declaration { return newSpikeRule() },
 		"threshold":   func() declaration { return newThresholdRule() },
+		"rollout":     func() declaration { return newRolloutRule() },
 		"sequence":    func() declaration { return newSequenceRule() },
 		"silence":     func() declaration { return newSilenceRule() },
 		"value_count": func() declaration { return newValueCountRule() },

@@ -25,11 +25,11 @@ type rollupKeys struct {
 // remembers of an agent.
 func rollupFields() map[string]func(n *entity) string {
 	return map[string]func(n *entity) string{
-		"agent.type":          func(n *entity) string { return n.agentType },
-		"agent.version":       func(n *entity) string { return n.agentVersion },
-		"edr.content.version": func(n *entity) string { return n.contentVers },
-		"host.os.type":        func(n *entity) string { return n.osType },
-		"host.type":           func(n *entity) string { return n.hostType },
+		"agent.type":          func(n *entity) string { return n.Type },
+		"agent.version":       func(n *entity) string { return n.Version },
+		"edr.content.version": func(n *entity) string { return n.Content },
+		"host.os.type":        func(n *entity) string { return n.OSType },
+		"host.type":           func(n *entity) string { return n.HostType },
 	}
 }
 
@@ -293,7 +293,7 @@ func (r *Rule) endless() bool {
 // alike counts the agents that have been heard of late and fit.
 func (t *entities) alike(fits func(*entity) bool, now int64) (n int64) {
 	for _, e := range t.known.entries {
-		if now-e.data.lastSeen < int64(24*time.Hour) && fits(e.data) {
+		if now-e.data.LastSeen < int64(24*time.Hour) && fits(e.data) {
 			n++
 		}
 	}

@@ -53,6 +53,22 @@ tests:
     events: [{at: +0m, set: {event.action: sensor-heartbeat, agent.id: a1}}]
     expect: [{by: +1m, alerts: 0}]
 `,
+		"rollout": `scope: fleet
+of: [sensor, content]
+tests:
+  - name: what gets a version falls silent
+    fleet:
+      - {agents: 200, every: 2m, until: +2h, set: {event.action: sensor-heartbeat, agent.type: a}, stop: [{at: +41m, agents: 1-20}]}
+    events:
+      - {at: +40m, repeat: {count: 20, every: 1s}, set: {event.action: content-updated, agent.id: "agent-{n}", agent.type: a, edr.content.version: "2"}}
+    expect: [{by: +50m, alerts: 1}]
+  - name: a healthy update
+    fleet:
+      - {agents: 200, every: 2m, until: +2h, set: {event.action: sensor-heartbeat, agent.type: a}}
+    events:
+      - {at: +40m, repeat: {count: 20, every: 1s}, set: {event.action: content-updated, agent.id: "agent-{n}", agent.type: a, edr.content.version: "2"}}
+    expect: [{by: +2h, alerts: 0}]
+`,
 		"threshold": `condition: event.action == "sensor-stopped"
 window: 1h
 having: {gte: 3}

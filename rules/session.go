@@ -7,6 +7,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
@@ -20,6 +21,9 @@ type SessionOptions struct {
 	// holds at most; default 1,000,000. The one that was not used for longest
 	// is forgotten for a new one, and counted.
 	MaxKeys int
+	// Fleet is what the sessions of all shards judge together; without one the
+	// session is the whole fleet. Rules without one cost nothing.
+	Fleet *fleet.Fleet
 }
 
 // Session is the state of a Ruleset for one shard. It belongs to one
@@ -38,7 +42,9 @@ type Session struct {
 	published  []int64 // Keys as last published.
 	unreported int
 
+	fleet   *fleetWatch // nil where no rule is about the fleet.
 	now     int64
+	target  int64 // Where the clock is going.
 	nextDue int64 // No timer of any state is due before.
 	minStep int64 // No state minds a step of the clock up to this.
 	moment  moment
@@ -110,6 +116,7 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 			s.states = append(s.states, s.rollups[i])
 		}
 	}
+	s.joinFleet(o.Fleet)
 	return s
 }
 
@@ -137,6 +144,7 @@ func (s *Session) advance(now int64) {
 			s.nextDue = min(s.nextDue, st.next())
 		}
 	}
+	s.target = now
 	for s.nextDue <= now {
 		first, due := -1, int64(math.MaxInt64)
 		for i, st := range s.states {
@@ -166,6 +174,9 @@ func (s *Session) judge(e *event.Event) {
 	s.judged++
 	*m = moment{e: e, now: s.now, at: at, late: at < s.now-s.lateness, entity: s.entities.resolve(e, s.now), number: s.judged}
 	e.Late = m.late
+	if s.fleet != nil {
+		s.fleet.tell(m)
+	}
 	s.env.Event = e
 	s.set.index.candidates(e, s.candidates)
 	for w, word := range s.candidates {
@@ -240,6 +251,9 @@ func (s *Session) groupKey(r *Rule, m *moment) ([]byte, bool) {
 // Close reports the last counts. The session is not used afterwards.
 func (s *Session) Close() {
 	s.publish()
+	if s.fleet != nil {
+		s.fleet.leave()
+	}
 	for i := range s.published {
 		s.set.totals[i].keys.Add(-s.published[i])
 		s.published[i] = 0

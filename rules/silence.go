@@ -15,8 +15,9 @@ import (
 // silenceRule alerts when the events that keep an agent alive stop.
 type silenceRule struct {
 	Header            `yaml:",inline"`
-	Condition         strict.Text   `yaml:"condition,required"`
-	After             time.Duration `yaml:"after,required"`
+	Verdict           string        `yaml:"verdict"` // cohort, site or feed: what the fleet's judge found silent.
+	Condition         strict.Text   `yaml:"condition"`
+	After             time.Duration `yaml:"after"`
 	MultipleOfCadence float64       `yaml:"multiple_of_cadence"`
 	EndsOn            strict.Text   `yaml:"ends_on"`
 	Host              string        `yaml:"host"`
@@ -41,6 +42,13 @@ func newSilenceRule() *silenceRule { return &silenceRule{Header: defaultHeader()
 func (d *silenceRule) header() *Header { return &d.Header }
 
 func (d *silenceRule) check(c *checker) {
+	if d.Verdict != "" {
+		checkFleetSilence(c, d)
+		return
+	}
+	if d.Condition.Value == "" {
+		c.problem("", `missing key "condition"`, "the events that keep an agent alive; or verdict: cohort, site or feed")
+	}
 	c.positive("after", d.After, false)
 	c.oneOf("host", d.Host, []string{"any", "up"})
 	if d.MultipleOfCadence != 0 && (d.MultipleOfCadence < 1.5 || d.MultipleOfCadence > 1000) {
@@ -72,6 +80,9 @@ func (d *silenceRule) check(c *checker) {
 }
 
 func (d *silenceRule) compile(c *compiler) plan {
+	if d.Verdict != "" {
+		return &fleetPlan{kind: fleetVerdicts()[d.Verdict]}
+	}
 	p := &silencePlan{after: int64(d.After), multiple: d.MultipleOfCadence, hostUp: d.Host == "up", hostTypes: d.HostType}
 	p.alive = c.condition(d.Condition)
 	if d.EndsOn.Value != "" {
@@ -306,7 +317,7 @@ func (st *silenceState) fire(due int64) {
 	reason := fmt.Sprintf("nothing heard from %s for %s, since %s", subject(k.entity, e.key), duration(due-k.heard), event.AppendTime(nil, k.heard))
 	if st.p.hostUp {
 		reason += "; its host still reports"
-		evidence = append(evidence, text("host_last_heard", string(event.AppendTime(nil, k.entity.lastSeen))))
+		evidence = append(evidence, text("host_last_heard", string(event.AppendTime(nil, k.entity.LastSeen))))
 	}
 	st.s.raise(st.r, &k.episode, &alert{at: due, status: "firing", key: e.key, entity: k.entity, reason: reason, evidence: evidence})
 }
@@ -329,10 +340,13 @@ func (st *silenceState) excused(k *silenceKey) bool {
 		return true
 	}
 	n := k.entity
+	if n != nil && st.s.fleet != nil && st.s.fleet.explains(n) {
+		return true
+	}
 	if len(st.p.hostTypes) > 0 {
 		typ := "unknown"
-		if n != nil && n.hostType != "" {
-			typ = n.hostType
+		if n != nil && n.HostType != "" {
+			typ = n.HostType
 		}
 		if !slices.Contains(st.p.hostTypes, typ) {
 			return true
@@ -342,5 +356,5 @@ func (st *silenceState) excused(k *silenceKey) bool {
 		return false
 	}
 	half := st.p.after / 2
-	return n == nil || n.lastSeen <= k.heard || st.s.now-n.lastSeen > half || st.s.now-n.awakeSince < half
+	return n == nil || n.LastSeen <= k.heard || st.s.now-n.LastSeen > half || st.s.now-n.AwakeSince < half
 }

@@ -232,7 +232,7 @@ func (st *spikeState) alive(k *spikeKey, w int64) bool {
 	if begin < st.stalled {
 		return false
 	}
-	return !st.p.alive || k.agent != nil && k.agent.lastSeen >= end-st.p.window/4 && k.agent.awakeSince <= begin+st.p.window/4
+	return !st.p.alive || k.agent != nil && k.agent.LastSeen >= end-st.p.window/4 && k.agent.AwakeSince <= begin+st.p.window/4
 }
 
 // fire closes a window, forgets a key, or ends an episode.

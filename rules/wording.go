@@ -13,8 +13,8 @@ import (
 // subject names what an alert is about.
 func subject(n *entity, key string) string {
 	switch {
-	case n != nil && n.agentType != "" && n.hostName != "":
-		return n.hostName + " (" + n.agentType + ")"
+	case n != nil && n.Type != "" && n.HostName != "":
+		return n.HostName + " (" + n.Type + ")"
 	case n != nil:
 		return n.name()
 	case key != "":

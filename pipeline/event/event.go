@@ -41,6 +41,8 @@ type Event struct {
 	// RecordType is what the mapping calls this kind of record; of a record
 	// that no mapping takes its shape: the names of its keys. Valid until Reset.
 	RecordType string
+	// Feed is the topic that the record came from; empty for a raw file.
+	Feed string
 	// Late reports that the event's time was further behind the clock than the
 	// permitted lateness. Set by whoever judges it.
 	Late bool
@@ -70,7 +72,7 @@ func (e *Event) Reset() {
 	e.extras = e.extras[:0]
 	e.arena = e.arena[:0]
 	e.lists = e.lists[:0]
-	e.vendor, e.RecordID, e.Mapped, e.RecordType, e.Late = "", "", "", "", false
+	e.vendor, e.RecordID, e.Mapped, e.RecordType, e.Feed, e.Late = "", "", "", "", "", false
 }
 
 // Set gives a field its value; an absent value removes the field. The kind of

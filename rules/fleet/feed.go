@@ -92,3 +92,14 @@ func (f *feed) put(a *Agent, due int64) {
 	slot := max(due/StepLength+1, f.looked+1)
 	f.wheel[slot] = append(f.wheel[slot], a)
 }
+
+// Waiting reports whether the agent is not heard because its feed stands still
+// or has just come back.
+func (s *Shard) Waiting(a *Agent) bool {
+	if a.beat == noBeat {
+		return false
+	}
+	f := s.feeds[a.feed]
+	clock := f.clock(s.stepEnd)
+	return s.stepEnd-f.frozen-clock > int64(s.cfg.Late) || f.resumed > 0 && clock-f.resumed < 2*a.cadence+int64(s.cfg.Late)
+}

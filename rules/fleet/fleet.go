@@ -86,4 +86,3 @@ func (f *Fleet) SiteDark(name string) bool {
 	defer f.mu.Unlock()
 	return name != "" && f.judge.SiteDark(name)
 }
-

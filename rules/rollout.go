@@ -1,0 +1,139 @@
+package rules
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
+)
+
+// rolloutRule alerts on a version that harms the agents that get it.
+type rolloutRule struct {
+	Header `yaml:",inline"`
+	Of     []string `yaml:"of"`
+}
+
+func newRolloutRule() *rolloutRule {
+	return &rolloutRule{Header: defaultHeader(), Of: []string{fleet.Sensor, fleet.Content}}
+}
+
+func (d *rolloutRule) header() *Header { return &d.Header }
+
+func (d *rolloutRule) check(c *checker) {
+	if len(d.Of) == 0 {
+		c.problem("of", "of is empty", "name sensor, content or both")
+	}
+	for _, of := range d.Of {
+		c.oneOf("of", of, []string{fleet.Sensor, fleet.Content})
+	}
+	checkFleetHeader(c, &d.Header, "fleet")
+}
+
+func (d *rolloutRule) compile(*compiler) plan {
+	return &fleetPlan{kind: "bad_rollout", of: d.Of}
+}
+
+// fleetVerdicts are the values of verdict and the findings that they stand for.
+func fleetVerdicts() map[string]string {
+	return map[string]string{"cohort": "mass_silence", "site": "site_outage", "feed": "pipeline_silence"}
+}
+
+// checkFleetSilence checks a silence rule about what the fleet's judge found.
+func checkFleetSilence(c *checker, d *silenceRule) {
+	if !c.oneOf("verdict", d.Verdict, slices.Sorted(maps.Keys(fleetVerdicts()))) {
+		return
+	}
+	for key, set := range map[string]bool{
+		"condition": d.Condition.Value != "", "after": d.After != 0, "multiple_of_cadence": d.MultipleOfCadence != 0, "ends_on": d.EndsOn.Value != "",
+		"host": d.Host != "any", "host_type": len(d.HostType) > 0, "cohort": d.Cohort != nil,
+	} {
+		if set {
+			c.problem(key, key+" has no meaning beside verdict", "the fleet's judge knows when each agent is due")
+		}
+	}
+	checkFleetHeader(c, &d.Header, map[string]string{"cohort": "cohort", "site": "site", "feed": "pipeline"}[d.Verdict])
+}
+
+// checkFleetHeader refuses shared keys that mean nothing for what the judge
+// finds.
+func checkFleetHeader(c *checker, h *Header, scope string) {
+	if h.Scope != scope {
+		c.problem("scope", fmt.Sprintf("scope is %q", h.Scope), "write scope: "+scope)
+	}
+	if h.GroupBy != nil {
+		c.problem("group_by", "group_by has no meaning here: the judge finds what belongs together", "")
+	}
+	if h.Suppress != 0 || h.KeepFiringFor != 0 || h.Rollup != nil {
+		c.problem("type", "suppress, keep_firing_for and rollup have no meaning here: one incident is told of once, and again when it has grown", "")
+	}
+}
+
+// fleetPlan is a compiled rule about the findings of a kind.
+type fleetPlan struct {
+	kind string
+	of   []string // Kinds of versions; empty: all.
+}
+
+func (p *fleetPlan) hooks() []hook { return nil }
+
+// horizon is the time after which usual rates and cadences are known again.
+func (p *fleetPlan) horizon() time.Duration { return time.Hour }
+
+func (p *fleetPlan) newState(s *Session, r *Rule) state {
+	return &fleetState{s: s, r: r, kind: p.kind, of: p.of, open: map[string]*episode{}}
+}
+
+// fleetState turns findings into the documents of a rule.
+type fleetState struct {
+	s    *Session
+	r    *Rule
+	kind string
+	of   []string
+	open map[string]*episode
+}
+
+func (st *fleetState) observe(int, *moment) {}
+func (st *fleetState) next() int64          { return math.MaxInt64 }
+func (st *fleetState) fire(int64)           {}
+func (st *fleetState) step(int64) int64     { return math.MaxInt64 }
+func (st *fleetState) keys() (int, uint64)  { return len(st.open), 0 }
+
+func (st *fleetState) tell(f *fleet.Finding) {
+	if len(st.of) > 0 {
+		kind := fleet.Sensor
+		if f.Content != "" {
+			kind = fleet.Content
+		}
+		if !slices.Contains(st.of, kind) {
+			return
+		}
+	}
+	ep := st.open[f.Key]
+	if ep == nil {
+		made := begin(st.r, f.Key, f.Start, "")
+		ep = &made
+		st.open[f.Key] = ep
+	}
+	ep.count = int64(f.Count)
+	var evidence []pair
+	for _, e := range f.Evidence {
+		if e.Text != "" {
+			evidence = append(evidence, text(e.Name, e.Text))
+		} else {
+			evidence = append(evidence, pair{e.Name, string(strconv.AppendFloat(nil, math.Round(e.Number*100)/100, 'f', -1, 64))})
+		}
+	}
+	evidence = append(evidence, text("since", string(event.AppendTime(nil, f.Start))))
+	st.s.raise(st.r, ep, &alert{
+		at: f.At, status: f.Status, key: f.Key, denominator: int64(f.Denominator), hosts: f.Hosts, hostsTotal: f.Count,
+		agentType: f.Product, reason: f.Reason, evidence: evidence, scope: f.Scope, finding: f,
+	})
+	if f.Status == "resolved" {
+		delete(st.open, f.Key)
+	}
+}
