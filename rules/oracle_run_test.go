@@ -3,6 +3,7 @@ package rules
 import (
 	"cmp"
 	"encoding/json"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -20,8 +21,9 @@ func randomRule(r *rand.Rand) *oracleRule {
 	span := func(from, to int) int64 { return int64(from+r.IntN(to-from+1)) * 30 * secondNS }
 	x := &oracleRule{
 		typ:    pick(r, "match", "threshold", "threshold", "value_count", "value_count", "metric", "metric", "spike", "change", "new_terms", "sequence"),
-		window: span(2, 24), lateness: span(1, 16), action: "error", low: int64(1 + r.IntN(5)), least: 1 + r.IntN(4),
+		window: span(2, 24), lateness: span(1, 16), action: "error", low: int64(1 + r.IntN(5)), high: never * -1, least: 1 + r.IntN(4),
 	}
+	x.having = fmt.Sprintf("gte: %d", x.low)
 	x.groupBy = pick(r, nil, nil, []string{"agent.type"}, []string{"agent.type", "process.name?"}, []string{})
 	if r.IntN(3) == 0 {
 		x.keep = span(1, 12)
@@ -37,7 +39,20 @@ func randomRule(r *rand.Rand) *oracleRule {
 		}
 	}
 	switch x.typ {
+	case "match":
+		if r.IntN(2) == 0 {
+			x.hold, x.bound = span(1, 30), float64(10+r.IntN(40))
+		}
 	case "threshold":
+		switch r.IntN(4) {
+		case 0:
+			x.having = fmt.Sprintf("gt: %d", x.low-1)
+		case 1:
+			x.having, x.high = fmt.Sprintf("eq: %d", x.low), x.low
+		case 2:
+			x.high = x.low + int64(r.IntN(2))
+			x.having = fmt.Sprintf("gte: %d, lte: %d", x.low, x.high)
+		}
 		if r.IntN(3) == 0 {
 			x.debounce = min(span(1, 3), x.window-secondNS)
 		}
@@ -191,8 +206,11 @@ func againstOracle(tb testing.TB, seed1, seed2 uint64, n int) (typ string, alert
 	sorted := slices.Clone(ids)
 	slices.Sort(sorted)
 	// A match without an episode is known by its event; these have no event.id.
-	if x.typ != "match" && len(slices.Compact(sorted)) != len(ids) {
+	if (x.typ != "match" || x.hold > 0) && len(slices.Compact(sorted)) != len(ids) {
 		tb.Fatalf("seeds %d %d: two documents have one id\n%s\n%v", seed1, seed2, x.yaml(), got)
+	}
+	if x.hold > 0 {
+		x.kind = "for"
 	}
 	return x.typ + " " + x.kind, len(got)
 }
@@ -207,7 +225,7 @@ func TestAgainstOracle(t *testing.T) {
 	}
 	t.Log(alerts)
 	for _, typ := range []string{
-		"match ", "threshold sliding", "threshold tumbling", "threshold session", "value_count sliding", "value_count tumbling",
+		"match ", "match for", "threshold sliding", "threshold tumbling", "threshold session", "value_count sliding", "value_count tumbling",
 		"value_count session", "metric sliding", "metric tumbling", "metric session", "spike ", "change ", "new_terms ", "sequence ",
 	} {
 		if alerts[typ] < 20 {

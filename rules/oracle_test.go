@@ -31,7 +31,9 @@ type oracleRule struct {
 	lateness          int64
 	keep, suppress    int64
 	debounce          int64
-	low               int64 // having: {gte: low}
+	hold              int64 // for
+	low, high         int64 // having
+	having            string
 	action            string
 	groupBy           []string // nil: the agent.
 	field             string   // process.name or entity.
@@ -67,6 +69,10 @@ func (r *oracleRule) yaml() string {
 		}
 		return ruleYAML(1, r.typ, b.String())
 	}
+	if r.hold > 0 {
+		line("for: %dms\ncondition: edr.resource.cpu_pct >= %v", r.hold/1e6, r.bound)
+		return ruleYAML(1, r.typ, b.String())
+	}
 	if r.typ != "match" {
 		line("window: %dms", r.window/1e6)
 	}
@@ -81,7 +87,7 @@ func (r *oracleRule) yaml() string {
 	}
 	switch r.typ {
 	case "threshold":
-		line("having: {gte: %d}", r.low)
+		line("having: {%s}", r.having)
 		if r.debounce > 0 {
 			line("debounce: %dms", r.debounce/1e6)
 		}
@@ -139,6 +145,8 @@ type oracle struct {
 	marks   []int64
 	judged  int64 // Start of the latest metric window that was judged.
 	raised  int64
+	run     []oracleEvent // Readings that hold without a break.
+	newest  int64         // Event time of the latest of them.
 
 	// The episode.
 	open  bool
@@ -148,6 +156,8 @@ type oracle struct {
 	close int64
 	count int64
 }
+
+const tenMinutes = int64(600e9)
 
 const never = int64(-1 << 62)
 
@@ -167,7 +177,7 @@ func predict(r *oracleRule, events []oracleEvent, end int64) []oracleAlert {
 		for _, e := range events {
 			e.at = min(e.at, e.now)
 			o.pass(e.now)
-			if k, ok := r.key(&e); ok && k == key && (e.at >= e.now-r.lateness || r.typ == "match") {
+			if k, ok := r.key(&e); ok && k == key && (e.at >= e.now-r.lateness || r.typ == "match" && r.hold == 0) {
 				o.see(e)
 			}
 		}
@@ -234,6 +244,8 @@ func (o *oracle) end(now int64) {
 	}
 	due := max(o.last+o.r.keep, o.began+o.r.suppress)
 	switch {
+	case o.r.hold > 0 && len(o.run) > 0: // Nothing said that it is over: readings may still come.
+		due = max(o.last+o.r.keep+max(o.r.hold, tenMinutes), o.began+o.r.suppress)
 	case o.r.typ == "threshold" && o.r.kind == "sliding":
 		times := o.times(o.events)
 		due = max(times[len(times)-int(o.r.low)]+o.r.window+o.r.keep, o.began+o.r.suppress)

@@ -11,6 +11,12 @@ func (o *oracle) see(e oracleEvent) {
 	r := o.r
 	switch r.typ {
 	case "match":
+		if r.hold > 0 {
+			if e.hasCPU {
+				o.seeReading(e)
+			}
+			return
+		}
 		if e.action == r.action {
 			o.found(e.now, e.at, 1)
 		}
@@ -42,6 +48,39 @@ func (o *oracle) see(e oracleEvent) {
 	}
 }
 
+// seeReading takes a reading of a rule with for.
+func (o *oracle) seeReading(e oracleEvent) {
+	r := o.r
+	if n := len(o.run); n > 0 && !o.open && e.now >= o.run[n-1].now+r.keep+max(r.hold, tenMinutes) {
+		o.run = nil // Forgotten.
+	}
+	switch {
+	case e.cpu < r.bound && (len(o.run) == 0 && !o.open || e.at < o.newest):
+	case e.cpu < r.bound:
+		o.run = nil
+		if o.open && e.now >= max(o.last+r.keep, o.began+r.suppress) {
+			o.open = false
+			o.say(e.now, "resolved")
+		}
+	default:
+		if len(o.run) > 0 && e.at-o.newest > max(r.hold, tenMinutes) {
+			o.run = nil
+		}
+		if len(o.run) == 0 {
+			o.newest = max(e.at, never)
+		}
+		o.run = append(o.run, e)
+		o.newest = max(o.newest, e.at)
+		o.last = e.now
+		switch {
+		case o.open:
+			o.count++
+		case e.at-o.run[0].at >= r.hold:
+			o.begin(e.now, o.run[0].at, int64(len(o.run)))
+		}
+	}
+}
+
 // see2 counts events or values.
 func (o *oracle) see2(e oracleEvent) {
 	r := o.r
@@ -70,7 +109,7 @@ func (o *oracle) see2(e oracleEvent) {
 		}
 		events := o.within(end)
 		n := o.number(events)
-		if n < r.low {
+		if n < r.low || n > r.high {
 			continue
 		}
 		if r.typ == "threshold" {
@@ -99,12 +138,12 @@ func (o *oracle) seeBucket(e oracleEvent) {
 			return
 		}
 		reported := slices.ContainsFunc(o.marks, func(at int64) bool { return at >= b.start && at < b.close })
-		if !reported {
+		if !reported && (o.open || n <= o.r.high) {
 			o.marks = append(o.marks, b.start)
 		}
 		if o.open {
 			o.close = max(o.close, b.close)
-		} else if !reported {
+		} else if !reported && n <= o.r.high {
 			o.close = b.close
 			o.begin(e.now, b.start, n)
 		}
