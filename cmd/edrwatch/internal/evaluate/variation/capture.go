@@ -87,6 +87,11 @@ func New(o Options) (*Capture, error) {
 	}
 	b.disturb()
 	slices.SortStableFunc(b.records, func(x, y record) int { return cmp.Compare(x.arrives, y.arrives) })
+	if !s.tail {
+		// Whoever makes a capture stops; what comes after is in the next one.
+		n, _ := slices.BinarySearchFunc(b.records, b.length, func(r record, end time.Duration) int { return cmp.Compare(r.arrives, end) })
+		b.records = b.records[:n]
+	}
 	return &Capture{b: b}, nil
 }
 

@@ -13,6 +13,7 @@ type scenario struct {
 	start  time.Time
 	length time.Duration
 	happen func(*builder)
+	tail   bool // the capture goes on with late records when the feeds have ended
 }
 
 // Names lists the scenarios in alphabetical order.
@@ -23,24 +24,24 @@ func scenarios() map[string]scenario {
 	night := time.Date(2025, 3, 11, 22, 0, 0, 0, time.UTC)  // the second Tuesday of the month
 	friday := time.Date(2025, 3, 14, 10, 0, 0, 0, time.UTC) //
 	return map[string]scenario{
-		"v-bad-content":         {noon, 3 * time.Hour, badContent},
-		"v-bad-sensor":          {noon, 5 * time.Hour, badSensor},
-		"v-boot-loop":           {noon, 3 * time.Hour, bootLoop},
-		"v-cpu-spike":           {noon, 3 * time.Hour, cpuSpike},
-		"v-crash-loop":          {noon, 2 * time.Hour, crashLoop},
-		"v-memory-leak":         {noon, 6 * time.Hour, memoryLeak},
-		"v-privilege-drift":     {noon, 2 * time.Hour, privilegeDrift},
-		"v-restart-storm":       {noon, 2 * time.Hour, restartStorm},
-		"v-silent-hosts":        {noon, 4 * time.Hour, silentHosts},
-		"v-tamper":              {noon, 2 * time.Hour, tamper},
-		"v-site-outage":         {noon, 3 * time.Hour, siteOutage},
-		"v-pipeline-outage":     {noon, 4 * time.Hour, pipelineOutage},
-		"v-quiet-patch-night":   {night, 8 * time.Hour, patchNight},
-		"v-quiet-weekend":       {friday, 72 * time.Hour, func(*builder) {}},
-		"v-quiet-rollout":       {friday, 8 * time.Hour, healthyRollout},
-		"v-quiet-late":          {noon, 12 * time.Hour, lateBatches},
-		"v-quiet-vpn-reimages":  {noon, 8 * time.Hour, vpnAndReimages},
-		"v-quiet-one-feed-late": {noon, 6 * time.Hour, oneFeedLate},
+		"v-bad-content":         {start: noon, length: 3 * time.Hour, happen: badContent},
+		"v-bad-sensor":          {start: noon, length: 5 * time.Hour, happen: badSensor},
+		"v-boot-loop":           {start: noon, length: 3 * time.Hour, happen: bootLoop},
+		"v-cpu-spike":           {start: noon, length: 3 * time.Hour, happen: cpuSpike},
+		"v-crash-loop":          {start: noon, length: 2 * time.Hour, happen: crashLoop},
+		"v-memory-leak":         {start: noon, length: 6 * time.Hour, happen: memoryLeak},
+		"v-privilege-drift":     {start: noon, length: 2 * time.Hour, happen: privilegeDrift},
+		"v-restart-storm":       {start: noon, length: 2 * time.Hour, happen: restartStorm},
+		"v-silent-hosts":        {start: noon, length: 4 * time.Hour, happen: silentHosts},
+		"v-tamper":              {start: noon, length: 2 * time.Hour, happen: tamper},
+		"v-site-outage":         {start: noon, length: 3 * time.Hour, happen: siteOutage},
+		"v-pipeline-outage":     {start: noon, length: 4 * time.Hour, happen: pipelineOutage},
+		"v-quiet-patch-night":   {start: night, length: 8 * time.Hour, happen: patchNight},
+		"v-quiet-weekend":       {start: friday, length: 72 * time.Hour, happen: func(*builder) {}},
+		"v-quiet-rollout":       {start: friday, length: 8 * time.Hour, happen: healthyRollout},
+		"v-quiet-late":          {start: noon, length: 12 * time.Hour, happen: lateBatches, tail: true},
+		"v-quiet-vpn-reimages":  {start: noon, length: 8 * time.Hour, happen: vpnAndReimages},
+		"v-quiet-one-feed-late": {start: noon, length: 6 * time.Hour, happen: oneFeedLate},
 	}
 }
 
