@@ -14,6 +14,7 @@ func TestEvidence(t *testing.T) {
 		"match":       {"condition", "values"},
 		"metric":      {"condition", "values", "field", "function", "window", "window_kind", "window_start", "threshold", "value", "min", "max", "events", "event_ids", "event_ids_total"},
 		"new_terms":   {"condition", "values", "fields", "value", "known_values", "window"},
+		"rollout":     {"verdict", "version", "failure", "log_e", "rate_ratio", "failed_with", "failed_without", "exposed", "at_risk", "since"},
 		"sequence":    {"steps", "maxspan"},
 		"silence":     {"last_heard", "silent_for", "after"},
 		"spike":       {"condition", "values", "window", "value", "baseline", "windows", "times"},

@@ -17,11 +17,13 @@ type judgedSite struct {
 }
 
 // A site is dark when at least this share, and number, of its agents fell
-// silent within silenceSteps, while fewer than elsewhere of all others did.
+// silent within silenceSteps, while at most elsewhere of all others did; less
+// still while many agents fail for a reason of their own.
 const (
-	siteShare = 0.7
-	siteLeast = 5
-	elsewhere = 0.2
+	siteShare         = 0.8
+	siteLeast         = 5
+	elsewhere         = 0.1
+	elsewhereIncident = 0.02
 )
 
 func (j *Judge) takeSites(s *Step, settled bool) {
@@ -41,9 +43,13 @@ func (j *Judge) takeSites(s *Step, settled bool) {
 		fell := js.recent()
 		if !js.firing {
 			others, othersAlive := recent-fell, alive-at.Alive
+			limit := elsewhere
+			if j.incidents() {
+				limit = elsewhereIncident
+			}
 			// Who slept before is no part of it.
 			if fell < siteLeast || float64(fell) < siteShare*float64(fell+at.Alive) || othersAlive == 0 ||
-				float64(others) > elsewhere*float64(others+othersAlive) {
+				float64(others) > limit*float64(others+othersAlive) {
 				continue
 			}
 			js.firing, js.start, js.silent = true, j.now, fell
@@ -58,6 +64,21 @@ func (j *Judge) takeSites(s *Step, settled bool) {
 			js.fell, js.names = [silenceSteps]int{}, [silenceSteps][]string{}
 		}
 	}
+}
+
+// incidents reports whether a version or a cohort is being told of.
+func (j *Judge) incidents() bool {
+	for _, v := range j.versions {
+		if v.firing {
+			return true
+		}
+	}
+	for _, c := range j.cohorts {
+		if c.firing {
+			return true
+		}
+	}
+	return false
 }
 
 func (js *judgedSite) recent() int {

@@ -72,6 +72,11 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 		jv.sites[k] += n
 	}
 	jv.noControl = len(step.Strata) > 0
+	if j.accused(jv) {
+		// Agents with the bad version have others as well, which are not to
+		// blame for what it does.
+		return
+	}
 	for _, key := range sortedKeys(step.Strata, compareStrata) {
 		arm := step.Strata[key]
 		all := s.Strata[key]
@@ -117,6 +122,19 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 		jv.firing, jv.start = true, jv.first
 		j.tellVersion(jv, class, "firing")
 	}
+}
+
+// accused reports whether another version of the product is being told of.
+func (j *Judge) accused(jv *judgedVersion) bool {
+	if jv.firing {
+		return false
+	}
+	for _, other := range j.versions {
+		if other != jv && other.firing && other.version.Product == jv.version.Product {
+			return true
+		}
+	}
+	return false
 }
 
 // noControlShare is the share of a stratum that has the version from which on
