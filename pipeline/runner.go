@@ -25,6 +25,8 @@ type Settings struct {
 	Observe func(docs []*event.Document)
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
+	// Now is the clock of event.ingested, nothing else; default time.Now.
+	Now func() time.Time
 }
 
 // Runner makes the workers of a source's partitions and owns what they share.
@@ -41,6 +43,9 @@ func NewRunner(cfg Config, set Settings) (*Runner, error) {
 	m, err := newMetrics(set.Metrics)
 	if err != nil {
 		return nil, err
+	}
+	if set.Now == nil {
+		set.Now = time.Now
 	}
 	r := &Runner{cfg: cfg, set: set, metrics: m}
 	for _, out := range set.Outputs {
@@ -95,6 +100,7 @@ type worker struct {
 func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 	started := time.Now()
 	w.shard.Reset()
+	w.shard.Ingest(w.runner.set.Now().UnixNano())
 	var outcomes [DuplicateRecord + 1]int
 	live := 0
 	for i := range b.Records {

@@ -78,6 +78,7 @@ type Shard struct {
 	other     bool
 	kind      string // RecordType of the last event
 	muted     bool
+	ingested  int64 // what event.ingested gets; 0: nothing
 	onEvent   func(*event.Event)
 	onAlert   func(*event.Event)
 	id        []byte
@@ -117,6 +118,11 @@ func (s *Shard) Now() int64 { return s.clock.now }
 
 // Reset forgets documents and dead letters; detection state stays.
 func (s *Shard) Reset() { s.out.reset() }
+
+// Ingest says when the records that follow were ingested, in nanoseconds since
+// 1970: event.ingested of their documents. Without it they have none, so that
+// the same file gives the same documents at any time.
+func (s *Shard) Ingest(at int64) { s.ingested = at }
 
 // Process takes one record through the shard. A muted record only rebuilds
 // state: it is mapped and judged, and leaves no document.
@@ -187,6 +193,9 @@ func (s *Shard) event(e *event.Event) {
 	}
 	s.stats.Events++
 	if !s.muted {
+		if s.ingested != 0 {
+			e.Set(ecs.EventIngested, event.Time(s.ingested))
+		}
 		s.out.addEvent(e, s.partition, s.record)
 	}
 }
@@ -197,6 +206,9 @@ func (s *Shard) alert(a *event.Event) {
 		return
 	}
 	s.stats.Alerts++
+	if s.ingested != 0 {
+		a.Set(ecs.EventIngested, event.Time(s.ingested))
+	}
 	s.out.addAlert(a, s.partition, s.record)
 }
 

@@ -3,6 +3,7 @@ package pipeline
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -120,5 +121,21 @@ func TestCoordinatesOfACapture(t *testing.T) {
 	q := event.Partition{Prefix: "x", Number: 2}
 	if got := s.Process(&q, &rec, false); got != Mapped {
 		t.Errorf("the same offset of another partition is %v", got)
+	}
+}
+
+func TestIngestedOnlyWhereTheGatewayRuns(t *testing.T) {
+	s := newTestShard(t, DefaultShardConfig())
+	p := event.Partition{Prefix: "x"}
+	rec := event.Record{Time: time.Date(2024, 7, 19, 4, 9, 0, 0, time.UTC).UnixMilli(), Value: []byte("2024-07-19T04:08:59Z")}
+	s.Process(&p, &rec, false)
+	if body := string(s.Documents()[0].Body); strings.Contains(body, "ingested") {
+		t.Errorf("a replay has a wall clock in it: %s", body)
+	}
+	s.Reset()
+	s.Ingest(time.Date(2024, 7, 19, 4, 9, 1, 0, time.UTC).UnixNano())
+	s.Process(&p, &rec, false)
+	if body := string(s.Documents()[0].Body); !strings.Contains(body, `"ingested":"2024-07-19T04:09:01.000Z"`) {
+		t.Errorf("event.ingested is missing: %s", body)
 	}
 }

@@ -9,7 +9,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/mappings"
+	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/sources/file"
@@ -40,7 +42,12 @@ func explainCommand() *cobra.Command {
 				return err
 			}
 			defer closeAll()
-			x := &explainer{out: cmd.OutOrStdout(), detection: detection, rule: rule, all: all}
+			defaults := config.Default()
+			processors, err := app.NewProcessors(&defaults, detection.Dictionary, nil, nil)
+			if err != nil {
+				return badConfig(err)
+			}
+			x := &explainer{out: cmd.OutOrStdout(), detection: detection, processors: processors.List(), rule: rule, all: all}
 			return x.run(file.NewReader(inputs[0].Reader, inputs[0].Name, file.Options{}))
 		},
 	}
@@ -58,8 +65,11 @@ type explainer struct {
 	out       io.Writer
 	detection *app.Detection
 	mapper    *mappings.Mapper
-	rule      string
-	all       bool
+	// What the gateway does to events before it judges and stores them: secrets
+	// are shown by no command either.
+	processors []pipeline.Processor
+	rule       string
+	all        bool
 }
 
 func (x *explainer) run(lines *file.Reader) error {
@@ -87,6 +97,9 @@ func (x *explainer) run(lines *file.Reader) error {
 }
 
 func (x *explainer) explain(e *event.Event) {
+	for _, p := range x.processors {
+		p.Process(e)
+	}
 	mapping := e.Mapped
 	if mapping == "" {
 		mapping = "none (event.action: other)"

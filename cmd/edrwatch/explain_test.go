@@ -25,3 +25,12 @@ func TestExplainShowsWhereFieldsComeFrom(t *testing.T) {
 		}
 	}
 }
+
+func TestExplainShowsNoSecret(t *testing.T) {
+	record := `{"SourceName":"Microsoft-Windows-Sysmon","EventID":1,"Channel":"Microsoft-Windows-Sysmon/Operational","Hostname":"PC-0042","EventTime":"2024-07-19 04:12:00",` +
+		`"Image":"C:\\x\\mysql.exe","CommandLine":"mysql.exe -uroot -pHunter2Hunter2 shop"}`
+	stdout, stderr, code := cli(t, record, "explain", "--in", "-")
+	if code != 0 || strings.Contains(stdout, "Hunter2") || !strings.Contains(stdout, "[redacted]") {
+		t.Errorf("exit code %d: %s\n%s", code, stderr, stdout)
+	}
+}

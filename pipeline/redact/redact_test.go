@@ -45,6 +45,17 @@ func TestSecrets(t *testing.T) {
 		{"login with eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0." + canary, "login with [redacted]"},
 		{"password=" + canary + " and pwd=" + canary, "password=[redacted] and pwd=[redacted]"},
 		{`{"password":"` + canary + `"}`, `{"password":"[redacted]"}`},
+		{"mysql -uroot -p" + canary + " shop", "mysql -uroot -p[redacted] shop"},
+		{`C:\\tools\\7z.exe a x.7z -p` + canary, `C:\\tools\\7z.exe a x.7z -p[redacted]`},
+		{"sshpass -p'" + canary + "' ssh h", "sshpass -p'[redacted]' ssh h"},
+		{"curl -u admin:" + canary + " https://h/x", "curl -u admin:[redacted] https://h/x"},
+		{"git clone https://bot:" + canary + "@git.example/x.git", "git clone https://bot:[redacted]@git.example/x.git"},
+		{"schtasks /create /ru svc /rp " + canary, "schtasks /create /ru svc /rp [redacted]"},
+		{"cmdkey /add:h /user:a /pass:" + canary, "cmdkey /add:h /user:a /pass:[redacted]"},
+		{"-----BEGIN RSA PRIVATE KEY-----" + canary + "-----END RSA PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----[redacted]-----END RSA PRIVATE KEY-----"},
+		{"ssh -p2222 host -path /x", "ssh -p2222 host -path /x"},
+		{"ps -u root:x y", "ps -u root:[redacted] y"},
+		{"tool -u https://h/x:y https://h:8080/x", "tool -u https://h/x:y https://h:8080/x"},
 		{"Grant-TokenElevation 1: tokens are fine, bypass=1, C:\\x -p", "Grant-TokenElevation 1: tokens are fine, bypass=1, C:\\x -p"},
 	} {
 		e := event.New(dictionary(t))

@@ -145,10 +145,15 @@ func nextSecret(s string, from int, command, escaped bool) (begin, end int) {
 		case '=', ':':
 			if isSecretKey(wordBefore(s, i)) {
 				begin, end, ok = valueAt(s, i+1, escaped)
+			} else if s[i] == ':' {
+				begin, end, ok = userinfo(s, i)
 			}
 		case '-', '/':
-			if i == 0 || isSpace(s[i-1]) || s[i-1] == '"' {
+			if i == 0 || isSpace(s[i-1]) || s[i-1] == '"' || s[i-1] == '\'' {
 				begin, end, ok = optionValue(s, i, command, escaped)
+			}
+			if end == 0 && strings.HasPrefix(s[i:], "-----BEGIN ") {
+				begin, end, ok = privateKey(s, i)
 			}
 		case 'B', 'b':
 			if len(s)-i > 15 && strings.EqualFold(s[i:i+7], "bearer ") && (i == 0 || !isWord(s[i-1])) {
@@ -256,11 +261,19 @@ func isSecretOption(word string, command bool) bool {
 	if name == word || len(word)-len(name) > 2 {
 		return false
 	}
-	return isSecretKey(name) || command && word == "-p"
+	return isSecretKey(name) || command && (word == "-p" || word == "/rp")
 }
 
 // optionValue returns the value of an option such as --password x.
 func optionValue(s string, i int, command, escaped bool) (begin, end int, ok bool) {
+	if command {
+		if begin, end, ok = attached(s, i); ok {
+			return begin, end, true
+		}
+		if begin, end, ok = userAndPassword(s, i); ok {
+			return begin, end, true
+		}
+	}
 	stop := i
 	for stop < len(s) && (s[stop] == '-' || s[stop] == '/' || isWord(s[stop])) {
 		stop++
