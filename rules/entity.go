@@ -14,7 +14,8 @@ import (
 type entity struct {
 	key string
 	fleet.Agent
-	fold *cohort
+	fold     *cohort
+	neighbor *entity // The next on the same host.
 }
 
 // name is the host's name, else the agent's id.
@@ -35,9 +36,12 @@ const awakeGap = int64(10 * time.Minute)
 // records have named the same type and host.
 type entities struct {
 	known   *keyed[*entity]
-	aliases *keyed[*entity] // type/host → the agent that has an id.
+	aliases *keyed[*entity]    // type/host → the agent that has an id.
+	hosts   map[string]*entity // The agents of a host, by its short name.
 	shared  map[string]string
 	buf     []byte
+
+	onForget func(*entity) // nil: nobody minds.
 }
 
 // maxShared bounds the texts that are kept once for all agents; a hostile feed
@@ -61,7 +65,11 @@ func (t *entities) share(have *string, s string) bool {
 }
 
 func newEntities(limit int) *entities {
-	return &entities{known: newKeyed[*entity](limit), aliases: newKeyed[*entity](limit), shared: map[string]string{}}
+	t := &entities{
+		known: newKeyed[*entity](limit), aliases: newKeyed[*entity](limit), hosts: map[string]*entity{}, shared: map[string]string{},
+	}
+	t.known.onEvict = func(e *entry[*entity]) { t.forget(e.data) }
+	return t
 }
 
 // resolve returns the event's entity and learns from the event; nil for an
@@ -80,10 +88,80 @@ func (t *entities) resolve(e *event.Event, now int64) *entity {
 	n.LastSeen = now
 	renamed := t.learn(e, n)
 	if renamed && n.ID != "" && n.HostName != "" && n.Type != "" {
-		alias, _ := t.aliases.obtain(appendHostKey(t.buf[:0], n.Type, n.HostName))
+		key := appendHostKey(t.buf[:0], n.Type, n.HostName)
+		alias, _ := t.aliases.obtain(key)
 		alias.data = n
+		// What was known under the host's name is the same agent.
+		if before := t.known.entries[string(key)]; before != nil && before.data != n {
+			t.forget(before.data)
+			t.known.remove(before)
+		}
+	}
+	if renamed && n.HostName != "" && (n.ID != "" || n.Type != "") {
+		t.settle(n)
 	}
 	return n
+}
+
+// settle puts an agent into the list of its host.
+func (t *entities) settle(n *entity) {
+	t.buf = appendShort(t.buf[:0], n.HostName)
+	first := t.hosts[string(t.buf)]
+	for other := first; other != nil; other = other.neighbor {
+		if other == n {
+			return
+		}
+	}
+	if first == nil && len(t.hosts) >= t.known.max {
+		return
+	}
+	n.neighbor = first
+	t.hosts[string(t.buf)] = n
+}
+
+// on returns the first agent of the host that an event names; the others are
+// its neighbors.
+func (t *entities) on(e *event.Event) *entity {
+	host := e.Str(ecs.HostName)
+	if host == "" {
+		host = e.Str(ecs.HostHostname)
+	}
+	if host == "" {
+		return nil
+	}
+	t.buf = appendShort(t.buf[:0], host)
+	return t.hosts[string(t.buf)]
+}
+
+// unlist takes an agent that is forgotten out of the list of its host.
+func (t *entities) unlist(n *entity) {
+	if n.HostName == "" {
+		return
+	}
+	t.buf = appendShort(t.buf[:0], n.HostName)
+	first := t.hosts[string(t.buf)]
+	if first == n {
+		if n.neighbor == nil {
+			delete(t.hosts, string(t.buf))
+		} else {
+			t.hosts[string(t.buf)] = n.neighbor
+		}
+		return
+	}
+	for ; first != nil; first = first.neighbor {
+		if first.neighbor == n {
+			first.neighbor = n.neighbor
+			return
+		}
+	}
+}
+
+// forget tells that an agent is no longer known.
+func (t *entities) forget(n *entity) {
+	t.unlist(n)
+	if t.onForget != nil {
+		t.onForget(n)
+	}
 }
 
 func (t *entities) find(e *event.Event) *entity {

@@ -3,6 +3,7 @@ package rules
 import (
 	"math"
 
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
@@ -28,11 +29,11 @@ func (s *Session) joinFleet(f *fleet.Fleet) {
 		return
 	}
 	if f == nil {
-		f = fleet.New(fleet.DefaultConfig())
+		f = fleet.New(fleet.DefaultConfig(), nil)
 	}
 	s.fleet = &fleetWatch{s: s, fleet: f, shard: f.Shard(), states: states}
 	s.states = append(s.states, s.fleet)
-	s.entities.known.onEvict = func(e *entry[*entity]) { s.fleet.shard.Evict(&e.data.Agent) }
+	s.entities.onForget = func(n *entity) { s.fleet.shard.Evict(&n.Agent) }
 }
 
 // tell tells the shard of an event.
@@ -42,13 +43,22 @@ func (w *fleetWatch) tell(m *moment) {
 		agent = &m.entity.Agent
 	}
 	w.shard.Observe(agent, m.e, m.now, m.at, m.e.Feed)
+	if agent == nil || agent.Type == "" {
+		// What happens to a host happens to its agents.
+		switch action := m.e.Str(ecs.EventAction); action {
+		case "host-shutdown", "host-booted", "host-crashed", "host-unclean-shutdown":
+			for n := w.s.entities.on(m.e); n != nil; n = n.neighbor {
+				w.shard.Host(&n.Agent, action, m.now, m.at)
+			}
+		}
+	}
 	w.s.wakeAt(w.shard.NextStep())
 }
 
-// explains reports whether something larger than the agent explains that it is
-// not heard: its site or its feed is dark.
+// explains reports whether it is explained that an agent is not heard: it, or
+// its host, said goodbye, or its site or its feed is dark.
 func (w *fleetWatch) explains(n *entity) bool {
-	return w.fleet.SiteDark(n.Site) || w.shard.Waiting(&n.Agent)
+	return n.SaidGoodbye() || w.fleet.SiteDark(n.Site) || w.shard.Waiting(&n.Agent)
 }
 
 func (w *fleetWatch) leave() { w.fleet.Leave(w.shard) }

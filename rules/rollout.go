@@ -119,7 +119,8 @@ func (st *fleetState) tell(f *fleet.Finding) {
 		ep = &made
 		st.open[f.Key] = ep
 	}
-	ep.count = int64(f.Count)
+	// The next finding of the incident may be told by another session.
+	ep.count, ep.sequence = int64(f.Count), f.Number
 	var evidence []pair
 	for _, e := range f.Evidence {
 		if e.Text != "" {

@@ -17,6 +17,7 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/evaluate"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/evaluate/variation"
 	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/sources/simulator"
 )
 
@@ -86,10 +87,14 @@ func (b *detectionBench) run(cmd *cobra.Command) error {
 	if err != nil {
 		return badConfig(err)
 	}
-	newShard := func() *pipeline.Shard {
-		shard := cfg.Pipeline.Shard()
-		shard.DedupeCoordinates = true
-		return pipeline.NewShard(shard, detection.NewMapper(), detection.NewDetector(cfg.Pipeline.Lateness), processors.List()...)
+	// The shards of a run judge one fleet, as those of a gateway do.
+	newShards := func() func() *pipeline.Shard {
+		whole := fleet.New(fleet.DefaultConfig(), nil)
+		return func() *pipeline.Shard {
+			shard := cfg.Pipeline.Shard()
+			shard.DedupeCoordinates = true
+			return pipeline.NewShard(shard, detection.NewMapper(), detection.NewDetector(cfg.Pipeline.Lateness, whole), processors.List()...)
+		}
 	}
 	if len(b.scenarios) == 0 {
 		b.scenarios = append(simulator.Names(), variation.Names()...)
@@ -101,11 +106,11 @@ func (b *detectionBench) run(cmd *cobra.Command) error {
 	for i := range tasks {
 		name, seed := b.scenarios[i/int(b.seeds)], b.first+uint64(i)%b.seeds
 		group.Go(func() error {
-			fleet, err := openFeed(name, simulator.Config{Seed: seed, Agents: b.agents})
+			simulated, err := openFeed(name, simulator.Config{Seed: seed, Agents: b.agents})
 			if err != nil {
 				return badConfig(err)
 			}
-			if tasks[i], err = b.one(ctx, newShard, fleet, seed); err != nil {
+			if tasks[i], err = b.one(ctx, newShards(), simulated, seed); err != nil {
 				return err
 			}
 			report.Lock()

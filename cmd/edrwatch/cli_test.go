@@ -165,8 +165,8 @@ func TestReplayIsDeterministic(t *testing.T) {
 	if results[0] != results[1] {
 		t.Error("two replays of one file differ")
 	}
-	if !strings.Contains(results[0], `"kind":"mass_silence"`) {
-		t.Error("19 July 2024 went by without a mass_silence alert")
+	if !strings.Contains(results[0], `"kind":"bad_rollout"`) {
+		t.Error("19 July 2024 went by without an alert about the version")
 	}
 }
 

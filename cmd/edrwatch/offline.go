@@ -155,7 +155,7 @@ func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge b
 	}
 	job := offline.Job{Inputs: inputs, Shard: cfg.Pipeline.Shard(), Mapper: detection.NewMapper(), Processors: processors.List()}
 	if judge {
-		job.Detector = detection.NewDetector(cfg.Pipeline.Lateness)
+		job.Detector = detection.NewDetector(cfg.Pipeline.Lateness, nil)
 	}
 	return job, closeAll, nil
 }

@@ -5,7 +5,7 @@ import "time"
 // Place finds the agent's stratum and site anew; to be called when what they
 // are made of has changed.
 func (s *Shard) Place(a *Agent) {
-	if a.life == unheard && a.beat == noBeat {
+	if !a.settled {
 		return
 	}
 	key := Stratum{Product: a.Type, OS: a.OSType, HostType: a.HostType, Ring: a.Ring}
@@ -75,40 +75,92 @@ func (s *Shard) count(a *Agent, l life, n int) {
 // fellSilent accounts for an agent that became overdue without a goodbye.
 func (s *Shard) fellSilent(a *Agent, now int64) {
 	place := &s.sites[a.site]
-	if now-place.since >= int64(time.Minute) {
-		place.since, place.recent = now, 0
+	if now-s.minute >= int64(time.Minute) {
+		s.minute, s.recent = now, 0
+		for i := range s.sites {
+			s.sites[i].recent = 0
+		}
 	}
 	place.recent++
+	s.recent++
 	st := of(s.step.Strata, s.strata[a.stratum].key)
 	st.NewlySilent++
 	st.Casualties = appendBounded(st.Casualties, []Casualty{{Host: a.Name(), Site: a.Site, Class: Silence, Heard: a.LastSeen}})
 	at := of(s.step.Sites, a.Site)
 	at.NewlySilent++
 	at.Hosts = appendBounded(at.Hosts, []string{a.Name()})
-	if a.Site != "" && place.recent >= darkHosts && float64(place.recent) > darkShare*float64(place.alive+place.silent) {
-		return // The site is going dark, which is no agent's failure.
+	if s.goingDark(place, now) {
+		return // That is no agent's failure.
 	}
-	s.fail(a, Silence, now)
+	st.Fell++
+	for _, x := range a.exposures {
+		if r := s.rollouts.byID[x.rollout]; r != nil && now-x.at <= int64(s.cfg.Exposed) {
+			s.arm(r.version, s.strata[a.stratum].key).Fell++
+		}
+	}
+	if a.Site == "" || place.recent <= siteBlames {
+		// What brings a site down begins with a few of its agents.
+		s.fail(a, Silence, now)
+	}
 }
 
-// A site is going dark when so many of its agents, and more than this share,
-// fall silent within a minute.
+// goingDark reports whether a site loses its agents much faster than the
+// others do.
+func (s *Shard) goingDark(place *site, now int64) bool {
+	if place.name == "" || len(s.sites) == 1 {
+		return false
+	}
+	here, all := float64(place.alive+place.silent), 0
+	for i := range s.sites {
+		all += s.sites[i].alive + s.sites[i].silent
+	}
+	elsewhere := float64(s.recent-place.recent) / max(float64(all)-here, 1)
+	share := float64(place.recent) / max(here, 1)
+	if place.recent >= darkHosts && share > darkShare && share > darkTimes*elsewhere {
+		place.dark = now + darkFor
+	}
+	return now < place.dark
+}
+
+// A site is going dark when so many of its agents, more than this share, and
+// so many times the share elsewhere, fall silent within a minute. It stays so
+// for a while.
 const (
 	darkHosts = 5
 	darkShare = 0.10
+	darkTimes = 4
+	darkFor   = int64(10 * time.Minute)
 )
 
+// siteBlames is how many silences of one site within a minute count as
+// failures of versions.
+const siteBlames = 3
+
 // failAgain is the time within which a second failure of an agent says nothing
-// that the first did not.
-const failAgain = int64(time.Hour)
+// that the first did not, in seconds.
+const failAgain = 3600
 
 // fail counts a failure of the agent, for its stratum and against every
 // version that it got lately.
 func (s *Shard) fail(a *Agent, c Class, now int64) {
-	if a.beat == noBeat || a.stratum < 0 || a.failedAt != 0 && now-a.failedAt < failAgain {
+	if !a.settled || a.stratum < 0 {
 		return
 	}
-	a.failedAt = now
+	s.blame(a, c, now)
+	if c != Silence || isServer(a.HostType) {
+		// That something sleeps is too common to be mixed with what is not.
+		s.blame(a, anyFailure, now)
+	}
+}
+
+// blame counts a failure of one class, unless the agent failed so already
+// within the hour.
+func (s *Shard) blame(a *Agent, c Class, now int64) {
+	seconds := uint32(now / 1e9)
+	if last := a.failedAt[c]; last != 0 && seconds-last < failAgain {
+		return
+	}
+	a.failedAt[c] = seconds
 	key := s.strata[a.stratum].key
 	of(s.step.Strata, key).Failures[c]++
 	for _, x := range a.exposures {
@@ -118,6 +170,9 @@ func (s *Shard) fail(a *Agent, c Class, now int64) {
 		}
 		arm := s.arm(r.version, key)
 		arm.Failures[c]++
+		if c == anyFailure {
+			continue
+		}
 		arm.Casualties = appendBounded(arm.Casualties, []Casualty{{Host: a.Name(), Site: a.Site, Class: c, Heard: a.LastSeen}})
 	}
 }
@@ -148,8 +203,8 @@ func (s *Shard) sum(step *Step) {
 		}
 	}
 	for _, f := range s.feeds {
-		*of(step.Feeds, f.name) = FeedStep{Records: f.records, Beats: f.beats, Due: f.promised * float64(StepLength) / 1e9, Alive: f.alive, Gap: f.gap}
-		f.records, f.beats, f.gap = 0, 0, 0
+		*of(step.Feeds, f.name) = FeedStep{Records: f.records, Beats: f.beats, Due: f.promised * float64(StepLength) / 1e9, Alive: f.alive, Gap: f.gap, Late: f.late}
+		f.records, f.beats, f.gap, f.late = 0, 0, 0, 0
 	}
 	for _, r := range s.rollouts.byID {
 		for number, n := range r.alive {
@@ -158,7 +213,7 @@ func (s *Shard) sum(step *Step) {
 			}
 			key := s.strata[number].key
 			st := step.Strata[key]
-			if s.steps%progressEvery == 0 || st != nil && st.Failures != [classes]int{} {
+			if s.steps%progressEvery == 0 || st != nil && st.Failures != [classes + 1]int{} {
 				of(step.Versions, r.version).init()
 				of(step.Versions[r.version].Strata, key).Alive = n
 			}

@@ -17,13 +17,14 @@ type Agent struct {
 	exposures                []exposure
 	channels                 []channel
 	cpu, memory              level
-	failedAt                 int64 // clock of the last failure
-	startedAt                int64 // clock of the last start of the agent or its host
-	due                      int64 // when the shard looks at it, on the feed's clock
-	stratum, site, feed      int32 // indices in the shard, -1 before the first sign of life
+	failedAt                 [classes + 1]uint32 // clock of the last failure of each class, seconds
+	startedAt                int64               // clock of the last start of the agent or its host
+	due                      int64               // when the shard looks at it, on the feed's clock
+	stratum, site, feed      int32               // indices in the shard, -1 before the first sign of life
 	life                     life
 	beat                     beat
 	settled, queued, evicted bool
+	updated                  bool // the start that belongs to the latest sensor has come
 }
 
 // Name is the host's name, else the agent's id.
@@ -33,6 +34,9 @@ func (a *Agent) Name() string {
 	}
 	return a.ID
 }
+
+// SaidGoodbye reports whether the agent, or its host, ended in order.
+func (a *Agent) SaidGoodbye() bool { return a.settled && a.life == gone }
 
 // life is what the shard thinks of an agent.
 type life uint8

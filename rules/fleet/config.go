@@ -20,8 +20,8 @@ type Config struct {
 	// MaxRollouts bounds the versions that are compared at a time; the one that
 	// reached an agent longest ago makes room.
 	MaxRollouts int
-	// RolloutsPerYear is how many versions are expected to come a year, over
-	// which FalseAlarmsPerYear spreads.
+	// RolloutsPerYear is how many versions are expected to come a year at
+	// least, over which FalseAlarmsPerYear spreads; where more come, more.
 	RolloutsPerYear, FalseAlarmsPerYear float64
 }
 
@@ -29,7 +29,7 @@ type Config struct {
 func DefaultConfig() Config {
 	return Config{
 		Late: time.Minute, Fresh: 10 * time.Minute, Settle: 10 * time.Minute, Exposed: 24 * time.Hour,
-		MaxRollouts: 256, RolloutsPerYear: 131_000, FalseAlarmsPerYear: 1,
+		MaxRollouts: 256, RolloutsPerYear: 3650, FalseAlarmsPerYear: 1,
 	}
 }
 

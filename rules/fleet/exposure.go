@@ -112,12 +112,15 @@ func (s *Shard) content(a *Agent, e *event.Event, now int64, updated bool) {
 }
 
 // sensor notes the sensor's version.
-func (s *Shard) sensor(a *Agent, now int64) {
+func (s *Shard) sensor(a *Agent, e *event.Event, now int64) {
 	if a.reported == a.Version {
 		return
 	}
 	first := a.reported == ""
 	a.reported = a.Version
+	if e.Str(ecs.EventAction) != "sensor-started" {
+		a.updated = false
+	}
 	if !first && a.Type != "" {
 		s.expose(a, Version{Product: a.Type, Kind: Sensor, Version: a.Version}, now)
 	}

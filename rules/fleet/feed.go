@@ -16,24 +16,28 @@ type feed struct {
 	alive          int
 	promised       float64 // beats a second that the cadences of those alive promise
 	records, beats int     // since the last step
+	late           int     // records of a backlog, which are not among them
 	gap            int64   // taken out since the last step
 
-	window [thinSteps]struct{ beats, due float64 } // the last steps
-	filled int
+	thinSteps int     // in a row
+	thinDue   float64 // beats that were due in them
 }
 
-// Bounds of the time for which a feed may be quiet before its clock stops.
+// Bounds of the time for which a feed may be quiet before its clock stops. The
+// least is below Config.Late: nobody becomes overdue in it who was on time.
 const (
-	leastQuiet = int64(30 * time.Second)
+	leastQuiet = int64(50 * time.Second)
 	mostQuiet  = int64(30 * time.Minute)
 	quietTimes = 5 // mean times between records
+
+	// Shorter gaps are what agents leave that beat one after the other.
+	leastOutage = int64(2 * time.Minute)
 )
 
-// A feed that for thinSteps steps brings less than thinShare of the beats that
-// are due, and of which at least thinDue are, is stalled although a few
-// records trickle through.
+// A feed that brings less than thinShare of the beats that are due, and of which
+// at least thinDue are, is stalled although a few records trickle through.
 const (
-	thinSteps = 3
+	leastThin = 3
 	thinShare = 0.02
 	thinDue   = 20
 )
@@ -55,7 +59,9 @@ func (f *feed) record(now int64) {
 	gap := now - f.last
 	if quiet := f.quiet(); gap > quiet {
 		f.freeze(gap - quiet)
-		f.resumed = now - f.frozen
+		if gap > max(leastOutage, 2*quiet) {
+			f.resumed = now - f.frozen
+		}
 	}
 	if gap > 0 {
 		f.between += (float64(min(gap, mostQuiet)) - f.between) / 64
@@ -70,20 +76,27 @@ func (f *feed) freeze(d int64) {
 	f.gap += d
 }
 
-// thin looks at the last steps and takes the present one out of the clock when
-// next to nothing came of what was due.
+// thin notes a step in which next to nothing came of what was due, and takes
+// such steps out of the clock once they are more than a turn of all agents:
+// agents that beat one after the other leave gaps of their own.
 func (f *feed) thin() {
-	copy(f.window[1:], f.window[:])
-	f.window[0].beats, f.window[0].due = float64(f.beats), f.promised*float64(StepLength)/1e9
-	f.filled = min(f.filled+1, thinSteps)
-	beats, due := 0.0, 0.0
-	for _, w := range f.window[:f.filled] {
-		beats, due = beats+w.beats, due+w.due
+	due := f.promised * float64(StepLength) / 1e9
+	if due == 0 || float64(f.beats) >= max(thinShare*due, 1) {
+		f.thinSteps, f.thinDue = 0, 0
+		return
 	}
-	if f.filled == thinSteps && due >= thinDue && beats < thinShare*due {
-		f.freeze(StepLength)
-		f.resumed = f.last - f.frozen
+	f.thinSteps++
+	f.thinDue += due
+	turn := max(int(float64(f.alive)/f.promised*1e9)/int(StepLength)+2, leastThin)
+	if f.thinSteps < turn || f.thinDue < thinDue {
+		return
 	}
+	steps := 1
+	if f.thinSteps == turn {
+		steps = turn
+	}
+	f.freeze(int64(steps) * StepLength)
+	f.resumed = f.last - f.frozen
 }
 
 // put has the agent looked at when the feed's clock reaches due.

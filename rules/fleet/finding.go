@@ -9,6 +9,7 @@ type Finding struct {
 	Key    string // what the incident is about; equal for all its findings
 	At     int64  // nanoseconds since 1970
 	Start  int64  // when the incident began, equal for all its findings
+	Number int    // of the finding within its incident, from 0
 
 	Count, Denominator int
 	Hosts              []string // of Count, as many as are known
@@ -41,6 +42,7 @@ type incident struct {
 	start    int64
 	told     int64
 	reported int
+	findings int // so far
 	quiet    int // steps without anything new
 }
 
@@ -49,4 +51,12 @@ func (i *incident) grown(now int64, count int) bool {
 	return now-i.told >= updateEvery && float64(count) >= updateGrowth*float64(max(i.reported, 1))
 }
 
-func (i *incident) tell(now int64, count int) { i.told, i.reported = now, count }
+// tell notes that the incident is told of and returns the number of the finding.
+func (i *incident) tell(now int64, count int) int {
+	if i.told < i.start {
+		i.findings = 0
+	}
+	i.told, i.reported = now, count
+	i.findings++
+	return i.findings - 1
+}

@@ -17,6 +17,9 @@ type Judge struct {
 	cohorts  map[cohortKey]*judgedCohort
 	sites    map[string]*judgedSite
 	feeds    map[string]*judgedFeed
+	begun    int   // versions that came
+	stalled  int64 // when a feed was seen stalled last
+	blackout bool  // nothing of the present came lately, only a backlog
 	findings []Finding
 }
 

@@ -22,6 +22,7 @@ type judgedSite struct {
 const (
 	siteShare         = 0.8
 	siteLeast         = 5
+	siteAll           = 0.25 // of those that slept before, too
 	elsewhere         = 0.1
 	elsewhereIncident = 0.02
 )
@@ -48,7 +49,8 @@ func (j *Judge) takeSites(s *Step, settled bool) {
 				limit = elsewhereIncident
 			}
 			// Who slept before is no part of it.
-			if fell < siteLeast || float64(fell) < siteShare*float64(fell+at.Alive) || othersAlive == 0 ||
+			if fell < siteLeast || float64(fell) < siteShare*float64(fell+at.Alive) ||
+				float64(fell) < siteAll*float64(at.Silent+at.Alive) || othersAlive == 0 ||
 				float64(others) > limit*float64(others+othersAlive) {
 				continue
 			}
@@ -90,13 +92,13 @@ func (js *judgedSite) recent() int {
 }
 
 func (j *Judge) tellSite(name string, js *judgedSite, all int, status, reason string) {
-	js.tell(j.now, js.silent)
+	number := js.tell(j.now, js.silent)
 	var hosts []string
 	for i := range js.names {
 		hosts = appendBounded(hosts, js.names[(js.at+1+i)%silenceSteps])
 	}
 	j.findings = append(j.findings, Finding{
-		Kind: "site_outage", Scope: "site", Status: status, Key: name, At: j.now, Start: js.start, Count: js.silent, Denominator: all, Hosts: hosts, Site: name,
+		Kind: "site_outage", Scope: "site", Status: status, Key: name, At: j.now, Number: number, Start: js.start, Count: js.silent, Denominator: all, Hosts: hosts, Site: name,
 		Reason: reason, Evidence: []Evidence{{Name: "site", Text: name}},
 	})
 }
@@ -108,21 +110,43 @@ type judgedFeed struct {
 	due     float64 // beats that were due in them
 	since   int64
 	resumed int
+	turn    int // steps in which every agent should have been heard, and half as many again
 }
 
-// A feed is stalled when for stalledSteps steps, in which at least stalledDue
+// A feed is stalled when for stalledSteps steps, and a turn of its agents, in which at least stalledDue
 // beats were due, next to nothing came.
 const (
 	stalledSteps = 18
 	stalledDue   = 20
 )
 
+// backlogOnly notes whether all that comes is a backlog: the end of a capture
+// looks so, and a shipper that catches up. What is not heard then is told of
+// when the present comes back.
+func (j *Judge) backlogOnly(s *Step) bool {
+	fresh, late := 0, 0
+	for _, f := range s.Feeds {
+		fresh, late = fresh+f.Records, late+f.Late
+	}
+	if fresh > 0 {
+		j.blackout = false
+	} else if late > 0 {
+		j.blackout = true
+	}
+	return j.blackout
+}
+
 func (j *Judge) takeFeeds(s *Step) {
+	backlog := j.backlogOnly(s)
 	for _, name := range slices.Sorted(maps.Keys(s.Feeds)) {
 		f, jf := s.Feeds[name], of(j.feeds, name)
 		if float64(f.Beats) >= max(thinShare*f.Due, 1) || f.Alive == 0 {
+			if !jf.firing && jf.stalled() {
+				jf.begin(j, name, f)
+			}
 			if jf.firing {
-				if jf.resumed++; jf.resumed >= thinSteps {
+				j.stalled = s.At
+				if jf.resumed++; jf.resumed >= leastThin {
 					jf.firing = false
 					gap := time.Duration(s.At - jf.since).Round(time.Second)
 					j.tellFeed(name, jf, f, "resolved", fmt.Sprintf("feed %s is back after %s", name, gap))
@@ -133,24 +157,39 @@ func (j *Judge) takeFeeds(s *Step) {
 			jf.steps, jf.due, jf.resumed = 0, 0, 0
 			continue
 		}
+		jf.turn = 0
+		if f.Due > 0 {
+			jf.turn = int(1.5 * float64(f.Alive) / f.Due)
+		}
 		if jf.steps == 0 {
 			jf.since = s.At - StepLength
 		}
 		jf.steps++
 		jf.due += f.Due
 		jf.resumed = 0
-		if !jf.firing && jf.steps >= stalledSteps && jf.due >= stalledDue {
-			jf.firing, jf.start = true, jf.since
-			j.tellFeed(name, jf, f, "firing", fmt.Sprintf("feed %s brings next to nothing for %s: %.0f signs of life of %d agents were due", name,
-				time.Duration(s.At-jf.since).Round(time.Second), jf.due, f.Alive))
+		if !jf.firing && jf.stalled() && !backlog {
+			jf.begin(j, name, f)
+		}
+		if jf.stalled() {
+			j.stalled = s.At
 		}
 	}
 }
 
+func (jf *judgedFeed) stalled() bool {
+	return jf.steps >= max(stalledSteps, jf.turn) && jf.due >= stalledDue
+}
+
+func (jf *judgedFeed) begin(j *Judge, name string, f *FeedStep) {
+	jf.firing, jf.start = true, jf.since
+	j.tellFeed(name, jf, f, "firing", fmt.Sprintf("feed %s brings next to nothing for %s: %.0f signs of life of %d agents were due", name,
+		time.Duration(j.now-jf.since).Round(time.Second), jf.due, f.Alive))
+}
+
 func (j *Judge) tellFeed(name string, jf *judgedFeed, f *FeedStep, status, reason string) {
-	jf.tell(j.now, f.Alive)
+	number := jf.tell(j.now, f.Alive)
 	j.findings = append(j.findings, Finding{
-		Kind: "pipeline_silence", Scope: "pipeline", Status: status, Key: name, At: j.now, Start: jf.start, Count: f.Alive, Denominator: f.Alive, Reason: reason,
+		Kind: "pipeline_silence", Scope: "pipeline", Status: status, Key: name, At: j.now, Number: number, Start: jf.start, Count: f.Alive, Denominator: f.Alive, Reason: reason,
 		Evidence: []Evidence{{Name: "feed", Text: name}, {Name: "due", Number: jf.due}},
 	})
 }

@@ -3,7 +3,9 @@ package fleet
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
+	"time"
 
 	"github.com/edrwatch/edrwatch/rules/fleet/sequential"
 )
@@ -21,7 +23,8 @@ type judgedStratum struct {
 // judgedCohort is the incident over the strata of a product and OS.
 type judgedCohort struct {
 	incident
-	fell      [silenceSteps]int // newly silent in the last steps
+	fell      [silenceSteps]int // newly silent in the last steps, without those that are back
+	expected  [silenceSteps]float64
 	at        int
 	silent    int // of the incident
 	worst     int
@@ -30,6 +33,9 @@ type judgedCohort struct {
 	onset     int64
 	recovered int
 }
+
+// afterStall is the time after a feed stalled in which no cohort is judged.
+const afterStall = int64(15 * time.Minute)
 
 // silenceSteps is the number of steps whose silences belong to one incident
 // when it is found.
@@ -50,7 +56,12 @@ const leastSilent = 8
 
 func (j *Judge) takeStrata(s *Step, settled bool) {
 	seconds := float64(StepLength) / 1e9
+	if j.stalled != 0 && s.At-j.stalled < afterStall {
+		settled = false // What was missing because of a feed comes back by and by.
+	}
 	alarm := map[cohortKey]bool{}
+	usual := map[cohortKey]float64{}
+	servers := map[cohortKey]int{}
 	fell := map[cohortKey]int{}
 	returned := map[cohortKey]int{}
 	alive := map[cohortKey]int{}
@@ -67,8 +78,12 @@ func (j *Judge) takeStrata(s *Step, settled bool) {
 			js = &judgedStratum{hazard: sequential.NewHazard(mean), prior: sequential.NewHazard(mean), cusum: sequential.NewCUSUM()}
 			j.strata[key] = js
 		}
-		d, n := float64(st.Failures[Silence]), float64(st.Alive)
+		d, n := float64(st.Fell), float64(st.Alive)
 		expected := js.hazard.Expect(n, seconds)
+		usual[cohort] += expected
+		if isServer(key.HostType) {
+			servers[cohort] += st.Alive
+		}
 		if !isServer(key.HostType) {
 			// A quiet night says nothing about the hour in which the office closes.
 			expected = max(expected, js.prior.Expect(n, seconds))
@@ -79,7 +94,7 @@ func (j *Judge) takeStrata(s *Step, settled bool) {
 		if settled {
 			js.hazard.Learn(d, n, seconds)
 		}
-		fell[cohort] += st.Failures[Silence]
+		fell[cohort] += st.Fell
 		returned[cohort] += st.Returned
 		alive[cohort] += st.Alive
 		for _, c := range st.Casualties {
@@ -91,22 +106,23 @@ func (j *Judge) takeStrata(s *Step, settled bool) {
 	for _, key := range sortedKeys(alive, func(a, b cohortKey) int { return cmp.Or(cmp.Compare(a.product, b.product), cmp.Compare(a.os, b.os)) }) {
 		c := of(j.cohorts, key)
 		c.alive = alive[key]
-		j.takeCohort(key, c, fell[key], returned[key], hosts[key], alarm[key])
+		least, share := sleeperLeast, sleeperShare
+		if servers[key]*2 > alive[key] {
+			least, share = serverLeast, serverShare
+		}
+		c.at = (c.at + 1) % silenceSteps
+		c.fell[c.at], c.expected[c.at] = fell[key]-returned[key], usual[key]
+		j.takeCohort(key, c, fell[key], returned[key], hosts[key], settled && ((alarm[key] || j.harming(key.product)) && c.collapsed(least) || c.collapsed(share)))
 	}
 }
 
 func (j *Judge) takeCohort(key cohortKey, c *judgedCohort, fell, returned int, hosts []string, alarm bool) {
-	c.at = (c.at + 1) % silenceSteps
-	c.fell[c.at] = fell
 	if !c.firing {
 		c.hosts = append(c.hosts, hosts...)
 		if over := len(c.hosts) - maxCasualties; over > 0 {
 			c.hosts = c.hosts[over:]
 		}
-		recent := 0
-		for _, n := range c.fell {
-			recent += n
-		}
+		recent := c.recent()
 		if !alarm || recent < leastSilent {
 			return
 		}
@@ -138,10 +154,39 @@ func (j *Judge) takeCohort(key cohortKey, c *judgedCohort, fell, returned int, h
 	}
 }
 
+// Shares of a cohort whose silence within silenceSteps is an incident: the
+// least where the cumulative sum alarms, the other whatever it says, because it
+// is slow in cohorts of a hundred. Who is back after one beat that got lost, or
+// late, does not count. Offices send laptops to sleep together.
+const (
+	serverLeast  = 0.03
+	sleeperLeast = 0.08
+	serverShare  = 0.25
+	sleeperShare = 0.30
+)
+
+func (c *judgedCohort) recent() int {
+	n := 0
+	for _, fell := range c.fell {
+		n += fell
+	}
+	return n
+}
+
+// collapsed reports whether a share of the cohort fell silent that chance does
+// not explain: the cumulative sum is slow in cohorts of a hundred.
+func (c *judgedCohort) collapsed(share float64) bool {
+	recent, usual := float64(max(c.recent(), 0)), 0.0
+	for _, e := range c.expected {
+		usual += e
+	}
+	return recent >= share*(recent+float64(c.alive)) && recent >= 4*usual+6*math.Sqrt(usual+1)
+}
+
 func (j *Judge) tellCohort(key cohortKey, c *judgedCohort, status, reason string) {
-	c.tell(j.now, c.silent)
+	number := c.tell(j.now, c.silent)
 	f := Finding{
-		Kind: "mass_silence", Scope: "cohort", Status: status, Key: key.product + "/" + key.os, At: j.now, Start: c.start,
+		Kind: "mass_silence", Scope: "cohort", Status: status, Key: key.product + "/" + key.os, At: j.now, Number: number, Start: c.start,
 		Count: c.silent, Denominator: c.alive + c.silent, Hosts: slices.Clone(c.hosts), Product: key.product, OS: key.os, Reason: reason,
 		Evidence: []Evidence{{Name: "cohort", Text: key.product + "/" + key.os}, {Name: "worst", Number: float64(c.worst)}},
 	}

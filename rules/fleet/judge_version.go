@@ -17,8 +17,8 @@ type judgedVersion struct {
 	exposed    int
 	rings      map[string]int
 	sites      map[string]int
-	test       [classes]sequential.EProcess
-	expected   [classes]float64 // failures of the new arm if it were like the other
+	test       [classes + 1]sequential.EProcess
+	expected   [classes + 1]float64 // failures of the new arm if it were like the other
 	alive      map[Stratum]int
 	hosts      []string
 	failSites  map[string]bool
@@ -49,6 +49,7 @@ func (j *Judge) takeVersions(s *Step) {
 				version: v, first: s.At, rings: map[string]int{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{},
 			}
 			j.versions[v] = jv
+			j.begun++
 		}
 		j.takeVersion(jv, step, s)
 	}
@@ -85,12 +86,12 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 		}
 		jv.alive[key] = arm.Alive
 		// Those that fell silent in this step were at risk in it.
-		risk, total := arm.Alive+arm.Failures[Silence], all.Alive+all.Failures[Silence]
+		risk, total := arm.Alive+arm.Fell, all.Alive+all.Fell
 		r := float64(risk) / float64(max(total, 1))
 		if r < noControlShare {
 			jv.noControl = false
 		}
-		for c := range classes {
+		for c := range classes + 1 {
 			fresh := arm.Failures[c]
 			control := max(all.Failures[c]-fresh, 0)
 			jv.test[c].Observe(fresh, control, min(r, 1))
@@ -114,7 +115,7 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 	}
 	class, evidence := jv.strongest()
 	harmed := jv.harmed()
-	threshold := sequential.Threshold(j.cfg.RolloutsPerYear, j.cfg.FalseAlarmsPerYear) + math.Log(float64(classes))
+	threshold := j.threshold()
 	switch {
 	case jv.firing && jv.grown(s.At, harmed):
 		j.tellVersion(jv, class, "firing")
@@ -126,15 +127,26 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 
 // accused reports whether another version of the product is being told of.
 func (j *Judge) accused(jv *judgedVersion) bool {
-	if jv.firing {
-		return false
-	}
-	for _, other := range j.versions {
-		if other != jv && other.firing && other.version.Product == jv.version.Product {
+	return !jv.firing && j.harming(jv.version.Product)
+}
+
+// harming reports whether a version of the product is being told of.
+func (j *Judge) harming(product string) bool {
+	for v, jv := range j.versions {
+		if jv.firing && v.Product == product {
 			return true
 		}
 	}
 	return false
+}
+
+// threshold is the evidence that it takes to accuse a version: the false alarms
+// of a year spread over the versions of a year and the ways to fail.
+func (j *Judge) threshold() float64 {
+	const day = 24 * 3600e9
+	days := max(float64(j.now-j.began)/day, 1)
+	perYear := max(j.cfg.RolloutsPerYear, float64(j.begun)/days*365)
+	return sequential.Threshold(perYear, j.cfg.FalseAlarmsPerYear) + math.Log(float64(classes+1))
 }
 
 // noControlShare is the share of a stratum that has the version from which on
@@ -155,11 +167,11 @@ func (j *Judge) settleVersion(jv *judgedVersion) {
 	j.tellVersion(jv, class, "resolved")
 }
 
-// harmed is how many agents failed with the version.
+// harmed is how many agents failed with the version, in the way that most did.
 func (jv *judgedVersion) harmed() int {
 	n := 0.0
-	for c := range classes {
-		n += jv.test[c].NewArm
+	for c := range classes + 1 {
+		n = max(n, jv.test[c].NewArm)
 	}
 	return int(n)
 }
@@ -167,7 +179,7 @@ func (jv *judgedVersion) harmed() int {
 // strongest returns the class with the strongest evidence, and its logarithm.
 func (jv *judgedVersion) strongest() (Class, float64) {
 	best, at := math.Inf(-1), Class(0)
-	for c := range classes {
+	for c := range classes + 1 {
 		if l := jv.test[c].Log(); l > best {
 			best, at = l, c
 		}
@@ -198,7 +210,7 @@ func (jv *judgedVersion) ratio(c Class) float64 {
 func (j *Judge) tellVersion(jv *judgedVersion, c Class, status string) {
 	v := jv.version
 	harmed := jv.harmed()
-	jv.tell(j.now, harmed)
+	number := jv.tell(j.now, harmed)
 	what := fmt.Sprintf("sensor %s", v.Version)
 	if v.Kind == Content {
 		what = "content " + strings.TrimPrefix(v.Channel+" ", " ") + v.Version
@@ -213,7 +225,7 @@ func (j *Judge) tellVersion(jv *judgedVersion, c Class, status string) {
 		verdict = "hold"
 	}
 	f := Finding{
-		Kind: "bad_rollout", Scope: "fleet", Status: status, Key: v.Product + "/" + what, At: j.now, Start: jv.start,
+		Kind: "bad_rollout", Scope: "fleet", Status: status, Key: v.Product + "/" + what, At: j.now, Number: number, Start: jv.start,
 		Count: harmed, Denominator: jv.exposed, Hosts: slices.Clone(jv.hosts), Product: v.Product, Channel: v.Channel, Verdict: verdict, Reason: reason,
 		Evidence: []Evidence{
 			{Name: "verdict", Text: verdict}, {Name: "version", Text: v.Version}, {Name: "version_kind", Text: v.Kind}, {Name: "failure", Text: c.String()},

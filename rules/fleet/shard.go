@@ -20,6 +20,9 @@ type Shard struct {
 	byFeed    map[string]int32
 	rollouts  rollouts
 
+	minute int64 // in which recent counts
+	recent int
+
 	began   int64 // clock at the first event
 	stepEnd int64 // of the step in progress
 	step    *Step
@@ -35,8 +38,8 @@ type stratum struct {
 type site struct {
 	name          string
 	alive, silent int
-	recent        int   // newly silent since
-	since         int64 // of the minute in which recent counts
+	recent        int   // newly silent in the minute
+	dark          int64 // until when its silences are its own
 }
 
 // NewShard returns a shard that knows nobody.
@@ -121,11 +124,16 @@ func (s *Shard) Observe(a *Agent, e *event.Event, now, at int64, topic string) {
 		number = s.addFeed(topic)
 	}
 	f := s.feeds[number]
-	f.record(now)
+	late := now-at > int64(s.cfg.Fresh)
+	if late {
+		f.late++ // A backlog does not show that the feed lives now.
+	} else {
+		f.record(now)
+	}
 	if a == nil {
 		return
 	}
-	if now-at > int64(s.cfg.Fresh) {
+	if late {
 		s.past(a, e, now)
 		return
 	}
@@ -146,6 +154,22 @@ func (s *Shard) past(a *Agent, e *event.Event, now int64) {
 	switch e.Str(ecs.EventAction) {
 	case "host-crashed", "host-unclean-shutdown", "sensor-crashed", "service-crashed":
 		s.fail(a, Crash, now)
+	}
+}
+
+// Host takes what happened to the agent's host.
+func (s *Shard) Host(a *Agent, action string, now, at int64) {
+	switch action {
+	case "host-crashed", "host-unclean-shutdown":
+		s.fail(a, Crash, now)
+	case "host-booted":
+		if now-at <= int64(s.cfg.Fresh) {
+			a.startedAt = now
+		}
+	case "host-shutdown":
+		if now-at <= int64(s.cfg.Fresh) && a.settled {
+			s.setLife(a, gone)
+		}
 	}
 }
 
@@ -180,7 +204,7 @@ func (s *Shard) hear(a *Agent, e *event.Event, now int64, number int32) {
 		s.content(a, e, now, false)
 	}
 	if a.Version != "" {
-		s.sensor(a, now)
+		s.sensor(a, e, now)
 	}
 	s.usage(a, e, now)
 	switch {
@@ -188,7 +212,7 @@ func (s *Shard) hear(a *Agent, e *event.Event, now int64, number int32) {
 		s.beatOf(a, kind, number)
 	case a.life == silent || a.life == gone:
 		// Anything that the agent itself sends shows that it is back.
-		if e.Has(ecs.AgentID) && a.beat != noBeat {
+		if e.Has(ecs.AgentID) && a.settled && a.stratum >= 0 {
 			s.revive(a)
 		}
 	}
@@ -211,8 +235,20 @@ func (s *Shard) usage(a *Agent, e *event.Event, now int64) {
 // started notes a start of the agent, which is a failure where nothing that
 // starts agents came before.
 func (s *Shard) started(a *Agent, now int64) {
-	const apart = int64(10 * time.Minute)
-	expected := a.life != alive || now-a.startedAt < apart || s.rollouts.gotSensor(a, now-apart)
+	const apart, same = int64(10 * time.Minute), int64(90 * time.Second)
+	if a.startedAt != 0 && now-a.startedAt < same && a.reported == a.Version {
+		return // The service, the driver and the sensor each tell of one start.
+	}
+	// A start out of a short silence is what a crashed host looks like that
+	// ships no log of its own.
+	down := a.life == silent && s.feeds[a.feed].clock(now)-a.lastBeat < int64(30*time.Minute)
+	expected := a.life != alive && !down || now-a.startedAt < apart && !a.updated
+	switch {
+	case a.reported != a.Version: // It starts as another version: that is the update.
+		expected, a.updated = true, true
+	case s.rollouts.gotSensor(a, now-apart) && !a.updated:
+		expected, a.updated = true, true // One start belongs to the update, a second one does not.
+	}
 	a.startedAt = now
 	if !expected {
 		s.fail(a, Restart, now)
@@ -238,12 +274,13 @@ func (s *Shard) beatOf(a *Agent, kind beat, number int32) {
 		s.learn(a, f, gap)
 	}
 	a.lastBeat = at
+	if !a.settled {
+		return // Who cannot be missed yet is not at risk either, or the comparison would be askew.
+	}
 	s.Place(a)
 	s.setLife(a, alive)
-	if a.cadence > 0 {
-		if due := s.dueAt(a); !a.queued || due < a.due {
-			f.put(a, due)
-		}
+	if due := s.dueAt(a); !a.queued || due < a.due {
+		f.put(a, due)
 	}
 }
 
@@ -273,15 +310,8 @@ func perSecond(cadence int64) float64 {
 	return 1e9 / float64(cadence)
 }
 
-// dueAt is when the agent is silent, on its feed's clock. An agent whose
-// cadence is not settled gets three times as long.
-func (s *Shard) dueAt(a *Agent) int64 {
-	wait := a.cadence + int64(s.cfg.Late)
-	if !a.settled {
-		wait = 3*a.cadence + int64(s.cfg.Late)
-	}
-	return a.lastBeat + wait
-}
+// dueAt is when the agent is silent, on its feed's clock.
+func (s *Shard) dueAt(a *Agent) int64 { return a.lastBeat + a.cadence + int64(s.cfg.Late) }
 
 // revive takes an agent for alive again that sent something else than a beat.
 func (s *Shard) revive(a *Agent) {
@@ -337,7 +367,7 @@ func (s *Shard) overdue(a *Agent, f *feed, clock, now int64) {
 		return
 	}
 	s.setLife(a, silent)
-	if a.settled && now-s.began >= int64(s.cfg.Settle) {
+	if now-s.began >= int64(s.cfg.Settle) {
 		s.fellSilent(a, now)
 	}
 }

@@ -11,11 +11,12 @@ const (
 	Resources              // CPU or memory far above the agent's own past
 	Telemetry              // events dropped
 	classes
+	anyFailure = classes // all of them together
 )
 
 // String returns the name that stands in alerts.
 func (c Class) String() string {
-	return [...]string{"silence", "crash", "restart", "resources", "telemetry"}[c]
+	return [...]string{"silence", "crash", "restart", "resources", "telemetry", "any"}[c]
 }
 
 // Stratum is a group of agents that live alike.
@@ -56,7 +57,8 @@ type StratumStep struct {
 	Alive, Silent int // at the end
 	Returned      int
 	NewlySilent   int
-	Failures      [classes]int // the newly silent included; at most one of a kind and site counts, see Shard
+	Fell          int              // newly silent, and not because their site goes dark
+	Failures      [classes + 1]int // of the silent at most siteBlames a site and minute
 	Casualties    []Casualty
 }
 
@@ -68,7 +70,8 @@ type SiteStep struct {
 
 // FeedStep sums up a feed: a topic.
 type FeedStep struct {
-	Records, Beats int
+	Records, Beats int     // of the present
+	Late           int     // records of a backlog
 	Due            float64 // beats that the cadences of its agents promise
 	Alive          int
 	Gap            int64 // time without a record that was taken out of its clock
@@ -85,7 +88,8 @@ type VersionStep struct {
 // ArmStep is the new arm of a comparison in one stratum.
 type ArmStep struct {
 	Alive      int // agents with the version, at the end
-	Failures   [classes]int
+	Fell       int // newly silent of them, counted as failures or not
+	Failures   [classes + 1]int
 	Casualties []Casualty
 }
 
@@ -113,6 +117,7 @@ func (s *Step) Add(o *Step) {
 		to.Silent += v.Silent
 		to.Returned += v.Returned
 		to.NewlySilent += v.NewlySilent
+		to.Fell += v.Fell
 		for c, n := range v.Failures {
 			to.Failures[c] += n
 		}
@@ -130,6 +135,7 @@ func (s *Step) Add(o *Step) {
 		to := of(s.Feeds, k)
 		to.Records += v.Records
 		to.Beats += v.Beats
+		to.Late += v.Late
 		to.Due += v.Due
 		to.Alive += v.Alive
 		to.Gap = max(to.Gap, v.Gap)
@@ -152,6 +158,7 @@ func (v *VersionStep) add(o *VersionStep) {
 	for k, arm := range o.Strata {
 		to := of(v.Strata, k)
 		to.Alive += arm.Alive
+		to.Fell += arm.Fell
 		for c, n := range arm.Failures {
 			to.Failures[c] += n
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/sinks/store"
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 )
@@ -37,6 +38,7 @@ type App struct {
 	log        *slog.Logger
 	registry   *prometheus.Registry
 	detection  *Detection
+	fleet      *fleet.Fleet // what the partitions judge together
 	processors *Processors
 	runner     *pipeline.Runner
 	sources    []namedSource
@@ -79,6 +81,7 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
+	a.fleet = fleet.New(fleet.DefaultConfig(), time.Now)
 	a.registry.MustRegister(newRuleMetrics(a.detection.Rules))
 	if a.processors, err = NewProcessors(&a.cfg, a.detection.Dictionary, a.log, a.registry); err != nil {
 		return nil, err
@@ -130,14 +133,16 @@ func (a *App) buildPipeline() error {
 	}
 	a.own(a.dead)
 	a.runner, err = pipeline.NewRunner(a.cfg.Pipeline, pipeline.Settings{
-		NewMapper:   a.detection.NewMapper,
-		NewDetector: func(event.Partition) pipeline.Detector { return a.detection.NewDetector(a.cfg.Pipeline.Lateness) },
-		Processors:  a.processors.List(),
-		Outputs:     outputs,
-		DeadLetter:  a.dead,
-		Observe:     a.observe,
-		Logger:      a.log,
-		Metrics:     a.registry,
+		NewMapper: a.detection.NewMapper,
+		NewDetector: func(event.Partition) pipeline.Detector {
+			return a.detection.NewDetector(a.cfg.Pipeline.Lateness, a.fleet)
+		},
+		Processors: a.processors.List(),
+		Outputs:    outputs,
+		DeadLetter: a.dead,
+		Observe:    a.observe,
+		Logger:     a.log,
+		Metrics:    a.registry,
 	})
 	return err
 }

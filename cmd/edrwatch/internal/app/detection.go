@@ -12,6 +12,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/rules"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
 // Detection is what judges records: the dictionary, the mapping plan and the
@@ -127,9 +128,10 @@ func trees(shipped fs.FS, wanted bool, dirs []string) ([]fs.FS, error) {
 // NewMapper returns a mapper for one shard.
 func (d *Detection) NewMapper() pipeline.Mapper { return d.Mappings.NewMapper() }
 
-// NewDetector returns the rule state of one shard.
-func (d *Detection) NewDetector(lateness time.Duration) pipeline.Detector {
-	return d.Rules.NewSession(rules.SessionOptions{Lateness: lateness})
+// NewDetector returns the rule state of one shard, which judges the fleet
+// together with the others; with a nil fleet by itself.
+func (d *Detection) NewDetector(lateness time.Duration, f *fleet.Fleet) pipeline.Detector {
+	return d.Rules.NewSession(rules.SessionOptions{Lateness: lateness, Fleet: f})
 }
 
 // TestRules runs the tests that stand in the rule files.

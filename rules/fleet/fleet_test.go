@@ -1,0 +1,190 @@
+package fleet
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+)
+
+// world drives agents that beat every two minutes through shards.
+type world struct {
+	t        *testing.T
+	fleet    *Fleet
+	shards   []*Shard
+	agents   []*Agent
+	e        *event.Event
+	rng      *rand.Rand
+	now      int64
+	findings []Finding
+}
+
+func newWorld(t *testing.T, agents, shards int, sites int) *world {
+	t.Helper()
+	dict, err := ecs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := &world{
+		t: t, fleet: New(DefaultConfig(), nil), e: event.New(dict), rng: rand.New(rand.NewPCG(1, 2)),
+		now: time.Date(2024, 7, 19, 3, 0, 0, 0, time.UTC).UnixNano(),
+	}
+	for range shards {
+		w.shards = append(w.shards, w.fleet.Shard())
+	}
+	for i := range agents {
+		w.agents = append(w.agents, &Agent{
+			ID: fmt.Sprintf("agent-%d", i), HostName: fmt.Sprintf("host-%d", i), Type: "a", OSType: "windows", HostType: "server",
+			Site: fmt.Sprintf("site-%d", i%sites), Version: "1",
+		})
+	}
+	return w
+}
+
+// run lets the agents beat for a time; silent says who does not.
+func (w *world) run(d time.Duration, silent func(i int) bool) {
+	const second = int64(time.Second)
+	for end := w.now + int64(d); w.now < end; w.now += second {
+		turn := int(w.now / second % 120)
+		for i, a := range w.agents {
+			if i*7%120 == turn && !silent(i) {
+				w.send(i, a, "sensor-heartbeat", "")
+			}
+		}
+	}
+}
+
+func (w *world) send(i int, a *Agent, action, content string) {
+	s := w.shards[i%len(w.shards)]
+	for s.NextStep() > 0 && s.NextStep() <= w.now {
+		w.findings = append(w.findings, w.fleet.Take(s, s.EndStep(w.now))...)
+	}
+	w.e.Reset()
+	w.e.SetString(ecs.EventAction, action)
+	w.e.SetString(ecs.AgentID, a.ID)
+	if content != "" {
+		w.e.SetString(ecs.EDRContentVersion, content)
+		w.e.SetString(ecs.EDRContentChannel, "291")
+	}
+	a.LastSeen = w.now
+	s.Observe(a, w.e, w.now, w.now, "topic")
+}
+
+func (w *world) kinds() map[string]Finding {
+	first := map[string]Finding{}
+	for _, f := range w.findings {
+		if _, ok := first[f.Kind]; !ok && f.Status == "firing" {
+			first[f.Kind] = f
+		}
+	}
+	return first
+}
+
+func nobody(int) bool { return false }
+
+func TestBadContentIsNamed(t *testing.T) {
+	for _, shards := range []int{1, 6} {
+		w := newWorld(t, 600, shards, 8)
+		w.run(30*time.Minute, nobody)
+		began := w.now
+		for i, a := range w.agents[:60] {
+			w.send(i, a, "content-updated", "32")
+		}
+		w.run(8*time.Minute, func(i int) bool { return i < 60 })
+		f, ok := w.kinds()["bad_rollout"]
+		if !ok || f.Content != "32" || f.Channel != "291" || f.Verdict != "rollback" || f.Count < leastHarmed {
+			t.Fatalf("%d shards: found %+v", shards, w.findings)
+		}
+		if took := time.Duration(f.At - began); took > 5*time.Minute {
+			t.Errorf("%d shards: named after %s", shards, took)
+		}
+		for _, host := range f.Hosts {
+			var n int
+			if _, err := fmt.Sscanf(host, "host-%d", &n); err != nil || n >= 60 {
+				t.Errorf("%d shards: %s is accused and lives", shards, host)
+			}
+		}
+	}
+}
+
+func TestSiteOutageIsNoRollout(t *testing.T) {
+	w := newWorld(t, 600, 3, 6)
+	w.run(30*time.Minute, nobody)
+	for i, a := range w.agents {
+		if i%6 == 2 { // The rollout goes site by site.
+			w.send(i, a, "content-updated", "32")
+		}
+	}
+	w.run(10*time.Minute, func(i int) bool { return i%6 == 2 })
+	kinds := w.kinds()
+	if f, ok := kinds["site_outage"]; !ok || f.Site != "site-2" || f.Denominator != 100 {
+		t.Errorf("found %+v", w.findings)
+	}
+	if f, ok := kinds["mass_silence"]; ok {
+		t.Errorf("the site's agents are told of twice: %+v", f)
+	}
+}
+
+func TestStalledFeedIsNoSilence(t *testing.T) {
+	w := newWorld(t, 300, 2, 5)
+	w.run(30*time.Minute, nobody)
+	w.run(40*time.Minute, func(int) bool { return true })
+	w.run(30*time.Minute, nobody)
+	kinds := w.kinds()
+	if _, ok := kinds["pipeline_silence"]; !ok || len(kinds) != 1 {
+		t.Errorf("found %+v", w.findings)
+	}
+}
+
+func TestDeadAgentsAreMissed(t *testing.T) {
+	w := newWorld(t, 300, 2, 5)
+	w.run(30*time.Minute, nobody)
+	began := w.now
+	w.run(10*time.Minute, func(i int) bool { return i%3 == 0 })
+	f, ok := w.kinds()["mass_silence"]
+	if !ok || f.OS != "windows" || f.Denominator < 290 || f.Denominator > 300 {
+		t.Fatalf("found %+v", w.findings)
+	}
+	if took := time.Duration(f.At - began); took > 6*time.Minute {
+		t.Errorf("noticed after %s", took)
+	}
+}
+
+func TestQuietFleet(t *testing.T) {
+	w := newWorld(t, 200, 2, 4)
+	w.run(6*time.Hour, nobody)
+	if len(w.findings) > 0 {
+		t.Errorf("found %+v", w.findings)
+	}
+}
+
+func BenchmarkObserve(b *testing.B) {
+	dict, err := ecs.New()
+	if err != nil {
+		b.Fatal(err)
+	}
+	const agents = 100_000
+	s := NewShard(DefaultConfig())
+	list := make([]Agent, agents)
+	for i := range list {
+		list[i] = Agent{ID: "x", Type: "a", OSType: "windows", HostType: "server", Site: "s", Version: "1"}
+	}
+	e := event.New(dict)
+	e.SetString(ecs.EventAction, "sensor-heartbeat")
+	e.SetString(ecs.AgentID, "x")
+	now := time.Date(2024, 7, 19, 3, 0, 0, 0, time.UTC).UnixNano()
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		now += int64(120*time.Second) / agents
+		for s.NextStep() > 0 && s.NextStep() <= now {
+			s.EndStep(now)
+		}
+		s.Observe(&list[i%agents], e, now, now, "topic")
+		i++
+	}
+	b.Logf("%d agents that beat every 120 s, one stratum, one site", agents)
+}
