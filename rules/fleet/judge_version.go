@@ -207,6 +207,21 @@ func (jv *judgedVersion) ratio(c Class) float64 {
 	return (fresh / max(r, 1e-9)) / ((control + 0.5) / max(1-r, 1e-9))
 }
 
+// interval is the 95 % interval of the ratio, taken as if the share of those at
+// risk had always been its mean; a limit that the failures do not set is left out.
+func (jv *judgedVersion) interval(c Class) []Evidence {
+	fresh, control := jv.test[c].NewArm, jv.test[c].Control
+	_, low, high := sequential.RateRatio(int(fresh), int(control), jv.expected[c]/max(fresh+control, 1), 0.05)
+	var limits []Evidence
+	if low > 0 {
+		limits = append(limits, Evidence{Name: "rate_ratio_low", Number: low})
+	}
+	if !math.IsInf(high, 1) {
+		limits = append(limits, Evidence{Name: "rate_ratio_high", Number: high})
+	}
+	return limits
+}
+
 func (j *Judge) tellVersion(jv *judgedVersion, c Class, status string) {
 	v := jv.version
 	harmed := jv.harmed()
@@ -252,6 +267,7 @@ func (j *Judge) tellVersion(jv *judgedVersion, c Class, status string) {
 	if f.OS == "several" {
 		f.OS = ""
 	}
+	f.Evidence = append(f.Evidence, jv.interval(c)...)
 	if jv.noControl {
 		f.Evidence = append(f.Evidence, Evidence{Name: "control", Text: "nobody is left without the version; only silence can be judged"})
 	}
