@@ -19,12 +19,7 @@ type fleetWatch struct {
 
 // joinFleet makes the session a part of the fleet when a rule is about it.
 func (s *Session) joinFleet(f *fleet.Fleet) {
-	states := map[string][]*fleetState{}
-	for _, st := range s.states {
-		if fs, ok := st.(*fleetState); ok {
-			states[fs.kind] = append(states[fs.kind], fs)
-		}
-	}
+	states := s.fleetStates()
 	if len(states) == 0 && f == nil {
 		return
 	}
@@ -34,6 +29,17 @@ func (s *Session) joinFleet(f *fleet.Fleet) {
 	s.fleet = &fleetWatch{s: s, fleet: f, shard: f.Shard(), states: states}
 	s.states = append(s.states, s.fleet)
 	s.entities.onForget = func(n *entity) { s.fleet.shard.Evict(&n.Agent) }
+}
+
+// fleetStates are the states of rules about the fleet, by kind of finding.
+func (s *Session) fleetStates() map[string][]*fleetState {
+	states := map[string][]*fleetState{}
+	for _, st := range s.states {
+		if fs, ok := st.(*fleetState); ok {
+			states[fs.kind] = append(states[fs.kind], fs)
+		}
+	}
+	return states
 }
 
 // tell tells the shard of an event.

@@ -25,13 +25,15 @@ type Rule struct {
 	File                      string
 	Line                      int
 
-	number     int
-	plan       plan
-	groupBy    []keyPart
-	keepFiring int64
-	suppress   int64
-	threat     []fieldList
-	rollup     *rollupPlan // nil without.
+	number      int
+	fingerprint string // Of all that decides about its alerts.
+	removed     bool   // A place of a rule that a reload took away.
+	plan        plan
+	groupBy     []keyPart
+	keepFiring  int64
+	suppress    int64
+	threat      []fieldList
+	rollup      *rollupPlan // nil without.
 
 	Shadow            bool // Judged and counted, but silent.
 	exceptions        []activeException
@@ -46,7 +48,7 @@ type Ruleset struct {
 	hooks    []boundHook
 	index    index
 	warnings []strict.Problem
-	totals   []totals
+	totals   []*totals
 	subject  []bool // Of an ecs.ID: belongs to host, agent or observer.
 }
 
@@ -64,12 +66,23 @@ func (set *Ruleset) finish() {
 		}
 	}
 	set.index = newIndex(set.hooks)
-	set.totals = make([]totals, len(set.rules))
+	for len(set.totals) < len(set.rules) {
+		set.totals = append(set.totals, &totals{})
+	}
 	set.subject = subjectFields(set.dict)
 }
 
-// Rules describes the rules that run, in the order of their files.
-func (set *Ruleset) Rules() []*Rule { return set.rules }
+// Rules describes the rules that run, in the order of their files; after a
+// reload those that stayed come first.
+func (set *Ruleset) Rules() []*Rule {
+	list := make([]*Rule, 0, len(set.rules))
+	for _, r := range set.rules {
+		if !r.removed {
+			list = append(list, r)
+		}
+	}
+	return list
+}
 
 // Warnings are what the author of a rule should look at although it works:
 // a condition that can never be true, one that no index can narrow.
@@ -124,14 +137,17 @@ type totals struct {
 // Counters returns what each rule did, in the order of Rules. Sessions report
 // every few hundred events and when they are closed.
 func (set *Ruleset) Counters() []Counters {
-	list := make([]Counters, len(set.rules))
-	for i := range list {
-		t := &set.totals[i]
-		list[i] = Counters{
-			Rule: set.rules[i], Candidates: t.candidates.Load(), Matches: t.matches.Load(), Absent: t.absent.Load(), Late: t.late.Load(),
+	list := make([]Counters, 0, len(set.rules))
+	for i, r := range set.rules {
+		if r.removed {
+			continue
+		}
+		t := set.totals[i]
+		list = append(list, Counters{
+			Rule: r, Candidates: t.candidates.Load(), Matches: t.matches.Load(), Absent: t.absent.Load(), Late: t.late.Load(),
 			NoKey: t.noKey.Load(), Alerts: t.alerts.Load(),
 			Shadowed: t.shadowed.Load(), Excepted: t.excepted.Load(), Evicted: t.evicted.Load(), Keys: t.keys.Load(),
-		}
+		})
 	}
 	return list
 }

@@ -30,7 +30,6 @@ type judgedCohort struct {
 	worst     int
 	hosts     []string
 	alive     int
-	onset     int64
 	recovered int
 }
 

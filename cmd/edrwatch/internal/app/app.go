@@ -38,6 +38,7 @@ type App struct {
 	log        *slog.Logger
 	registry   *prometheus.Registry
 	detection  *Detection
+	rules      *liveRules
 	fleet      *fleet.Fleet // what the partitions judge together
 	processors *Processors
 	runner     *pipeline.Runner
@@ -82,7 +83,8 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.fleet = fleet.New(fleet.DefaultConfig(), time.Now)
-	a.registry.MustRegister(newRuleMetrics(a.detection.Rules))
+	a.rules = newLiveRules(a.detection, DetectionOf(&cfg), a.log, a.registry)
+	a.registry.MustRegister(newRuleMetrics(a.rules.Ruleset))
 	if a.processors, err = NewProcessors(&a.cfg, a.detection.Dictionary, a.log, a.registry); err != nil {
 		return nil, err
 	}
@@ -107,7 +109,7 @@ func (a *App) registerBuildInfo() {
 func (a *App) builder() *builder {
 	return &builder{
 		cfg: &a.cfg, log: a.log, reg: a.registry, dict: a.detection.Dictionary, roots: a.detection.Mappings.Vendors(),
-		horizon: a.detection.Rules.Horizon, health: a.setSourceHealth, stdout: a.opts.Stdout,
+		horizon: func() time.Duration { return a.rules.Ruleset().Horizon() }, health: a.setSourceHealth, stdout: a.opts.Stdout,
 	}
 }
 
@@ -135,7 +137,7 @@ func (a *App) buildPipeline() error {
 	a.runner, err = pipeline.NewRunner(a.cfg.Pipeline, pipeline.Settings{
 		NewMapper: a.detection.NewMapper,
 		NewDetector: func(event.Partition) pipeline.Detector {
-			return a.detection.NewDetector(a.cfg.Pipeline.Lateness, a.fleet)
+			return a.rules.newDetector(a.cfg.Pipeline.Lateness, a.fleet)
 		},
 		Processors: a.processors.List(),
 		Outputs:    outputs,
@@ -194,6 +196,7 @@ func (a *App) Run(ctx context.Context) error {
 	}()
 	var watching sync.WaitGroup
 	watching.Go(func() { a.processors.Enricher.Run(serving) })
+	watching.Go(func() { a.rules.run(serving) })
 	group, running := errgroup.WithContext(running)
 	for _, s := range a.sources {
 		group.Go(func() error {

@@ -9,12 +9,12 @@ import (
 // ruleMetrics exports what every rule costs and does. The label is the rule's
 // id: titles can repeat, and a rule set bounds their number.
 type ruleMetrics struct {
-	set                                                       *rules.Ruleset
+	set                                                       func() *rules.Ruleset // in use
 	candidates, matches, absent, late, noKey, alerts, evicted *prometheus.Desc
 	keys                                                      *prometheus.Desc
 }
 
-func newRuleMetrics(set *rules.Ruleset) *ruleMetrics {
+func newRuleMetrics(set func() *rules.Ruleset) *ruleMetrics {
 	desc := func(name, help string) *prometheus.Desc {
 		return prometheus.NewDesc("edrwatch_rule_"+name, help, []string{"rule"}, nil)
 	}
@@ -40,7 +40,7 @@ func (m *ruleMetrics) Describe(ch chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *ruleMetrics) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range m.set.Counters() {
+	for _, c := range m.set().Counters() {
 		for _, v := range []struct {
 			desc  *prometheus.Desc
 			value uint64
