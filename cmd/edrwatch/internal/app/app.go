@@ -16,8 +16,10 @@ import (
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/sinks/store"
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
@@ -38,7 +40,8 @@ type App struct {
 	log        *slog.Logger
 	registry   *prometheus.Registry
 	detection  *Detection
-	rules      *liveRules
+	rules      *live[rules.Ruleset]
+	mappings   *live[mappings.Plan]
 	fleet      *fleet.Fleet // what the partitions judge together
 	processors *Processors
 	runner     *pipeline.Runner
@@ -84,7 +87,8 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 	}
 	a.fleet = fleet.New(fleet.DefaultConfig(), time.Now)
 	a.rules = newLiveRules(a.detection, DetectionOf(&cfg), a.log, a.registry)
-	a.registry.MustRegister(newRuleMetrics(a.rules.Ruleset))
+	a.mappings = newLiveMappings(a.detection, DetectionOf(&cfg), a.log, a.registry)
+	a.registry.MustRegister(newRuleMetrics(a.rules.current.Load))
 	if a.processors, err = NewProcessors(&a.cfg, a.detection.Dictionary, a.log, a.registry); err != nil {
 		return nil, err
 	}
@@ -109,7 +113,7 @@ func (a *App) registerBuildInfo() {
 func (a *App) builder() *builder {
 	return &builder{
 		cfg: &a.cfg, log: a.log, reg: a.registry, dict: a.detection.Dictionary, roots: a.detection.Mappings.Vendors(),
-		horizon: func() time.Duration { return a.rules.Ruleset().Horizon() }, health: a.setSourceHealth, stdout: a.opts.Stdout,
+		horizon: func() time.Duration { return a.rules.current.Load().Horizon() }, health: a.setSourceHealth, stdout: a.opts.Stdout,
 	}
 }
 
@@ -135,9 +139,9 @@ func (a *App) buildPipeline() error {
 	}
 	a.own(a.dead)
 	a.runner, err = pipeline.NewRunner(a.cfg.Pipeline, pipeline.Settings{
-		NewMapper: a.detection.NewMapper,
+		NewMapper: func() pipeline.Mapper { return &liveMapper{live: a.mappings} },
 		NewDetector: func(event.Partition) pipeline.Detector {
-			return a.rules.newDetector(a.cfg.Pipeline.Lateness, a.fleet)
+			return newLiveDetector(a.rules, a.cfg.Pipeline.Lateness, a.fleet)
 		},
 		Processors: a.processors.List(),
 		Outputs:    outputs,
@@ -197,6 +201,7 @@ func (a *App) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	watching.Go(func() { a.processors.Enricher.Run(serving) })
 	watching.Go(func() { a.rules.run(serving) })
+	watching.Go(func() { a.mappings.run(serving) })
 	group, running := errgroup.WithContext(running)
 	for _, s := range a.sources {
 		group.Go(func() error {

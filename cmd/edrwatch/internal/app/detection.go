@@ -22,6 +22,7 @@ type Detection struct {
 	Mappings   *mappings.Plan
 	Rules      *rules.Ruleset
 	files      *rules.Files
+	fields     []ecs.Field // that mapping files add to the dictionary
 }
 
 // DetectionConfig says where mapping and rule files come from.
@@ -61,7 +62,7 @@ func LoadDetection(cfg DetectionConfig) (*Detection, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Detection{Dictionary: dict, Mappings: plan, Rules: set, files: files}, nil
+	return &Detection{Dictionary: dict, Mappings: plan, Rules: set, files: files, fields: mapped.Fields()}, nil
 }
 
 // dictionaryOf reads the mapping files and returns them with the dictionary that they extend.

@@ -2,12 +2,14 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash"
 	"io/fs"
 	"log/slog"
 	"os"
 	"os/signal"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"syscall"
@@ -16,67 +18,65 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
-// rulesPoll is how often the directories of rules are looked at.
-const rulesPoll = 15 * time.Second
+// filesPoll is how often the directories of rules and mappings are looked at.
+const filesPoll = 15 * time.Second
 
-// liveRules is the rule set that sessions work with, replaced as a whole when
-// the files change: on SIGHUP, or when the directories do.
-type liveRules struct {
-	detection *Detection
-	cfg       DetectionConfig
-	log       *slog.Logger
-	current   atomic.Pointer[rules.Ruleset]
-	reloads   *prometheus.CounterVec
-	loaded    prometheus.Gauge
-	seen      uint64 // state of the files
+// live is what was made from files, a rule set or a mapping plan, replaced as
+// a whole when they change: on SIGHUP, or when their directories do.
+type live[T any] struct {
+	what    string // in the log
+	dirs    []string
+	load    func(before *T) (*T, error)
+	log     *slog.Logger
+	current atomic.Pointer[T]
+	reloads *prometheus.CounterVec
+	loaded  prometheus.Gauge
+	seen    uint64 // state of the files
 }
 
-func newLiveRules(d *Detection, cfg DetectionConfig, log *slog.Logger, reg prometheus.Registerer) *liveRules {
-	l := &liveRules{
-		detection: d, cfg: cfg, log: log,
+func newLive[T any](what string, dirs []string, first *T, load func(before *T) (*T, error), log *slog.Logger, reg prometheus.Registerer) *live[T] {
+	l := &live[T]{
+		what: what, dirs: dirs, load: load, log: log,
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "edrwatch", Name: "rules_reloads_total", Help: "Rule files read again after a change, by outcome: ok, failed (the rules before stay).",
+			Namespace: "edrwatch", Subsystem: what, Name: "reloads_total", Help: "Files of " + what + " read again after a change, by outcome: ok, failed (those before stay in use).",
 		}, []string{"outcome"}),
 		loaded: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: "edrwatch", Name: "rules_loaded_timestamp_seconds", Help: "When the rules in use were read.",
+			Namespace: "edrwatch", Subsystem: what, Name: "loaded_timestamp_seconds", Help: "When the " + what + " in use were read.",
 		}),
 	}
 	for _, outcome := range []string{"ok", "failed"} {
 		l.reloads.WithLabelValues(outcome)
 	}
 	reg.MustRegister(l.reloads, l.loaded)
-	l.current.Store(d.Rules)
+	l.current.Store(first)
 	l.loaded.SetToCurrentTime()
-	l.seen = filesState(cfg.RuleDirs)
+	l.seen = filesState(dirs)
 	return l
 }
 
-// Ruleset is the set in use.
-func (l *liveRules) Ruleset() *rules.Ruleset { return l.current.Load() }
-
-// run reads the rules again when the directories change or SIGHUP comes, until
+// run reads the files again when the directories change or SIGHUP comes, until
 // ctx ends.
-func (l *liveRules) run(ctx context.Context) {
+func (l *live[T]) run(ctx context.Context) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
-	tick := time.NewTicker(rulesPoll)
+	tick := time.NewTicker(filesPoll)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-hangup:
-			l.seen = filesState(l.cfg.RuleDirs)
+			l.seen = filesState(l.dirs)
 			l.reload()
 		case <-tick.C:
-			if now := filesState(l.cfg.RuleDirs); now != l.seen {
+			if now := filesState(l.dirs); now != l.seen {
 				l.seen = now
 				l.reload()
 			}
@@ -85,18 +85,47 @@ func (l *liveRules) run(ctx context.Context) {
 }
 
 // reload takes all the files up, or none of them.
-func (l *liveRules) reload() {
-	set, err := l.detection.loadRules(l.cfg)
+func (l *live[T]) reload() {
+	next, err := l.load(l.current.Load())
 	if err != nil {
 		l.reloads.WithLabelValues("failed").Inc()
-		l.log.Error("rules are not reloaded; those before stay in use", "error", err)
+		l.log.Error(l.what+" are not reloaded; those before stay in use", "error", err)
 		return
 	}
-	next := set.Inherit(l.current.Load())
 	l.current.Store(next)
 	l.reloads.WithLabelValues("ok").Inc()
 	l.loaded.SetToCurrentTime()
-	l.log.Info("rules are reloaded", "rules", len(next.Rules()))
+	l.log.Info(l.what + " are reloaded")
+}
+
+func newLiveRules(d *Detection, cfg DetectionConfig, log *slog.Logger, reg prometheus.Registerer) *live[rules.Ruleset] {
+	return newLive("rules", cfg.RuleDirs, d.Rules, func(before *rules.Ruleset) (*rules.Ruleset, error) {
+		set, err := d.loadRules(cfg)
+		if err != nil {
+			return nil, err
+		}
+		return set.Inherit(before), nil
+	}, log, reg)
+}
+
+func newLiveMappings(d *Detection, cfg DetectionConfig, log *slog.Logger, reg prometheus.Registerer) *live[mappings.Plan] {
+	return newLive("mappings", cfg.MappingDirs, d.Mappings, func(before *mappings.Plan) (*mappings.Plan, error) {
+		mapped, _, err := dictionaryOf(cfg.MappingDirs)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Equal(mapped.Fields(), d.fields) {
+			return nil, errors.New("the files declare other fields than at the start: restart to take them up")
+		}
+		plan, err := mapped.Compile(d.Dictionary)
+		if err != nil {
+			return nil, err
+		}
+		if !slices.Equal(plan.Vendors(), before.Vendors()) {
+			return nil, fmt.Errorf("the files name other vendors than at the start (%v, not %v): run setup for their fields and restart", plan.Vendors(), before.Vendors())
+		}
+		return plan, nil
+	}, log, reg)
 }
 
 // loadRules reads the rule files again, over the same dictionary.
@@ -133,17 +162,17 @@ func filesState(dirs []string) uint64 {
 
 func writeText(h hash.Hash, text string) { fmt.Fprintln(h, text) }
 
-// newDetector returns the detection of one shard, which follows the reloads
-// between two events.
-func (l *liveRules) newDetector(lateness time.Duration, whole *fleet.Fleet) pipeline.Detector {
-	set := l.current.Load()
-	return &liveDetector{live: l, set: set, session: set.NewSession(rules.SessionOptions{Lateness: lateness, Fleet: whole})}
-}
-
+// liveDetector is the detection of one shard, which follows the reloads between
+// two events.
 type liveDetector struct {
-	live    *liveRules
+	live    *live[rules.Ruleset]
 	set     *rules.Ruleset
 	session *rules.Session
+}
+
+func newLiveDetector(l *live[rules.Ruleset], lateness time.Duration, whole *fleet.Fleet) *liveDetector {
+	set := l.current.Load()
+	return &liveDetector{live: l, set: set, session: set.NewSession(rules.SessionOptions{Lateness: lateness, Fleet: whole})}
 }
 
 // Detect implements pipeline.Detector.
@@ -157,3 +186,19 @@ func (d *liveDetector) Detect(now int64, e *event.Event, emit func(alert *event.
 
 // Close ends the session's accounts.
 func (d *liveDetector) Close() { d.session.Close() }
+
+// liveMapper is the mapper of one shard, which follows the reloads between two
+// records.
+type liveMapper struct {
+	live   *live[mappings.Plan]
+	plan   *mappings.Plan
+	mapper *mappings.Mapper
+}
+
+// Map implements pipeline.Mapper.
+func (m *liveMapper) Map(p *event.Partition, r *event.Record, emit func(*event.Event)) error {
+	if plan := m.live.current.Load(); plan != m.plan {
+		m.plan, m.mapper = plan, plan.NewMapper()
+	}
+	return m.mapper.Map(p, r, emit)
+}

@@ -125,7 +125,7 @@ func (a *App) input() string {
 }
 
 // Rules implements api.Gateway.
-func (a *App) Rules() []api.Rule { return RuleList(a.rules.Ruleset()) }
+func (a *App) Rules() []api.Rule { return RuleList(a.rules.current.Load()) }
 
 // RuleList describes the rules of a set as the API and `rules list` show them.
 func RuleList(set *rules.Ruleset) []api.Rule {
