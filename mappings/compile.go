@@ -176,7 +176,7 @@ func (c *compiler) takes(spec *fileSpec, m *mapping) {
 			c.problem(node, "", "expected at least one path with a value, or \"*\" for any")
 			continue
 		}
-		needs := [2]uint64{}
+		needs := keySet{}
 		for _, condition := range conditions {
 			c.plan.keys.mark(condition.sources[0].key, &needs)
 		}

@@ -23,14 +23,14 @@ type keyNode struct {
 	parent uint16
 	inner  bool   // longer paths run through it
 	word   uint8  // of the mask that bit is in
-	bit    uint64 // of the first 128 paths that shapes ask for; 0 for others
+	bit    uint64 // of the first markedKeys paths that shapes ask for; 0 for others
 }
 
 // mark gives a path that a shape asks for a bit of its own, while there are
 // any, and adds it to a mask.
-func (k *keys) mark(id uint16, mask *[2]uint64) {
+func (k *keys) mark(id uint16, mask *keySet) {
 	n := &k.nodes[id]
-	if n.bit == 0 && k.marked < 128 {
+	if n.bit == 0 && k.marked < markedKeys {
 		n.word, n.bit = uint8(k.marked>>6), 1<<(k.marked&63)
 		k.marked++
 	}

@@ -19,14 +19,15 @@ type Mapper struct {
 	event   *event.Event
 	mapping *mapping
 
-	at       []uint32  // of a key: index of its node on the tape, 0 when absent
-	touched  []uint16  // keys that at knows
-	present  [2]uint64 // bits of keys that shapes ask for and that the record has, null or not
-	used     []uint32  // of a key: the generation whose event took its value
-	within   []uint32  // of a key: the generation whose event took a value below it
-	now      uint32    // generation: one for every event
-	key      []byte    // room for keys that are not in the record as such
-	kind     []byte    // what the record's mapping calls this kind of event
+	at       []uint32            // of a key: index of its node on the tape, 0 when absent
+	touched  []uint16            // keys that at knows
+	present  keySet              // bits of keys that shapes ask for and that the record has, null or not
+	known    map[keySet][]*shape // by present
+	used     []uint32            // of a key: the generation whose event took its value
+	within   []uint32            // of a key: the generation whose event took a value below it
+	now      uint32              // generation: one for every event
+	key      []byte              // room for keys that are not in the record as such
+	kind     []byte              // what the record's mapping calls this kind of event
 	original bool
 	trace    *trace   // where fields come from; nil unless somebody asks
 	shape    []string // room for the keys of a record that no mapping takes
@@ -45,6 +46,7 @@ func (p *Plan) NewMapper(options ...Option) *Mapper {
 		unfolder: newUnfolder(),
 		plan:     p,
 		event:    event.New(p.dict),
+		known:    make(map[keySet][]*shape),
 		at:       make([]uint32, len(p.keys.nodes)),
 		used:     make([]uint32, len(p.keys.nodes)),
 		within:   make([]uint32, len(p.keys.nodes)),
@@ -210,7 +212,7 @@ func (m *Mapper) note(self int) {
 	for _, key := range m.touched {
 		m.at[key] = 0
 	}
-	m.touched, m.present, m.self = m.touched[:0], [2]uint64{}, self
+	m.touched, m.present, m.self = m.touched[:0], keySet{}, self
 	m.noteMembers(self, 0)
 }
 
@@ -234,7 +236,7 @@ func (m *Mapper) noteMembers(self int, parent uint16) {
 			continue
 		}
 		node := &m.plan.keys.nodes[id]
-		m.present[node.word&1] |= node.bit
+		m.present[node.word%keyWords] |= node.bit
 		inner := node.inner
 		if m.at[id] == 0 {
 			m.touched = append(m.touched, id)

@@ -52,8 +52,8 @@ type headerHint struct {
 // shape is one alternative of the conditions under which a mapping takes a
 // record. Of several that hold the one with the most conditions counts.
 type shape struct {
-	weight     int       // twice the conditions; 1 for a file that comes last
-	needs      [2]uint64 // bits of the paths that must be there
+	weight     int    // twice the conditions; 1 for a file that comes last
+	needs      keySet // bits of the paths that must be there
 	conditions []condition
 	mapping    *mapping
 }
@@ -75,13 +75,12 @@ func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record, ex
 	m.mapping = nil
 	var best *mapping
 	bestScore := -1
-	for i := range p.shapes {
-		s := &p.shapes[i]
+	for _, s := range m.possible() {
 		score := s.weight
 		if score+1 <= bestScore {
 			break // So have all that follow.
 		}
-		if m.present[0]&s.needs[0] != s.needs[0] || m.present[1]&s.needs[1] != s.needs[1] || s.mapping == except {
+		if s.mapping == except {
 			continue
 		}
 		tied := score <= bestScore // Only a hint lets it win.
@@ -94,6 +93,49 @@ func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record, ex
 		best, bestScore = s.mapping, score
 	}
 	return best
+}
+
+// keySet has a bit for each of the paths that shapes ask for.
+type keySet [keyWords]uint64
+
+// Room for the paths that the shipped mappings ask for and as many of the
+// user's; shapes of more are told apart by their conditions alone.
+const (
+	keyWords   = 8
+	markedKeys = 64 * keyWords
+)
+
+func (k *keySet) holds(needs *keySet) bool {
+	for i, n := range needs {
+		if k[i]&n != n {
+			return false
+		}
+	}
+	return true
+}
+
+// maxKnown bounds the sets of keys for which the possible shapes are
+// remembered: real feeds have few, a hostile one could make them up.
+const maxKnown = 1024
+
+// possible returns the shapes that ask for no key that the record lacks, the
+// most specific first. Records of one kind have the same keys, so that hardly
+// any record has all shapes looked through: 150 ns instead of 340.
+func (m *Mapper) possible() []*shape {
+	known, ok := m.known[m.present]
+	if ok {
+		return known
+	}
+	for i := range m.plan.shapes {
+		if s := &m.plan.shapes[i]; m.present.holds(&s.needs) {
+			known = append(known, s)
+		}
+	}
+	if len(m.known) >= maxKnown {
+		clear(m.known)
+	}
+	m.known[m.present] = known
+	return known
 }
 
 func (m *mapping) hinted(partition *event.Partition, r *event.Record) bool {
