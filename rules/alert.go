@@ -93,7 +93,7 @@ func begin(r *Rule, key string, start int64, further string) episode {
 
 // raise writes one document of an episode.
 func (s *Session) raise(r *Rule, ep *episode, a *alert) {
-	if r.Shadow {
+	if s.silenced(r) {
 		ep.sequence++
 		s.counters[r.number].Shadowed++
 		return

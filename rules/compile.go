@@ -99,7 +99,7 @@ func (c *compiler) rule(src *source) *Rule {
 		Severity: h.Severity, RiskScore: h.risk(), Maturity: h.Maturity, Tags: h.Tags, References: h.References,
 		FalsePositives: h.FalsePositives, KnownGaps: h.KnownGaps, Note: h.Note, Threat: h.Threat, Scope: h.Scope,
 		File: src.file, Line: line,
-		keepFiring: int64(h.KeepFiringFor), suppress: int64(h.Suppress),
+		keepFiring: int64(h.KeepFiringFor), suppress: int64(h.Suppress), budget: h.Budget,
 	}
 	r.Shadow = h.Stage == "shadow"
 	r.exceptions = c.exceptions(h.Exceptions)

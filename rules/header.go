@@ -39,7 +39,8 @@ type Header struct {
 	KeepFiringFor  time.Duration `yaml:"keep_firing_for"`
 	Suppress       time.Duration `yaml:"suppress"`
 	Rollup         *rollupKeys   `yaml:"rollup"`
-	Stage          string        `yaml:"stage"` // live, or shadow: judged and counted, but silent.
+	Budget         time.Duration `yaml:"budget"` // Mean time for a candidate event; over it the rule turns shadow.
+	Stage          string        `yaml:"stage"`  // live, or shadow: judged and counted, but silent.
 	Exceptions     []exception   `yaml:"exceptions"`
 	SeverityMap    []mappedLevel `yaml:"severity_mapping"`
 	RiskMap        []mappedRisk  `yaml:"risk_score_mapping"`
@@ -110,6 +111,7 @@ func checkHeader(c *checker, h *Header) {
 	}
 	c.positive("keep_firing_for", h.KeepFiringFor, true)
 	c.positive("suppress", h.Suppress, true)
+	c.positive("budget", h.Budget, true)
 	if h.Maturity == "production" {
 		if len(strings.TrimSpace(h.Note)) == 0 {
 			c.problem("note", "a production rule needs a note: what an analyst should do with its alerts", "")

@@ -91,6 +91,9 @@ func (s *Session) Reload(set *Ruleset) {
 	s.counters, s.published = make([]Counters, len(set.rules)), make([]int64, len(set.rules))
 	s.candidates = make([]uint64, set.index.words)
 	s.minStep, s.nextDue = math.MaxInt64, math.MaxInt64
+	if s.clock != nil {
+		s.costs = make([]cost, len(set.rules)) // A reload gives every rule another chance.
+	}
 	for i, r := range set.rules {
 		if i < len(before.rules) && before.rules[i] == r {
 			s.states = append(s.states, states[i])

@@ -29,6 +29,7 @@ type Rule struct {
 	fingerprint string // Of all that decides about its alerts.
 	removed     bool   // A place of a rule that a reload took away.
 	plan        plan
+	budget      time.Duration // 0: the session's
 	groupBy     []keyPart
 	keepFiring  int64
 	suppress    int64
@@ -125,13 +126,18 @@ type Counters struct {
 	Shadowed   uint64 // Documents that a rule of stage shadow would have made.
 	Excepted   uint64 // Matches that an exception took out.
 	Evicted    uint64 // Keys forgotten for want of room.
-	Keys       int64  // Keys held now.
+	Tripped    uint64 // Sessions in which it went over its budget.
+
+	// Nanoseconds is the time that it took, extrapolated from a sample; 0
+	// without a clock.
+	Nanoseconds uint64
+	Keys        int64 // Keys held now.
 }
 
 // totals are the counters of one rule over all sessions.
 type totals struct {
-	candidates, matches, absent, late, noKey, alerts, shadowed, excepted, evicted atomic.Uint64
-	keys                                                                          atomic.Int64
+	candidates, matches, absent, late, noKey, alerts, shadowed, excepted, evicted, tripped, nanoseconds atomic.Uint64
+	keys                                                                                                atomic.Int64
 }
 
 // Counters returns what each rule did, in the order of Rules. Sessions report
@@ -146,7 +152,7 @@ func (set *Ruleset) Counters() []Counters {
 		list = append(list, Counters{
 			Rule: r, Candidates: t.candidates.Load(), Matches: t.matches.Load(), Absent: t.absent.Load(), Late: t.late.Load(),
 			NoKey: t.noKey.Load(), Alerts: t.alerts.Load(),
-			Shadowed: t.shadowed.Load(), Excepted: t.excepted.Load(), Evicted: t.evicted.Load(), Keys: t.keys.Load(),
+			Shadowed: t.shadowed.Load(), Excepted: t.excepted.Load(), Evicted: t.evicted.Load(), Tripped: t.tripped.Load(), Nanoseconds: t.nanoseconds.Load(), Keys: t.keys.Load(),
 		})
 	}
 	return list
@@ -160,6 +166,7 @@ func (t *totals) add(c *Counters, keysBefore int64) {
 	}{
 		{&t.candidates, c.Candidates}, {&t.matches, c.Matches}, {&t.absent, c.Absent}, {&t.late, c.Late}, {&t.noKey, c.NoKey},
 		{&t.alerts, c.Alerts}, {&t.shadowed, c.Shadowed}, {&t.excepted, c.Excepted}, {&t.evicted, c.Evicted},
+		{&t.tripped, c.Tripped}, {&t.nanoseconds, c.Nanoseconds},
 	} {
 		if p.n != 0 { // Most rules are idle, and an atomic addition is not free.
 			p.total.Add(p.n)

@@ -75,6 +75,7 @@ func keyDescriptions() map[string]schema.Object {
 		"rollup":             "Folds alerts about many agents into one incident with a denominator.",
 		"over":               "Agents from which on their alerts are one incident.",
 		"within":             "The time within which so many begin, or an absent last step stays away.",
+		"budget":             "Mean time that the rule may take for a candidate event; over it the rule turns shadow and says so.",
 		"stage":              "live, or shadow: judged and counted, but silent.",
 		"exceptions":         "Conditions that take events out of the rule's sight until a day, each with an owner.",
 		"expires":            "The first day on which the exception no longer holds, such as 2026-12-31.",

@@ -24,6 +24,12 @@ type SessionOptions struct {
 	// Fleet is what the sessions of all shards judge together; without one the
 	// session is the whole fleet. Rules without one cost nothing.
 	Fleet *fleet.Fleet
+	// Clock times one candidate in timedEvery, for the rules' costs and
+	// budgets; nil for a replay, whose alerts depend on its records alone.
+	Clock func() time.Time
+	// Budget is the mean time that a rule may take for a candidate event where
+	// it names none; 0 is without a limit.
+	Budget time.Duration
 }
 
 // Session is the state of a Ruleset for one shard. It belongs to one
@@ -41,7 +47,11 @@ type Session struct {
 	counters   []Counters
 	published  []int64 // Keys as last published.
 	unreported int
+	untimed    int // Candidates since one was timed.
 
+	clock   func() time.Time // nil: nothing is timed.
+	budget  time.Duration
+	costs   []cost      // By number of the rule, where there is a clock.
 	fleet   *fleetWatch // nil where no rule is about the fleet.
 	now     int64
 	target  int64 // Where the clock is going.
@@ -117,6 +127,9 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 		}
 	}
 	s.joinFleet(o.Fleet)
+	if o.Clock != nil {
+		s.clock, s.budget, s.costs = o.Clock, o.Budget, make([]cost, len(set.rules))
+	}
 	return s
 }
 
@@ -197,6 +210,18 @@ func (s *Session) judge(e *event.Event) {
 func (s *Session) try(h *boundHook, m *moment) {
 	c := &s.counters[h.rule]
 	c.Candidates++
+	if s.clock != nil {
+		if s.untimed++; s.untimed >= timedEvery {
+			s.untimed = 0
+			s.timed(h, m)
+			return
+		}
+	}
+	s.evaluate(h, m)
+}
+
+func (s *Session) evaluate(h *boundHook, m *moment) {
+	c := &s.counters[h.rule]
 	switch h.truth(&s.env) {
 	case expression.True:
 		c.Matches++
@@ -213,7 +238,7 @@ func (s *Session) try(h *boundHook, m *moment) {
 
 // mark puts a rule on the event that it matched.
 func (s *Session) mark(m *moment, r *Rule) {
-	if !r.Shadow {
+	if !s.silenced(r) {
 		m.e.Append(ecs.EDRRules, r.ID)
 	}
 }

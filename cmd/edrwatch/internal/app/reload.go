@@ -162,6 +162,10 @@ func filesState(dirs []string) uint64 {
 
 func writeText(h hash.Hash, text string) { fmt.Fprintln(h, text) }
 
+// ruleBudget is the mean time that a rule may take for a candidate event unless
+// it names another: a hundred times what a condition usually takes.
+const ruleBudget = 50 * time.Microsecond
+
 // liveDetector is the detection of one shard, which follows the reloads between
 // two events.
 type liveDetector struct {
@@ -172,7 +176,9 @@ type liveDetector struct {
 
 func newLiveDetector(l *live[rules.Ruleset], lateness time.Duration, whole *fleet.Fleet) *liveDetector {
 	set := l.current.Load()
-	return &liveDetector{live: l, set: set, session: set.NewSession(rules.SessionOptions{Lateness: lateness, Fleet: whole})}
+	return &liveDetector{live: l, set: set, session: set.NewSession(rules.SessionOptions{
+		Lateness: lateness, Fleet: whole, Clock: time.Now, Budget: ruleBudget,
+	})}
 }
 
 // Detect implements pipeline.Detector.

@@ -11,7 +11,7 @@ import (
 type ruleMetrics struct {
 	set                                                       func() *rules.Ruleset // in use
 	candidates, matches, absent, late, noKey, alerts, evicted *prometheus.Desc
-	keys                                                      *prometheus.Desc
+	keys, seconds, overBudget                                 *prometheus.Desc
 }
 
 func newRuleMetrics(set func() *rules.Ruleset) *ruleMetrics {
@@ -28,12 +28,14 @@ func newRuleMetrics(set func() *rules.Ruleset) *ruleMetrics {
 		alerts:     desc("alerts_total", "Alert documents of the rule, firing and resolved."),
 		evicted:    desc("evicted_total", "Keys that were forgotten for want of room."),
 		keys:       desc("keys", "Keys that the rule holds."),
+		seconds:    desc("seconds_total", "Time that judging the rule took, from a sample of its candidates."),
+		overBudget: desc("over_budget_total", "Partitions in which the rule went over its budget and turned shadow."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (m *ruleMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.candidates, m.matches, m.absent, m.late, m.noKey, m.alerts, m.evicted, m.keys} {
+	for _, d := range []*prometheus.Desc{m.candidates, m.matches, m.absent, m.late, m.noKey, m.alerts, m.evicted, m.keys, m.seconds, m.overBudget} {
 		ch <- d
 	}
 }
@@ -46,10 +48,11 @@ func (m *ruleMetrics) Collect(ch chan<- prometheus.Metric) {
 			value uint64
 		}{
 			{m.candidates, c.Candidates}, {m.matches, c.Matches}, {m.absent, c.Absent}, {m.late, c.Late},
-			{m.noKey, c.NoKey}, {m.alerts, c.Alerts}, {m.evicted, c.Evicted},
+			{m.noKey, c.NoKey}, {m.alerts, c.Alerts}, {m.evicted, c.Evicted}, {m.overBudget, c.Tripped},
 		} {
 			ch <- prometheus.MustNewConstMetric(v.desc, prometheus.CounterValue, float64(v.value), c.Rule.ID)
 		}
+		ch <- prometheus.MustNewConstMetric(m.seconds, prometheus.CounterValue, float64(c.Nanoseconds)/1e9, c.Rule.ID)
 		ch <- prometheus.MustNewConstMetric(m.keys, prometheus.GaugeValue, float64(c.Keys), c.Rule.ID)
 	}
 }

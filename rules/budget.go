@@ -1,0 +1,67 @@
+package rules
+
+import (
+	"fmt"
+	"time"
+)
+
+// One candidate in so many is timed: reading the clock twice costs about as
+// much as a cheap condition. A prime does not keep step with the candidates of
+// equal events.
+const timedEvery = 31
+
+// Samples before a rule may be found too dear, and the weight of a new one in
+// the mean. One slow sample is the scheduler's or the collector's doing.
+const (
+	leastSamples = 64
+	sampleWeight = 1.0 / 32
+)
+
+// cost is what a session measured of a rule.
+type cost struct {
+	mean    float64 // nanoseconds a candidate
+	samples int
+	tripped bool // It is shadow until the rules are reloaded.
+}
+
+// timed evaluates a candidate with a look at the clock.
+func (s *Session) timed(h *boundHook, m *moment) {
+	began := s.clock()
+	s.evaluate(h, m)
+	took := float64(s.clock().Sub(began))
+	c := &s.costs[h.rule]
+	s.counters[h.rule].Nanoseconds += uint64(took) * timedEvery
+	took = min(took, 8*max(c.mean, 1000)) // A pause of the process is nobody's fault.
+	if c.samples++; c.samples == 1 {
+		c.mean = took
+	}
+	c.mean += (took - c.mean) * max(sampleWeight, 1/float64(c.samples))
+	r := s.set.rules[h.rule]
+	budget := r.budget
+	if budget == 0 {
+		budget = s.budget
+	}
+	if budget > 0 && !c.tripped && c.samples >= leastSamples && c.mean > float64(budget) {
+		s.trip(r, c, budget, m)
+	}
+}
+
+// trip makes a rule silent that is dearer than its budget, and says so: one
+// document, because an analyst who waits for the rule has to know.
+func (s *Session) trip(r *Rule, c *cost, budget time.Duration, m *moment) {
+	mean := time.Duration(c.mean).Round(100 * time.Nanosecond)
+	ep := begin(r, "budget", m.now, "budget")
+	ep.count = 1
+	s.counters[r.number].Tripped++
+	s.raise(r, &ep, &alert{
+		at: m.now, status: "firing", key: "budget", scope: "pipeline",
+		reason:   fmt.Sprintf("the rule takes %s for an event, more than its budget of %s: it is judged and counted, but silent, until the rules are reloaded", mean, budget),
+		evidence: []pair{text("mean", mean.String()), text("budget", budget.String()), number("samples", int64(c.samples))},
+	})
+	c.tripped = true
+}
+
+// silenced reports whether the rule's documents are held back.
+func (s *Session) silenced(r *Rule) bool {
+	return r.Shadow || s.costs != nil && s.costs[r.number].tripped
+}

@@ -1,0 +1,61 @@
+package rules
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// slowClock moves by a step whenever it is read.
+func slowClock(step *time.Duration) func() time.Time {
+	now := time.Unix(1_721_361_600, 0)
+	return func() time.Time {
+		now = now.Add(*step)
+		return now
+	}
+}
+
+func TestRuleOverItsBudgetTurnsShadowAndSaysSo(t *testing.T) {
+	const rule = "condition: event.action == \"log-cleared\"\nbudget: 10us"
+	set := compileRules(t, dictionary(t), ruleYAML(1, "match", rule))
+	step := time.Microsecond
+	f := newFeed(t, set, SessionOptions{Clock: slowClock(&step), Budget: time.Hour})
+	at := time.Duration(0)
+	send := func(n int) {
+		for range n {
+			at += time.Second
+			f.send(at, "event.action", "log-cleared", "agent.id", "a1")
+		}
+	}
+	send(timedEvery * leastSamples * 2)
+	if n := len(f.alerts); n != timedEvery*leastSamples*2 {
+		t.Fatalf("%d alerts within the budget, want one an event", n)
+	}
+	f.alerts = nil
+	step = time.Millisecond
+	send(timedEvery * leastSamples)
+	var notices int
+	for _, a := range f.alerts {
+		if strings.Contains(a["edr"].(map[string]any)["alert"].(map[string]any)["reason"].(string), "more than its budget of 10µs") {
+			notices++
+		}
+	}
+	if notices != 1 {
+		t.Fatalf("%d documents say that the rule is too dear, want one", notices)
+	}
+	f.alerts = nil
+	send(100)
+	if len(f.alerts) != 0 {
+		t.Errorf("%d alerts of a rule that is over its budget", len(f.alerts))
+	}
+	f.s.Reload(compileRules(t, dictionary(t), ruleYAML(1, "match", rule)).Inherit(set))
+	step = time.Microsecond
+	send(1)
+	if len(f.alerts) != 1 {
+		t.Errorf("%d alerts after the rules were reloaded, want one", len(f.alerts))
+	}
+	f.s.Close()
+	if c := f.s.set.Counters()[0]; c.Tripped != 1 || c.Nanoseconds == 0 {
+		t.Errorf("counted %d trips and %d ns", c.Tripped, c.Nanoseconds)
+	}
+}
