@@ -327,13 +327,13 @@ func (s *Shard) revive(a *Agent) {
 func (s *Shard) lookAt(number int32, clock, now int64) {
 	f := s.feeds[number]
 	to := clock / StepLength
-	if f.looked == 0 || to-f.looked > int64(len(f.wheel))+wheelPatience {
-		// The wheel holds few slots: look at those that there are.
+	if f.looked == 0 || to-f.looked > wheelPatience {
+		// Pass over what is empty at once: the first slot is decades from zero.
+		first := to
 		for slot := range f.wheel {
-			if f.looked == 0 || slot < f.looked {
-				f.looked = slot - 1
-			}
+			first = min(first, slot-1)
 		}
+		f.looked = max(f.looked, first)
 	}
 	for ; f.looked < to; f.looked++ {
 		list, ok := f.wheel[f.looked+1]
