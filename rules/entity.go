@@ -16,6 +16,10 @@ type entity struct {
 	fleet.Agent
 	fold     *cohort
 	neighbor *entity // The next on the same host.
+
+	// Clock at the last record of the present, and at the first of them after a
+	// long gap: a backlog does not show that a host is up.
+	present, presentSince int64
 }
 
 // name is the host's name, else the agent's id.
@@ -29,6 +33,9 @@ func (n *entity) name() string {
 // awakeGap is the time without any record after which a host counts as newly
 // awake.
 const awakeGap = int64(10 * time.Minute)
+
+// presentWithin is how old an event of the present may be.
+const presentWithin = int64(10 * time.Minute)
 
 // entities finds the agent that an event is about: by agent.id, else by
 // agent.type and the host's short name in lower case, else by host.id, else by

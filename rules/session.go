@@ -187,6 +187,12 @@ func (s *Session) judge(e *event.Event) {
 	s.judged++
 	*m = moment{e: e, now: s.now, at: at, late: at < s.now-s.lateness, entity: s.entities.resolve(e, s.now), number: s.judged}
 	e.Late = m.late
+	if n := m.entity; n != nil && s.now-at <= presentWithin {
+		if s.now-n.present > awakeGap {
+			n.presentSince = s.now
+		}
+		n.present = s.now
+	}
 	if s.fleet != nil {
 		s.fleet.tell(m)
 	}

@@ -356,5 +356,5 @@ func (st *silenceState) excused(k *silenceKey) bool {
 		return false
 	}
 	half := st.p.after / 2
-	return n == nil || n.LastSeen <= k.heard || st.s.now-n.LastSeen > half || st.s.now-n.AwakeSince < half
+	return n == nil || n.present <= k.heard || st.s.now-n.present > half || st.s.now-n.presentSince < half
 }

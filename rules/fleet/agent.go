@@ -13,6 +13,7 @@ type Agent struct {
 	FirstSeen, LastSeen      int64  // clock at its first and last record of any kind
 	AwakeSince               int64  // clock at the first record after a long gap
 	reported                 string // Version when it was compared last
+	happened                 int64  // when the last beat happened, by the agent
 	lastBeat, cadence        int64  // on the clock of its feed, gaps taken out
 	exposures                []exposure
 	channels                 []channel
@@ -22,6 +23,7 @@ type Agent struct {
 	due                      int64               // when the shard looks at it, on the feed's clock
 	stratum, site, feed      int32               // indices in the shard, -1 before the first sign of life
 	life                     life
+	longer                   uint8 // gaps in a row that were far above the cadence
 	beat                     beat
 	settled, queued, evicted bool
 	updated                  bool // the start that belongs to the latest sensor has come

@@ -19,6 +19,7 @@ type Judge struct {
 	feeds    map[string]*judgedFeed
 	begun    int   // versions that came
 	stalled  int64 // when a feed was seen stalled last
+	together int64 // when all feeds were seen quiet last
 	blackout bool  // nothing of the present came lately, only a backlog
 	findings []Finding
 }

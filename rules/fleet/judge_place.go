@@ -120,15 +120,21 @@ const (
 	stalledDue   = 20
 )
 
+// trickle is the share of the beats that are due, of all feeds together, up to
+// which a backlog may hold some that are nearly of the present.
+const trickle = 0.05
+
 // backlogOnly notes whether all that comes is a backlog: the end of a capture
 // looks so, and a shipper that catches up. What is not heard then is told of
 // when the present comes back.
 func (j *Judge) backlogOnly(s *Step) bool {
-	fresh, late := 0, 0
+	beats, due, late := 0, 0.0, 0
 	for _, f := range s.Feeds {
-		fresh, late = fresh+f.Records, late+f.Late
+		if f.Due > 0 {
+			beats, due, late = beats+f.Beats, due+f.Due, late+f.Late
+		}
 	}
-	if fresh > 0 {
+	if float64(beats) >= trickle*due {
 		j.blackout = false
 	} else if late > 0 {
 		j.blackout = true
@@ -136,44 +142,83 @@ func (j *Judge) backlogOnly(s *Step) bool {
 	return j.blackout
 }
 
+// allFeeds stands for the feeds of a gateway that has several, when all of them
+// stall: that is one incident.
+const allFeeds = "all feeds"
+
 func (j *Judge) takeFeeds(s *Step) {
 	backlog := j.backlogOnly(s)
-	for _, name := range slices.Sorted(maps.Keys(s.Feeds)) {
-		f, jf := s.Feeds[name], of(j.feeds, name)
-		if float64(f.Beats) >= max(thinShare*f.Due, 1) || f.Alive == 0 {
-			if !jf.firing && jf.stalled() {
-				jf.begin(j, name, f)
-			}
-			if jf.firing {
-				j.stalled = s.At
-				if jf.resumed++; jf.resumed >= leastThin {
-					jf.firing = false
-					gap := time.Duration(s.At - jf.since).Round(time.Second)
-					j.tellFeed(name, jf, f, "resolved", fmt.Sprintf("feed %s is back after %s", name, gap))
-				} else {
-					continue
-				}
-			}
-			jf.steps, jf.due, jf.resumed = 0, 0, 0
-			continue
-		}
-		jf.turn = 0
-		if f.Due > 0 {
-			jf.turn = int(1.5 * float64(f.Alive) / f.Due)
-		}
-		if jf.steps == 0 {
-			jf.since = s.At - StepLength
-		}
-		jf.steps++
-		jf.due += f.Due
-		jf.resumed = 0
-		if !jf.firing && jf.stalled() && !backlog {
-			jf.begin(j, name, f)
-		}
-		if jf.stalled() {
-			j.stalled = s.At
+	names := slices.Sorted(maps.Keys(s.Feeds))
+	total, several := FeedStep{}, 0
+	for _, name := range names {
+		if f := s.Feeds[name]; f.Alive > 0 {
+			several++
+			total.Records, total.Beats, total.Late = total.Records+f.Records, total.Beats+f.Beats, total.Late+f.Late
+			total.Due, total.Alive = total.Due+f.Due, total.Alive+f.Alive
 		}
 	}
+	all := of(j.feeds, allFeeds)
+	if several > 1 || all.firing {
+		j.takeFeed(allFeeds, all, &total, backlog, false)
+		if all.firing || all.steps >= togetherSteps {
+			j.together = s.At
+		}
+	}
+	// Feeds that stalled together come back by and by.
+	together := j.together != 0 && s.At-j.together < afterTogether
+	for _, name := range names {
+		j.takeFeed(name, of(j.feeds, name), s.Feeds[name], backlog, together)
+	}
+}
+
+// All feeds are quiet together after so many steps, and what single ones do
+// then for so long is a part of it.
+const (
+	togetherSteps = 6
+	afterTogether = int64(3 * time.Minute)
+)
+
+// takeFeed judges one feed; one that is quiet with the others is not told of.
+func (j *Judge) takeFeed(name string, jf *judgedFeed, f *FeedStep, backlog, together bool) {
+	if float64(f.Beats) >= max(thinShare*f.Due, 1) || f.Alive == 0 {
+		if !jf.firing && jf.stalled() && !together {
+			jf.begin(j, name, f)
+		}
+		if jf.firing {
+			j.stalled = j.now
+			if jf.resumed++; jf.resumed < leastThin {
+				return
+			}
+			jf.firing = false
+			gap := time.Duration(j.now - jf.since).Round(time.Second)
+			j.tellFeed(name, jf, f, "resolved", fmt.Sprintf("%s came back after %s", feedName(name), gap))
+		}
+		jf.steps, jf.due, jf.resumed = 0, 0, 0
+		return
+	}
+	jf.turn = 0
+	if f.Due > 0 {
+		jf.turn = int(1.5 * float64(f.Alive) / f.Due)
+	}
+	if jf.steps == 0 {
+		jf.since = j.now - StepLength
+	}
+	jf.steps++
+	jf.due += f.Due
+	jf.resumed = 0
+	if !jf.firing && jf.stalled() && !backlog && !together {
+		jf.begin(j, name, f)
+	}
+	if jf.stalled() {
+		j.stalled = j.now
+	}
+}
+
+func feedName(name string) string {
+	if name == allFeeds {
+		return name
+	}
+	return "feed " + name
 }
 
 func (jf *judgedFeed) stalled() bool {
@@ -182,7 +227,7 @@ func (jf *judgedFeed) stalled() bool {
 
 func (jf *judgedFeed) begin(j *Judge, name string, f *FeedStep) {
 	jf.firing, jf.start = true, jf.since
-	j.tellFeed(name, jf, f, "firing", fmt.Sprintf("feed %s brings next to nothing for %s: %.0f signs of life of %d agents were due", name,
+	j.tellFeed(name, jf, f, "firing", fmt.Sprintf("%s: next to nothing came for %s, where %.0f signs of life of %d agents were due", feedName(name),
 		time.Duration(j.now-jf.since).Round(time.Second), jf.due, f.Alive))
 }
 

@@ -137,7 +137,7 @@ func (s *Shard) Observe(a *Agent, e *event.Event, now, at int64, topic string) {
 		s.past(a, e, now)
 		return
 	}
-	s.hear(a, e, now, number)
+	s.hear(a, e, now, at, number)
 }
 
 func (s *Shard) addFeed(topic string) int32 {
@@ -174,7 +174,7 @@ func (s *Shard) Host(a *Agent, action string, now, at int64) {
 }
 
 // hear takes an event about the present.
-func (s *Shard) hear(a *Agent, e *event.Event, now int64, number int32) {
+func (s *Shard) hear(a *Agent, e *event.Event, now, at int64, number int32) {
 	action := e.Str(ecs.EventAction)
 	kind := noBeat
 	switch action {
@@ -209,7 +209,7 @@ func (s *Shard) hear(a *Agent, e *event.Event, now int64, number int32) {
 	s.usage(a, e, now)
 	switch {
 	case kind > noBeat && kind >= a.beat:
-		s.beatOf(a, kind, number)
+		s.beatOf(a, kind, at, number)
 	case a.life == silent || a.life == gone:
 		// Anything that the agent itself sends shows that it is back.
 		if e.Has(ecs.AgentID) && a.settled && a.stratum >= 0 {
@@ -256,7 +256,7 @@ func (s *Shard) started(a *Agent, now int64) {
 }
 
 // beatOf learns from a beat and puts the next one on the calendar.
-func (s *Shard) beatOf(a *Agent, kind beat, number int32) {
+func (s *Shard) beatOf(a *Agent, kind beat, happened int64, number int32) {
 	if a.beat == noBeat {
 		a.stratum, a.site, a.feed = -1, -1, number
 	}
@@ -270,10 +270,11 @@ func (s *Shard) beatOf(a *Agent, kind beat, number int32) {
 		if before == unheard {
 			a.life = unheard
 		}
-	} else if gap := at - a.lastBeat; gap > 0 {
+	} else if gap := happened - a.happened; gap > 0 {
+		// By the agent's own clock: what a feed holds back comes all at once.
 		s.learn(a, f, gap)
 	}
-	a.lastBeat = at
+	a.lastBeat, a.happened = at, max(a.happened, happened)
 	if !a.settled {
 		return // Who cannot be missed yet is not at risk either, or the comparison would be askew.
 	}
@@ -285,7 +286,8 @@ func (s *Shard) beatOf(a *Agent, kind beat, number int32) {
 }
 
 // learn moves the cadence: quickly down, because the first gap may have been a
-// sleep, slowly up, and not by a gap that was a silence.
+// sleep, slowly up, and not by a gap that was a silence, unless it is the
+// third of its kind: then the agent beats more slowly now.
 func (s *Shard) learn(a *Agent, f *feed, gap int64) {
 	before := a.cadence
 	switch {
@@ -297,6 +299,13 @@ func (s *Shard) learn(a *Agent, f *feed, gap int64) {
 	case gap < 2*a.cadence+int64(s.cfg.Late):
 		a.cadence += (gap - a.cadence) / 8
 		a.settled = true
+	default:
+		if a.longer++; a.longer >= 3 {
+			a.cadence, a.longer = gap, 0
+		}
+	}
+	if gap < 2*before+int64(s.cfg.Late) {
+		a.longer = 0
 	}
 	if a.life == alive && a.cadence != before {
 		f.promised += perSecond(a.cadence) - perSecond(before)
