@@ -100,7 +100,7 @@ type worker struct {
 func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 	started := time.Now()
 	w.shard.Reset()
-	w.shard.Ingest(w.runner.set.Now().UnixNano())
+	w.shard.Ingest(w.runner.set.Now().Truncate(time.Millisecond).UnixNano())
 	var outcomes [DuplicateRecord + 1]int
 	live := 0
 	for i := range b.Records {

@@ -20,7 +20,7 @@ type fleetWatch struct {
 // joinFleet makes the session a part of the fleet when a rule is about it.
 func (s *Session) joinFleet(f *fleet.Fleet) {
 	states := s.fleetStates()
-	if len(states) == 0 && f == nil {
+	if len(states) == 0 {
 		return
 	}
 	if f == nil {

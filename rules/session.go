@@ -22,7 +22,8 @@ type SessionOptions struct {
 	// is forgotten for a new one, and counted.
 	MaxKeys int
 	// Fleet is what the sessions of all shards judge together; without one the
-	// session is the whole fleet. Rules without one cost nothing.
+	// session is the whole fleet. Where no rule is about the fleet nothing is
+	// known of it, which costs nothing.
 	Fleet *fleet.Fleet
 	// Clock times one candidate in timedEvery, for the rules' costs and
 	// budgets; nil for a replay, whose alerts depend on its records alone.

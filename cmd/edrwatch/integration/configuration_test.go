@@ -61,7 +61,8 @@ sources:
     max_message_bytes: 4MiB
 %spipeline:
   retry: {min: 50ms, max: 1s}
-`, f.deadTopic(), indent(c.kafka))
+rules: {library: false, directories: [%q]}
+`, f.deadTopic(), indent(c.kafka), shared.rules)
 	return b.String()
 }
 

@@ -99,7 +99,7 @@ func writeCapture(t testing.TB, file string, at place, records []record) {
 // replay adds what `edrwatch replay` makes of a capture.
 func (e *expectation) replay(t testing.TB, file string, at place, records int) {
 	t.Helper()
-	cmd := exec.Command(shared.binary, "replay", "--format", "capture", "--in", file, "--events", file+".events",
+	cmd := exec.Command(shared.binary, "replay", "--format", "capture", "--rules", shared.rules, "--in", file, "--events", file+".events",
 		"--alerts", file+".alerts", "--dead", file+".dead", "--summary", file+".summary", "--quiet")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("replaying %s: %v\n%s", file, err, out)
