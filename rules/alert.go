@@ -45,6 +45,7 @@ type alert struct {
 	finding     *fleet.Finding
 	scope       string // "": that of the rule.
 	incident    bool   // It stands for others of the rule.
+	notice      bool   // It is about the rule itself, which silence does not hold back.
 }
 
 // pair is one entry of the evidence; the value is JSON.
@@ -93,7 +94,7 @@ func begin(r *Rule, key string, start int64, further string) episode {
 
 // raise writes one document of an episode.
 func (s *Session) raise(r *Rule, ep *episode, a *alert) {
-	if s.silenced(r) {
+	if s.heldBack(r, ep, a) {
 		ep.sequence++
 		s.counters[r.number].Shadowed++
 		return

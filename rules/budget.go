@@ -54,14 +54,25 @@ func (s *Session) trip(r *Rule, c *cost, budget time.Duration, m *moment) {
 	ep.count = 1
 	s.counters[r.number].Tripped++
 	s.raise(r, &ep, &alert{
-		at: m.now, status: "firing", key: "budget", scope: "pipeline",
+		at: m.now, status: "firing", key: "budget", scope: "pipeline", notice: true,
 		reason:   fmt.Sprintf("the rule takes %s for an event, more than its budget of %s: it is judged and counted, but silent, until the rules are reloaded", mean, budget),
 		evidence: []pair{text("mean", mean.String()), text("budget", budget.String()), number("samples", int64(c.samples))},
 	})
 	c.tripped = true
 }
 
-// silenced reports whether the rule's documents are held back.
+// heldBack reports whether a document is not written: the rule is silent, or
+// the document ends what it began while it was silent. What was written before
+// it became silent is ended all the same, or it would stay open for ever.
+func (s *Session) heldBack(r *Rule, ep *episode, a *alert) bool {
+	ends := a.status == "resolved" && a.finding == nil
+	if s.silenced(r) {
+		return !a.notice && !(ends && ep.severity != "")
+	}
+	return ends && ep.severity == "" && ep.sequence > 0
+}
+
+// silenced reports whether the rule is silent.
 func (s *Session) silenced(r *Rule) bool {
 	return r.Shadow || s.costs != nil && s.costs[r.number].tripped
 }

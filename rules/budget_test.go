@@ -48,7 +48,7 @@ func TestRuleOverItsBudgetTurnsShadowAndSaysSo(t *testing.T) {
 	if len(f.alerts) != 0 {
 		t.Errorf("%d alerts of a rule that is over its budget", len(f.alerts))
 	}
-	f.s.Reload(compileRules(t, dictionary(t), ruleYAML(1, "match", rule)).Inherit(set))
+	f.s.Reload(compileRules(t, dictionary(t), ruleYAML(1, "match", rule)).Inherit(set), f.emit)
 	step = time.Microsecond
 	send(1)
 	if len(f.alerts) != 1 {
@@ -57,5 +57,37 @@ func TestRuleOverItsBudgetTurnsShadowAndSaysSo(t *testing.T) {
 	f.s.Close()
 	if c := f.s.set.Counters()[0]; c.Tripped != 1 || c.Nanoseconds == 0 {
 		t.Errorf("counted %d trips and %d ns", c.Tripped, c.Nanoseconds)
+	}
+}
+
+func TestRuleOverItsBudgetEndsTheAlertsThatItBegan(t *testing.T) {
+	const rule = "condition: event.action == \"log-cleared\"\nbudget: 10us\nkeep_firing_for: 1h"
+	set := compileRules(t, dictionary(t), ruleYAML(1, "match", rule))
+	step := time.Millisecond
+	f := newFeed(t, set, SessionOptions{Clock: slowClock(&step)})
+	for i := range timedEvery * leastSamples {
+		f.send(time.Duration(i)*time.Second, "event.action", "log-cleared", "agent.id", "a1")
+	}
+	f.send(4*time.Hour, "event.action", "log-cleared", "agent.id", "a2")
+	f.advance(6 * time.Hour)
+	var got []string
+	for _, a := range f.alerts {
+		alert := a["edr"].(map[string]any)["alert"].(map[string]any)
+		got = append(got, alert["key"].(string)+" "+alert["status"].(string))
+	}
+	if want := "a1 firing, budget firing, a1 resolved"; strings.Join(got, ", ") != want {
+		t.Errorf("documents %q, want %q", strings.Join(got, ", "), want)
+	}
+}
+
+func TestShadowRuleOverItsBudgetSaysSo(t *testing.T) {
+	const rule = "condition: event.action == \"log-cleared\"\nbudget: 10us\nstage: shadow"
+	step := time.Millisecond
+	f := newFeed(t, compileRules(t, dictionary(t), ruleYAML(1, "match", rule)), SessionOptions{Clock: slowClock(&step)})
+	for i := range timedEvery * leastSamples {
+		f.send(time.Duration(i)*time.Second, "event.action", "log-cleared", "agent.id", "a1")
+	}
+	if len(f.alerts) != 1 {
+		t.Errorf("%d documents, want the one about the budget", len(f.alerts))
 	}
 }

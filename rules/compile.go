@@ -107,7 +107,7 @@ func (c *compiler) rule(src *source) *Rule {
 	r.groupBy = c.groupBy(h)
 	r.threat = threatFields(h.Threat)
 	r.rollup = h.Rollup.plan()
-	r.fingerprint = fingerprint(src.node, c.defs)
+	r.judges, r.speaks = fingerprints(src.node, c.defs)
 	r.plan = src.decl.compile(c)
 	if len(c.problems) > 0 {
 		return r

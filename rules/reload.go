@@ -3,8 +3,11 @@ package rules
 import (
 	"encoding/json"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
@@ -15,30 +18,70 @@ func silentKeys() []string {
 	return []string{"tests", "note", "references", "false_positives", "known_gaps", "author", "license", "created", "updated"}
 }
 
-// fingerprint tells rules apart that could alert differently: by their keys,
-// and by the lists and macros, of which each may be in use.
-func fingerprint(n strict.Node, defs *expression.Definitions) string {
+// wordingKeys are the keys that show in alerts and do not decide about them: a
+// rule in which only they change goes on with its state.
+func wordingKeys() []string {
+	return []string{
+		"name", "version", "description", "severity", "risk_score", "severity_mapping", "risk_score_mapping", "tags", "threat", "maturity", "stage", "budget", "respond",
+	}
+}
+
+// fingerprints tell rules apart: judges, those that could judge differently;
+// speaks, those whose alerts could look different. A list or macro counts where
+// its name occurs. Both are empty for what JSON does not know.
+func fingerprints(n strict.Node, defs *expression.Definitions) (judges, speaks string) {
 	keys, ok := n.Value().(map[string]any)
 	if !ok {
-		return ""
+		return "", ""
 	}
 	for _, key := range silentKeys() {
 		delete(keys, key)
 	}
-	macros := map[string]string{}
-	for name, text := range defs.Macros {
-		macros[name] = text.Value
-	}
-	text, err := json.Marshal([]any{keys, defs.Lists, macros})
+	all, err := json.Marshal(keys)
 	if err != nil {
-		return "" // What JSON does not know is no rule; it counts as changed.
+		return "", ""
 	}
-	return hashID(string(text))
+	for _, key := range wordingKeys() {
+		delete(keys, key)
+	}
+	own, err := json.Marshal(keys)
+	if err != nil {
+		return "", ""
+	}
+	used, err := json.Marshal(definitionsIn(string(own), defs))
+	if err != nil {
+		return "", ""
+	}
+	judges = hashID(string(own), string(used))
+	return judges, hashID(judges, string(all))
+}
+
+// definitionsIn returns the lists and macros whose names occur in a text, or in
+// the text of such a macro. That a name may occur by chance makes a rule begin
+// anew without need, no more.
+func definitionsIn(text string, defs *expression.Definitions) map[string]any {
+	used := map[string]any{}
+	for found := true; found; {
+		found = false
+		for name, items := range defs.Lists {
+			if used[name] == nil && strings.Contains(text, name) {
+				used[name] = items
+			}
+		}
+		for name, macro := range defs.Macros {
+			if used[name] == nil && strings.Contains(text, name) {
+				used[name], found = macro.Value, true
+				text += " " + macro.Value
+			}
+		}
+	}
+	return used
 }
 
 // Inherit returns the set as the successor of another over the same
-// dictionary: rules that stand unchanged in both keep their place, their
-// counters and, in sessions, their state. Both sets stay usable.
+// dictionary: rules that judge alike in both keep their place, their counters
+// and, in sessions, their state, also where their alerts look different now.
+// Both sets stay usable.
 func (set *Ruleset) Inherit(before *Ruleset) *Ruleset {
 	next := &Ruleset{dict: set.dict, warnings: set.warnings}
 	fresh := map[string]*Rule{}
@@ -47,12 +90,18 @@ func (set *Ruleset) Inherit(before *Ruleset) *Ruleset {
 	}
 	for i, old := range before.rules {
 		r := fresh[old.ID]
-		if r == nil || old.removed || r.fingerprint == "" || r.fingerprint != old.fingerprint {
+		if r == nil || old.removed || r.judges == "" || r.judges != old.judges {
 			next.rules = append(next.rules, &Rule{ID: old.ID, number: i, removed: true, plan: nothing{}})
 			next.totals = append(next.totals, &totals{})
 			continue
 		}
 		delete(fresh, old.ID)
+		if r.speaks != old.speaks {
+			// It judges by the plan that its state was made for.
+			reworded := *r
+			reworded.number, reworded.plan, reworded.groupBy = i, old.plan, old.groupBy
+			old = &reworded
+		}
 		next.rules = append(next.rules, old)
 		next.totals = append(next.totals, before.totals[i])
 	}
@@ -81,8 +130,20 @@ func (set *Ruleset) Inherit(before *Ruleset) *Ruleset {
 }
 
 // Reload puts the session on another set between two events. Rules that the
-// set inherited keep their state; the others begin without.
-func (s *Session) Reload(set *Ruleset) {
+// set inherited keep their state; the others begin without. Alerts of rules that
+// go, or change, end: emit gets the documents that say so.
+func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
+	s.emit = emit
+	for i, r := range s.set.rules {
+		switch {
+		case i < len(set.rules) && inherits(set.rules[i], r):
+		case slices.ContainsFunc(set.rules, func(n *Rule) bool { return n.ID == r.ID && !n.removed }):
+			s.farewell(i, "the rule has changed and begins anew")
+		default:
+			s.farewell(i, "the rule was taken away")
+		}
+	}
+	s.emit = nil
 	s.publish()
 	before, states, rollups, published, counters := s.set, s.states, s.rollups, s.published, s.counters
 	s.set = set
@@ -95,8 +156,14 @@ func (s *Session) Reload(set *Ruleset) {
 		s.costs = make([]cost, len(set.rules)) // A reload gives every rule another chance.
 	}
 	for i, r := range set.rules {
-		if i < len(before.rules) && before.rules[i] == r {
+		if i < len(before.rules) && inherits(r, before.rules[i]) {
 			s.states = append(s.states, states[i])
+			if r != before.rules[i] {
+				states[i].rebind(r)
+				if rollups[i] != nil {
+					rollups[i].rebind(r)
+				}
+			}
 			s.rollups[i], s.published[i], s.counters[i] = rollups[i], published[i], counters[i]
 			continue
 		}
@@ -123,6 +190,12 @@ func (s *Session) Reload(set *Ruleset) {
 		s.minStep = min(s.minStep, st.step(0))
 		s.nextDue = min(s.nextDue, st.next())
 	}
+}
+
+// inherits reports whether a rule goes on with the state of the one in its
+// place before.
+func inherits(r, before *Rule) bool {
+	return r == before || !r.removed && !before.removed && r.ID == before.ID && r.judges != "" && r.judges == before.judges
 }
 
 // nothing is the plan in the place of a rule that was taken away.

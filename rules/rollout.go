@@ -85,23 +85,23 @@ func (p *fleetPlan) hooks() []hook { return nil }
 func (p *fleetPlan) horizon() time.Duration { return time.Hour }
 
 func (p *fleetPlan) newState(s *Session, r *Rule) state {
-	return &fleetState{s: s, r: r, kind: p.kind, of: p.of, open: map[string]*episode{}}
+	return &fleetState{s: s, r: r, kind: p.kind, of: p.of}
 }
 
-// fleetState turns findings into the documents of a rule.
+// fleetState turns findings into the documents of a rule. It remembers nothing:
+// the next finding of an incident may be told by another session.
 type fleetState struct {
 	s    *Session
 	r    *Rule
 	kind string
 	of   []string
-	open map[string]*episode
 }
 
 func (st *fleetState) observe(int, *moment) {}
 func (st *fleetState) next() int64          { return math.MaxInt64 }
 func (st *fleetState) fire(int64)           {}
 func (st *fleetState) step(int64) int64     { return math.MaxInt64 }
-func (st *fleetState) keys() (int, uint64)  { return len(st.open), 0 }
+func (st *fleetState) keys() (int, uint64)  { return 0, 0 }
 
 func (st *fleetState) tell(f *fleet.Finding) {
 	if len(st.of) > 0 {
@@ -113,13 +113,7 @@ func (st *fleetState) tell(f *fleet.Finding) {
 			return
 		}
 	}
-	ep := st.open[f.Key]
-	if ep == nil {
-		made := begin(st.r, f.Key, f.Start, "")
-		ep = &made
-		st.open[f.Key] = ep
-	}
-	// The next finding of the incident may be told by another session.
+	ep := begin(st.r, f.Key, f.Start, "")
 	ep.count, ep.sequence = int64(f.Count), f.Number
 	var evidence []pair
 	for _, e := range f.Evidence {
@@ -130,11 +124,8 @@ func (st *fleetState) tell(f *fleet.Finding) {
 		}
 	}
 	evidence = append(evidence, text("since", string(event.AppendTime(nil, f.Start))))
-	st.s.raise(st.r, ep, &alert{
+	st.s.raise(st.r, &ep, &alert{
 		at: f.At, status: f.Status, key: f.Key, denominator: int64(f.Denominator), hosts: f.Hosts, hostsTotal: f.Count,
 		agentType: f.Product, reason: f.Reason, evidence: evidence, scope: f.Scope, finding: f,
 	})
-	if f.Status == "resolved" {
-		delete(st.open, f.Key)
-	}
 }

@@ -225,20 +225,25 @@ func (st *rollupState) say(in *incident, at int64, status string) {
 			grouped(n), grouped(all), about, share(n, all), grouped(int64(max(in.firing, 0))))
 	}
 	document := &alert{
-		at: at, end: max(in.last, in.start), status: status, key: in.group, scope: "cohort", incident: true, denominator: all,
+		at: at, end: max(in.last, in.start), status: status, key: in.group, scope: st.scope(), incident: true, denominator: all,
 		hosts: slices.Clone(in.hosts), hostsTotal: len(in.members), reason: reason,
 		evidence: []pair{
 			{"rollup", "true"}, {"by", jsonList(st.p.names)}, number("over", int64(st.p.over)), text("within", duration(st.p.within)),
 			number("agents", n), {"alert_ids", jsonList(in.ids)}, number("alert_ids_total", n), number("documents_folded", in.folded),
 		},
 	}
-	if len(st.p.names) == 0 {
-		document.scope = "fleet"
-	}
 	if i := slices.Index(st.p.names, "agent.type"); i >= 0 {
 		document.agentType = strings.Split(in.group, " | ")[i]
 	}
 	st.s.raise(st.r, &in.episode, document)
+}
+
+// scope is that of an incident.
+func (st *rollupState) scope() string {
+	if len(st.p.names) == 0 {
+		return "fleet"
+	}
+	return "cohort"
 }
 
 // wake finds when the first incident is to be looked at.

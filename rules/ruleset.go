@@ -25,16 +25,17 @@ type Rule struct {
 	File                      string
 	Line                      int
 
-	number      int
-	fingerprint string // Of all that decides about its alerts.
-	removed     bool   // A place of a rule that a reload took away.
-	plan        plan
-	budget      time.Duration // 0: the session's
-	groupBy     []keyPart
-	keepFiring  int64
-	suppress    int64
-	threat      []fieldList
-	rollup      *rollupPlan // nil without.
+	number     int
+	judges     string // Hash of all that decides about its alerts.
+	speaks     string // Of that, and of all that shows in them.
+	removed    bool   // A place of a rule that a reload took away.
+	plan       plan
+	budget     time.Duration // 0: the session's
+	groupBy    []keyPart
+	keepFiring int64
+	suppress   int64
+	threat     []fieldList
+	rollup     *rollupPlan // nil without.
 
 	Shadow            bool // Judged and counted, but silent.
 	exceptions        []activeException

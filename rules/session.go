@@ -90,6 +90,10 @@ type state interface {
 	step(gap int64) (harmless int64)
 	// keys tells how many keys are held and how many were forgotten.
 	keys() (held int, evicted uint64)
+	// open calls end for every alert of the rule that has begun and not ended.
+	open(end func(openAlert))
+	// rebind puts the state under a rule that judges alike.
+	rebind(r *Rule)
 }
 
 // publishEvery is the number of events between reports to the set's counters.

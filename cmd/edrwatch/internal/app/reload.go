@@ -185,7 +185,7 @@ func newLiveDetector(l *live[rules.Ruleset], lateness time.Duration, whole *flee
 func (d *liveDetector) Detect(now int64, e *event.Event, emit func(alert *event.Event)) {
 	if set := d.live.current.Load(); set != d.set {
 		d.set = set
-		d.session.Reload(set)
+		d.session.Reload(set, emit)
 	}
 	d.session.Detect(now, e, emit)
 }
