@@ -46,6 +46,24 @@ func (s *Session) timed(h *boundHook, m *moment) {
 	}
 }
 
+// ring runs a timer of a state. Timers are counted as time of the rule and not
+// held against its budget, which is for an event: that of a cohort looks at all
+// its agents.
+func (s *Session) ring(place int, due int64) {
+	if s.clock == nil || place >= len(s.counters) {
+		s.states[place].fire(due)
+		return
+	}
+	if s.unrung++; s.unrung < timedEvery {
+		s.states[place].fire(due)
+		return
+	}
+	s.unrung = 0
+	began := s.clock()
+	s.states[place].fire(due)
+	s.counters[place].Nanoseconds += uint64(max(s.clock().Sub(began), 0)) * timedEvery
+}
+
 // trip makes a rule silent that is dearer than its budget, and says so: one
 // document, because an analyst who waits for the rule has to know.
 func (s *Session) trip(r *Rule, c *cost, budget time.Duration, m *moment) {

@@ -91,3 +91,22 @@ func TestShadowRuleOverItsBudgetSaysSo(t *testing.T) {
 		t.Errorf("%d documents, want the one about the budget", len(f.alerts))
 	}
 }
+
+func TestTimersAreTimeOfTheirRule(t *testing.T) {
+	const rule = "condition: event.action == \"sensor-heartbeat\"\nafter: 10m"
+	step := time.Microsecond
+	set := compileRules(t, dictionary(t), ruleYAML(1, "silence", rule))
+	f := newFeed(t, set, SessionOptions{Clock: slowClock(&step)})
+	for i := range 4 * timedEvery {
+		f.send(time.Duration(i)*time.Millisecond, "event.action", "sensor-heartbeat", "agent.id", strings.Repeat("a", i+1))
+	}
+	f.s.publish()
+	before := set.Counters()[0].Nanoseconds
+	for i := range 20 { // A gap would be the feed's.
+		f.advance(time.Duration(i) * time.Minute)
+	}
+	f.s.publish()
+	if took := set.Counters()[0].Nanoseconds - before; took != 4*timedEvery*1000 {
+		t.Errorf("%d ns for %d timers of 1 µs", took, 4*timedEvery)
+	}
+}

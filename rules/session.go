@@ -49,6 +49,7 @@ type Session struct {
 	published  []int64 // Keys as last published.
 	unreported int
 	untimed    int // Candidates since one was timed.
+	unrung     int // Timers since one was timed.
 
 	clock   func() time.Time // nil: nothing is timed.
 	budget  time.Duration
@@ -175,7 +176,7 @@ func (s *Session) advance(now int64) {
 			break
 		}
 		s.now = max(s.now, due)
-		s.states[first].fire(due)
+		s.ring(first, due)
 	}
 	s.now = now
 }

@@ -141,7 +141,7 @@ func (a *App) buildPipeline() error {
 	a.runner, err = pipeline.NewRunner(a.cfg.Pipeline, pipeline.Settings{
 		NewMapper: func() pipeline.Mapper { return &liveMapper{live: a.mappings} },
 		NewDetector: func(event.Partition) pipeline.Detector {
-			return newLiveDetector(a.rules, a.cfg.Pipeline.Lateness, a.fleet)
+			return newLiveDetector(a.rules, &a.cfg, a.fleet)
 		},
 		Processors: a.processors.List(),
 		Outputs:    outputs,

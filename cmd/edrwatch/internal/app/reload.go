@@ -18,6 +18,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules"
@@ -162,10 +163,6 @@ func filesState(dirs []string) uint64 {
 
 func writeText(h hash.Hash, text string) { fmt.Fprintln(h, text) }
 
-// ruleBudget is the mean time that a rule may take for a candidate event unless
-// it names another: a hundred times what a condition usually takes.
-const ruleBudget = 50 * time.Microsecond
-
 // liveDetector is the detection of one shard, which follows the reloads between
 // two events.
 type liveDetector struct {
@@ -174,10 +171,10 @@ type liveDetector struct {
 	session *rules.Session
 }
 
-func newLiveDetector(l *live[rules.Ruleset], lateness time.Duration, whole *fleet.Fleet) *liveDetector {
+func newLiveDetector(l *live[rules.Ruleset], cfg *config.Config, whole *fleet.Fleet) *liveDetector {
 	set := l.current.Load()
 	return &liveDetector{live: l, set: set, session: set.NewSession(rules.SessionOptions{
-		Lateness: lateness, Fleet: whole, Clock: time.Now, Budget: ruleBudget,
+		Lateness: cfg.Pipeline.Lateness, MaxKeys: cfg.Rules.MaxKeys, Fleet: whole, Clock: time.Now, Budget: cfg.Rules.Budget,
 	})}
 }
 

@@ -28,7 +28,7 @@ func newRuleMetrics(set func() *rules.Ruleset) *ruleMetrics {
 		alerts:     desc("alerts_total", "Alert documents of the rule, firing and resolved."),
 		evicted:    desc("evicted_total", "Keys that were forgotten for want of room."),
 		keys:       desc("keys", "Keys that the rule holds."),
-		seconds:    desc("seconds_total", "Time that judging the rule took, from a sample of its candidates."),
+		seconds:    desc("seconds_total", "Time that judging the rule took, from a sample of its candidates and timers."),
 		overBudget: desc("over_budget_total", "Partitions in which the rule went over its budget and turned shadow."),
 	}
 }

@@ -1,6 +1,10 @@
 package config
 
 import (
+	"errors"
+	"fmt"
+	"time"
+
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/enrich"
 	"github.com/edrwatch/edrwatch/pipeline/redact"
@@ -30,7 +34,7 @@ type Config struct {
 	// Redact takes secrets and names of people out of events, before rules judge them. The dead letter is not redacted.
 	Redact redact.Config `yaml:"redact"`
 	// Rules judge events.
-	Rules Files `yaml:"rules"`
+	Rules Rules `yaml:"rules"`
 	// Pipeline concerns the way from source to sinks.
 	Pipeline pipeline.Config `yaml:"pipeline"`
 	// Sinks are where events and alerts go. Each has a name of its own.
@@ -65,6 +69,29 @@ type Files struct {
 	Library bool `yaml:"library"`
 	// Directories are searched, with the directories in them, for .yml and .yaml files.
 	Directories []string `yaml:"directories"`
+}
+
+// Rules says which rules are loaded and what they may cost.
+type Rules struct {
+	Files `yaml:",inline"`
+	// Budget is the mean time that a rule may take for a candidate event before it turns shadow, unless it names another; 0
+	// is without a limit.
+	Budget time.Duration `yaml:"budget"`
+	// MaxKeys is how many keys a rule, and how many agents all of them together, hold in a partition. Beyond them the one
+	// that was not used for longest is forgotten, and counted.
+	MaxKeys int `yaml:"max_keys"`
+}
+
+// Validate reports every setting that makes no sense.
+func (r *Rules) Validate() error {
+	var errs []error
+	if r.Budget < 0 {
+		errs = append(errs, fmt.Errorf("budget: expected 0 or more, found %s", r.Budget))
+	}
+	if r.MaxKeys < 1 {
+		errs = append(errs, fmt.Errorf("max_keys: expected 1 or more, found %d", r.MaxKeys))
+	}
+	return errors.Join(errs...)
 }
 
 // Source is an entry of the sources.
@@ -109,7 +136,7 @@ func Default() Config {
 		Mappings: Files{Library: true},
 		Enrich:   enrich.DefaultConfig(),
 		Redact:   redact.DefaultConfig(),
-		Rules:    Files{Library: true},
+		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000},
 		Pipeline: pipeline.DefaultConfig(),
 	}
 	cfg.DeadLetter.Type = deadLetterKinds()[0].name

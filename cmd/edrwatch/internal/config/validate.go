@@ -53,6 +53,7 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	check(root.Get("pipeline"), &c.Pipeline)
 	check(root.Get("enrich"), &c.Enrich)
 	check(root.Get("redact"), &c.Redact)
+	check(root.Get("rules"), &c.Rules)
 
 	sources := make([]string, len(c.Sources))
 	for i, s := range c.Sources {
