@@ -22,6 +22,7 @@ type feed struct {
 	e      *event.Event
 	alerts []map[string]any
 	bodies []string
+	topic  string // From which the next events come.
 }
 
 func newFeed(tb testing.TB, set *Ruleset, o SessionOptions) *feed {
@@ -46,6 +47,7 @@ func (f *feed) send(at time.Duration, fields ...any) { f.late(at, at, fields...)
 // late delivers an event that happened at another time than it arrives.
 func (f *feed) late(at, happened time.Duration, fields ...any) {
 	f.e.Reset()
+	f.e.Feed = f.topic
 	f.e.Set(ecs.Timestamp, event.Time(start+int64(happened)))
 	for i := 0; i < len(fields); i += 2 {
 		id, ok := f.e.Dictionary().Lookup(fields[i].(string))

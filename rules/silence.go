@@ -179,9 +179,10 @@ type silenceState struct {
 // silenceKey is the state of one agent.
 type silenceKey struct {
 	episode
-	seen    int64 // Clock without gaps at the last sign of life.
-	heard   int64 // Clock at the last sign of life.
-	cadence int64 // Mean time between signs of life, 0 while unknown.
+	seen    int64  // Clock without gaps at the last sign of life.
+	heard   int64  // Clock at the last sign of life.
+	cadence int64  // Mean time between signs of life, 0 while unknown.
+	feed    string // That brought the last one.
 	armed   bool
 	firing  bool
 	overdue bool // Counted by its cohort as silent.
@@ -244,7 +245,7 @@ func (st *silenceState) observe(slot int, m *moment) {
 			k.cadence += (gap - k.cadence) / 8
 		}
 	}
-	k.seen, k.heard, k.armed, k.entity = m.now-st.frozen, m.now, true, m.entity
+	k.seen, k.heard, k.armed, k.entity, k.feed = m.now-st.frozen, m.now, true, m.entity, m.e.Feed
 	if st.p.multiple == 0 || k.cadence > 0 { // Who is not understood yet counts for no cohort.
 		st.join(k, m)
 	}
@@ -355,6 +356,9 @@ func (st *silenceState) excused(k *silenceKey) bool {
 	if !st.p.hostUp {
 		return false
 	}
-	half := st.p.after / 2
-	return n == nil || n.present <= k.heard || st.s.now-n.present > half || st.s.now-n.presentSince < half
+	half, lag := st.p.after/2, int64(0)
+	if n != nil && st.s.fleet != nil {
+		lag = int64(st.s.fleet.shard.Lag(k.feed))
+	}
+	return n == nil || n.present <= k.heard || st.s.now-n.present > half || st.s.now-n.presentSince < half+lag
 }

@@ -1,6 +1,9 @@
 package fleet
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // feed is the clock of one topic with the gaps in which nothing came taken out,
 // so that a feed that stalls and resumes does not make its agents overdue.
@@ -18,6 +21,10 @@ type feed struct {
 	records, beats int     // since the last step
 	late           int     // records of a backlog, which are not among them
 	gap            int64   // taken out since the last step
+
+	least  int64           // smallest delay of a record since the last step; -1 without one
+	delays [lagSteps]int64 // those of the last steps
+	step   int
 
 	thinSteps int     // in a row
 	thinDue   float64 // beats that were due in them
@@ -71,6 +78,30 @@ func (f *feed) record(now int64) {
 	}
 }
 
+// lagSteps is for how many steps the delay of a feed counts.
+const lagSteps = 6
+
+// delayed notes how old a record was when it came.
+func (f *feed) delayed(by int64) {
+	if f.least < 0 || by < f.least {
+		f.least = by
+	}
+}
+
+// endStep closes the account of delays.
+func (f *feed) endStep() {
+	if f.least >= 0 {
+		f.delays[f.step%lagSteps] = f.least
+		f.step++
+	}
+	f.least = -1
+}
+
+// lag is how far behind the feed is: what it has not brought yet may have
+// happened since. It is the delay of the most punctual records, because a few
+// agents may be late by themselves.
+func (f *feed) lag() int64 { return slices.Max(f.delays[:]) }
+
 func (f *feed) freeze(d int64) {
 	f.frozen += d
 	f.gap += d
@@ -115,4 +146,13 @@ func (s *Shard) Waiting(a *Agent) bool {
 	f := s.feeds[a.feed]
 	clock := f.clock(s.stepEnd)
 	return s.stepEnd-f.frozen-clock > int64(s.cfg.Late) || f.resumed > 0 && clock-f.resumed < 2*a.cadence+int64(s.cfg.Late)
+}
+
+// Lag is how far behind a feed is; 0 for one that is not known.
+func (s *Shard) Lag(topic string) time.Duration {
+	number, ok := s.byFeed[topic]
+	if !ok {
+		return 0
+	}
+	return time.Duration(s.feeds[number].lag())
 }

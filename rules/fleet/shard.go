@@ -94,6 +94,7 @@ func (s *Shard) EndStep(now int64) *Step {
 	end := s.stepEnd
 	for i, f := range s.feeds {
 		f.thin()
+		f.endStep()
 		s.lookAt(int32(i), f.clock(end), end)
 	}
 	done := s.step
@@ -124,6 +125,7 @@ func (s *Shard) Observe(a *Agent, e *event.Event, now, at int64, topic string) {
 		number = s.addFeed(topic)
 	}
 	f := s.feeds[number]
+	f.delayed(now - at)
 	late := now-at > int64(s.cfg.Fresh)
 	if late {
 		f.late++ // A backlog does not show that the feed lives now.
@@ -143,7 +145,7 @@ func (s *Shard) Observe(a *Agent, e *event.Event, now, at int64, topic string) {
 func (s *Shard) addFeed(topic string) int32 {
 	number := int32(len(s.feeds))
 	name := s.Intern(topic)
-	s.feeds = append(s.feeds, &feed{name: name, wheel: map[int64][]*Agent{}})
+	s.feeds = append(s.feeds, &feed{name: name, wheel: map[int64][]*Agent{}, least: -1})
 	s.byFeed[name] = number
 	return number
 }
