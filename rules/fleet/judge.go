@@ -14,6 +14,7 @@ type Judge struct {
 	now      int64
 	versions map[Version]*judgedVersion
 	strata   map[Stratum]*judgedStratum
+	alive    map[Stratum]int // at the last step
 	cohorts  map[cohortKey]*judgedCohort
 	sites    map[string]*judgedSite
 	feeds    map[string]*judgedFeed
@@ -43,6 +44,10 @@ func (j *Judge) Take(s *Step) []Finding {
 	settled := s.At-j.began >= int64(j.cfg.Settle)
 	j.takeFeeds(s)
 	j.takeSites(s, settled)
+	j.alive = make(map[Stratum]int, len(s.Strata))
+	for key, stratum := range s.Strata {
+		j.alive[key] = stratum.Alive
+	}
 	j.takeVersions(s)
 	j.takeStrata(s, settled)
 	return j.findings

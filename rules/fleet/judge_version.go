@@ -12,19 +12,22 @@ import (
 // judgedVersion is a version whose agents are compared with the others.
 type judgedVersion struct {
 	incident
-	version    Version
-	first      int64 // its first exposure
-	exposed    int
-	rings      map[string]int
-	sites      map[string]int
-	test       [classes + 1]sequential.EProcess
-	expected   [classes + 1]float64 // failures of the new arm if it were like the other
-	alive      map[Stratum]int
-	hosts      []string
-	failSites  map[string]bool
-	lastFailed int64
-	firstHarm  int64
-	noControl  bool
+	version     Version
+	first       int64 // its first exposure
+	exposed     int
+	lastExposed int64
+	spread      progress
+	rings       map[string]int
+	ringFirst   map[string]int64
+	sites       map[string]int
+	test        [classes + 1]sequential.EProcess
+	expected    [classes + 1]float64 // failures of the new arm if it were like the other
+	alive       map[Stratum]int
+	hosts       []string
+	failSites   map[string]bool
+	lastFailed  int64
+	firstHarm   int64
+	noControl   bool
 }
 
 // leastHarmed is the number of failed agents below which no version is
@@ -46,7 +49,7 @@ func (j *Judge) takeVersions(s *Step) {
 		jv := j.versions[v]
 		if jv == nil {
 			jv = &judgedVersion{
-				version: v, first: s.At, rings: map[string]int{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{},
+				version: v, first: s.At, rings: map[string]int{}, ringFirst: map[string]int64{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{},
 			}
 			j.versions[v] = jv
 			j.begun++
@@ -66,7 +69,14 @@ func (j *Judge) takeVersions(s *Step) {
 
 func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 	jv.exposed += step.Exposed
+	if step.Exposed > 0 {
+		jv.lastExposed = s.At
+		jv.spread.add(s.At, jv.exposed)
+	}
 	for k, n := range step.Rings {
+		if jv.rings[k] == 0 {
+			jv.ringFirst[k] = s.At
+		}
 		jv.rings[k] += n
 	}
 	for k, n := range step.Sites {
@@ -222,14 +232,23 @@ func (jv *judgedVersion) interval(c Class) []Evidence {
 	return limits
 }
 
+// what names the version.
+func (jv *judgedVersion) what() string {
+	v := jv.version
+	if v.Kind == Content {
+		return "content " + strings.TrimPrefix(v.Channel+" ", " ") + v.Version
+	}
+	return "sensor " + v.Version
+}
+
+// key is what an incident about the version is known by.
+func (jv *judgedVersion) key() string { return jv.version.Product + "/" + jv.what() }
+
 func (j *Judge) tellVersion(jv *judgedVersion, c Class, status string) {
 	v := jv.version
 	harmed := jv.harmed()
 	number := jv.tell(j.now, harmed)
-	what := fmt.Sprintf("sensor %s", v.Version)
-	if v.Kind == Content {
-		what = "content " + strings.TrimPrefix(v.Channel+" ", " ") + v.Version
-	}
+	what := jv.what()
 	ratio := jv.ratio(c)
 	reason := fmt.Sprintf("%d of %d agents of %s that got %s failed (%s), %.0f times as often as those without it", harmed, jv.exposed, v.Product, what, c, ratio)
 	if status == "resolved" {
@@ -240,7 +259,7 @@ func (j *Judge) tellVersion(jv *judgedVersion, c Class, status string) {
 		verdict = "hold"
 	}
 	f := Finding{
-		Kind: "bad_rollout", Scope: "fleet", Status: status, Key: v.Product + "/" + what, At: j.now, Number: number, Start: jv.start,
+		Kind: "bad_rollout", Scope: "fleet", Status: status, Key: jv.key(), At: j.now, Number: number, Start: jv.start,
 		Count: harmed, Denominator: jv.exposed, Hosts: slices.Clone(jv.hosts), Product: v.Product, Channel: v.Channel, Verdict: verdict, Reason: reason,
 		Evidence: []Evidence{
 			{Name: "verdict", Text: verdict}, {Name: "version", Text: v.Version}, {Name: "version_kind", Text: v.Kind}, {Name: "failure", Text: c.String()},

@@ -1,0 +1,163 @@
+package fleet
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+)
+
+// Verdict answers whether a rollout may go on.
+type Verdict string
+
+// The verdicts.
+const (
+	Continue Verdict = "continue" // to the next ring
+	Hold     Verdict = "hold"     // wait: too little is known, or something is not right
+	Rollback Verdict = "rollback" // the version harms its agents
+)
+
+// Reason is one thing that stands against continuing.
+type Reason struct {
+	What string `json:"what"`
+	Have string `json:"have,omitempty"`
+	Need string `json:"need,omitempty"`
+}
+
+// Policy says what has to be seen of a version before it may go on. It is
+// immutable once in use.
+type Policy struct {
+	// Rings are the update rings in the order in which versions reach them, by their names in edr.rollout.ring.
+	Rings []RingPolicy `yaml:"rings"`
+	// Default holds for agents without a ring, and for rings that are not listed.
+	Default RingPolicy `yaml:"default"`
+	// HoldEvidence is the share of the evidence for an accusation from which on a version is held.
+	HoldEvidence float64 `yaml:"hold_evidence"`
+}
+
+// RingPolicy is what a version needs in one ring.
+type RingPolicy struct {
+	// Name is that in edr.rollout.ring.
+	Name string `yaml:"name"`
+	// MinAgents is how many agents of the ring have to have got the version.
+	MinAgents int `yaml:"min_agents"`
+	// Soak is how long after the first of them the verdict is hold at least.
+	Soak time.Duration `yaml:"soak"`
+	// MinOS, MinHostTypes and MinSites are how many distinct ones those with the version have to cover.
+	MinOS        int `yaml:"min_os"`
+	MinHostTypes int `yaml:"min_host_types"`
+	MinSites     int `yaml:"min_sites"`
+}
+
+// DefaultPolicy returns what holds where nothing is configured: fifty agents
+// and an hour. With fifty, one failure in ten against one in five hundred
+// elsewhere is seen more often than not; one in fifty takes 550.
+func DefaultPolicy() Policy {
+	return Policy{Default: RingPolicy{MinAgents: 50, Soak: time.Hour, MinOS: 1, MinHostTypes: 1, MinSites: 1}, HoldEvidence: 0.5}
+}
+
+// Validate reports every setting that makes no sense.
+func (p *Policy) Validate() error {
+	var errs []error
+	if !(p.HoldEvidence > 0 && p.HoldEvidence <= 1) {
+		errs = append(errs, fmt.Errorf("hold_evidence: expected more than 0 and at most 1, found %g", p.HoldEvidence))
+	}
+	if p.Default.Name != "" {
+		errs = append(errs, fmt.Errorf("default.name: expected none, found %q: list the ring under rings", p.Default.Name))
+	}
+	errs = append(errs, p.Default.problems("default"))
+	seen := map[string]bool{}
+	for i := range p.Rings {
+		at := fmt.Sprintf("rings[%d]", i)
+		switch name := p.Rings[i].Name; {
+		case name == "":
+			errs = append(errs, fmt.Errorf("%s.name: expected the name of a ring, found none", at))
+		case seen[name]:
+			errs = append(errs, fmt.Errorf("%s.name: %q is listed twice", at, name))
+		default:
+			seen[name] = true
+		}
+		errs = append(errs, p.Rings[i].problems(at))
+	}
+	return errors.Join(errs...)
+}
+
+func (r *RingPolicy) problems(at string) error {
+	var errs []error
+	for _, n := range []struct {
+		key   string
+		value int
+	}{{"min_agents", r.MinAgents}, {"min_os", r.MinOS}, {"min_host_types", r.MinHostTypes}, {"min_sites", r.MinSites}} {
+		if n.value < 0 {
+			errs = append(errs, fmt.Errorf("%s.%s: expected 0 or more, found %d", at, n.key, n.value))
+		}
+	}
+	if r.Soak < 0 || r.Soak > 30*24*time.Hour {
+		errs = append(errs, fmt.Errorf("%s.soak: expected 0s to 30d, found %s", at, r.Soak))
+	}
+	return errors.Join(errs...)
+}
+
+// current returns the ring that a version has come to, and its policy: the
+// last listed one that it has reached, else that of agents without a ring.
+func (p *Policy) current(r *Rollout) (name string, ring RingPolicy) {
+	name, ring = "", p.Default
+	latest := int64(math.MinInt64)
+	for reached, at := range r.ringFirst {
+		if at > latest || at == latest && reached > name {
+			name, latest = reached, at
+		}
+	}
+	for i := range p.Rings {
+		if r.ringExposed[p.Rings[i].Name] > 0 {
+			name, ring = p.Rings[i].Name, p.Rings[i]
+		}
+	}
+	return name, ring
+}
+
+// judge gives the verdict on a version.
+func (p *Policy) judge(r *Rollout) {
+	name, ring := p.current(r)
+	r.CurrentRing, r.Reasons = name, []Reason{}
+	against := func(what, have, need string) { r.Reasons = append(r.Reasons, Reason{what, have, need}) }
+	if r.accused {
+		r.Verdict = Rollback
+		against(fmt.Sprintf("agents that have it fail (%s) more often than those without", r.failure),
+			fmt.Sprintf("%d failed, log e %.1f", r.Harmed, r.evidence), fmt.Sprintf("log e below %.1f", r.Alarm))
+		return
+	}
+	atLeast := func(what string, have, need int) {
+		if have < need {
+			against(what, fmt.Sprint(have), fmt.Sprint(need))
+		}
+	}
+	if r.wasAccused {
+		against("it has harmed agents; nothing has failed of late", fmt.Sprintf("%d failed", r.Harmed), "another version")
+	}
+	if len(r.blind) > 0 {
+		against("feeds stand still: what the agents do is not seen", fmt.Sprint(r.blind), "all feeds")
+	}
+	if !r.settled {
+		against("the fleet has not been watched long enough to know its usual behavior", "", "")
+	}
+	in := "agents of the ring " + name
+	if name == "" {
+		in = "agents"
+	}
+	atLeast(in+" that got it", r.ringExposed[name], ring.MinAgents)
+	if soaked := r.At.Sub(clock(r.ringFirst[name])); soaked < ring.Soak {
+		against("time since the first of the "+in, soaked.Round(time.Second).String(), ring.Soak.String())
+	}
+	atLeast("operating systems among those that have it", len(r.OS), ring.MinOS)
+	atLeast("types of hosts among those that have it", len(r.HostTypes), ring.MinHostTypes)
+	atLeast("sites among those that got it", r.Sites, ring.MinSites)
+	if bar := p.HoldEvidence * r.Alarm; r.evidence >= bar && r.Harmed > 1 {
+		against(fmt.Sprintf("there is some evidence that agents with it fail (%s) more often", r.failure),
+			fmt.Sprintf("log e %.1f", r.evidence), fmt.Sprintf("below %.1f", bar))
+	}
+	r.Verdict = Continue
+	if len(r.Reasons) > 0 {
+		r.Verdict = Hold
+	}
+}

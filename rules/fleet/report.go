@@ -1,0 +1,182 @@
+package fleet
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Rollout is what is known of a version that agents get: how far it is, how
+// those that have it fare, and the verdict. It is a copy.
+type Rollout struct {
+	Product string `json:"product"` // agent.type
+	Kind    string `json:"kind"`    // sensor or content
+	Channel string `json:"channel,omitempty"`
+	Version string `json:"version"`
+
+	At            time.Time  `json:"at"` // the clock of the fleet when it was judged last
+	FirstExposure time.Time  `json:"first_exposure"`
+	LastExposure  time.Time  `json:"last_exposure"`
+	Exposed       int        `json:"exposed"`      // agents that got it while the fleet was watched
+	AtRisk        int        `json:"at_risk"`      // agents alive that have it
+	Fleet         int        `json:"fleet"`        // agents of the product alive
+	Rings         []Ring     `json:"rings"`        // in the order of their first exposure
+	OS            []Share    `json:"os"`           // of those at risk
+	HostTypes     []Share    `json:"host_types"`   // of those at risk
+	Sites         int        `json:"sites"`        // distinct ones of those exposed
+	SitesHarmed   int        `json:"sites_harmed"` // distinct ones of those harmed
+	Progress      []Progress `json:"progress"`     // exposures over time
+	Comparison    []Compared `json:"comparison"`   // by way to fail
+	Harmed        int        `json:"harmed"`       // agents that failed with it, in the way that most did
+	HarmedHosts   []string   `json:"harmed_hosts"` // of Harmed, as many as are known
+	FirstHarm     *time.Time `json:"first_harm"`   // null: nobody was
+	Alarm         float64    `json:"alarm_log_e"`  // the evidence that an accusation takes
+	ControlGone   bool       `json:"control_gone"` // nobody is left without it: only silence is judged
+	Conformance   SDP        `json:"conformance"`  // with safe deployment practice
+	Verdict       Verdict    `json:"verdict"`      // continue, hold or rollback
+	Reasons       []Reason   `json:"reasons"`      // of the verdict; empty for continue
+	CurrentRing   string     `json:"current_ring"` // the last ring, in the policy's order, that it has reached
+	AlertKey      string     `json:"alert_key"`    // edr.alert.key of a bad_rollout about it
+	accused       bool       // a bad_rollout is open
+	wasAccused    bool       // or was
+	settled       bool       // the fleet was watched long enough
+	blind         []string   // feeds that stand still
+	evidence      float64    // the strongest log e
+	failure       Class      // and its way to fail
+	ringFirst     map[string]int64
+	ringExposed   map[string]int
+}
+
+// Ring is how far a version is in an update ring.
+type Ring struct {
+	Name          string    `json:"name"` // "" for agents without a ring
+	Exposed       int       `json:"exposed"`
+	AtRisk        int       `json:"at_risk"`
+	FirstExposure time.Time `json:"first_exposure"`
+}
+
+// Share is a part of the agents.
+type Share struct {
+	Name   string `json:"name"`
+	Agents int    `json:"agents"`
+}
+
+// Progress is a point of the curve of exposures.
+type Progress struct {
+	At      time.Time `json:"at"`
+	Exposed int       `json:"exposed"`
+}
+
+// Compared sets the agents with a version against those without, in one way to
+// fail.
+type Compared struct {
+	Failure  string   `json:"failure"`
+	With     int      `json:"with"`     // failures of agents that have it
+	Without  int      `json:"without"`  // of the others
+	Expected float64  `json:"expected"` // of With, if it made no difference
+	Ratio    *float64 `json:"rate_ratio"`
+	Low      *float64 `json:"rate_ratio_low"`  // 95 % interval; null: the failures do not set it
+	High     *float64 `json:"rate_ratio_high"` // likewise
+	LogE     float64  `json:"log_e"`           // natural logarithm of the e-value
+}
+
+// Rollouts returns what is known of every version that agents get, the one
+// with the latest exposure first.
+func (f *Fleet) Rollouts(p Policy) []Rollout {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	list := make([]Rollout, 0, len(f.judge.versions))
+	for _, v := range sortedKeys(f.judge.versions, compareVersions) {
+		r := f.judge.report(f.judge.versions[v])
+		p.judge(&r)
+		list = append(list, r)
+	}
+	slices.SortStableFunc(list, func(a, b Rollout) int { return b.LastExposure.Compare(a.LastExposure) })
+	return list
+}
+
+func clock(at int64) time.Time { return time.Unix(0, at).UTC() }
+
+func (j *Judge) report(jv *judgedVersion) Rollout {
+	v := jv.version
+	r := Rollout{
+		Product: v.Product, Kind: v.Kind, Channel: v.Channel, Version: v.Version, At: clock(j.now), FirstExposure: clock(jv.first),
+		LastExposure: clock(max(jv.lastExposed, jv.first)), Exposed: jv.exposed, AtRisk: jv.atRisk(), Sites: len(jv.sites), SitesHarmed: len(jv.failSites),
+		Harmed: jv.harmed(), HarmedHosts: append([]string{}, jv.hosts...), Alarm: j.threshold(), ControlGone: jv.noControl, AlertKey: jv.key(),
+		accused: jv.firing, wasAccused: jv.start != 0, settled: j.now-j.began >= int64(j.cfg.Settle), blind: j.stalledFeeds(),
+		ringFirst: jv.ringFirst, ringExposed: jv.rings,
+	}
+	for key, n := range j.alive {
+		if key.Product == v.Product {
+			r.Fleet += n
+		}
+	}
+	os, types, rings := map[string]int{}, map[string]int{}, map[string]int{}
+	for key, n := range jv.alive {
+		os[key.OS] += n
+		types[key.HostType] += n
+		rings[key.Ring] += n
+	}
+	r.OS, r.HostTypes = shares(os), shares(types)
+	for name, n := range jv.rings {
+		r.Rings = append(r.Rings, Ring{Name: name, Exposed: n, AtRisk: rings[name], FirstExposure: clock(jv.ringFirst[name])})
+	}
+	slices.SortFunc(r.Rings, func(a, b Ring) int {
+		return cmp.Or(a.FirstExposure.Compare(b.FirstExposure), strings.Compare(a.Name, b.Name))
+	})
+	for _, x := range jv.spread.points {
+		r.Progress = append(r.Progress, Progress{clock(x.at), x.exposed})
+	}
+	if jv.firstHarm != 0 {
+		t := clock(jv.firstHarm)
+		r.FirstHarm = &t
+	}
+	r.failure, r.evidence = jv.strongest()
+	for c := range classes + 1 {
+		r.Comparison = append(r.Comparison, jv.compared(c))
+	}
+	r.Conformance = jv.conformance(r.Fleet, j.now)
+	return r
+}
+
+func (jv *judgedVersion) compared(c Class) Compared {
+	t := &jv.test[c]
+	x := Compared{Failure: c.String(), With: int(t.NewArm), Without: int(t.Control), Expected: jv.expected[c], LogE: t.Log()}
+	if t.NewArm+t.Control == 0 {
+		return x
+	}
+	ratio := jv.ratio(c)
+	x.Ratio = &ratio
+	for _, limit := range jv.interval(c) {
+		n := limit.Number
+		if limit.Name == "rate_ratio_low" {
+			x.Low = &n
+		} else {
+			x.High = &n
+		}
+	}
+	return x
+}
+
+func shares(counts map[string]int) []Share {
+	list := []Share{}
+	for name, n := range counts {
+		if n > 0 {
+			list = append(list, Share{name, n})
+		}
+	}
+	slices.SortFunc(list, func(a, b Share) int { return cmp.Or(b.Agents-a.Agents, strings.Compare(a.Name, b.Name)) })
+	return list
+}
+
+// stalledFeeds are the feeds about which there is an incident.
+func (j *Judge) stalledFeeds() []string {
+	var list []string
+	for _, name := range sortedKeys(j.feeds, strings.Compare) {
+		if j.feeds[name].firing {
+			list = append(list, name)
+		}
+	}
+	return list
+}
