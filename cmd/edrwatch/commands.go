@@ -8,6 +8,6 @@ func commands() []*cobra.Command {
 		demoCommand(), runCommand(),
 		normalizeCommand(), replayCommand(), captureCommand(), simulateCommand(), benchCommand(),
 		rulesCommand(), mappingsCommand(), explainCommand(), schemaCommand(),
-		setupCommand(), checkCommand(), configCommand(),
+		rolloutCommand(), setupCommand(), checkCommand(), configCommand(),
 	}
 }

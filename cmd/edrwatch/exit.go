@@ -3,8 +3,10 @@ package main
 // Exit codes. 78 is EX_CONFIG of sysexits.h.
 const (
 	exitOK       = 0
-	exitFindings = 1 // the command worked and found something wrong
-	exitUsage    = 2 // the command line is wrong, or the command failed
+	exitFindings = 1  // the command worked and found something wrong
+	exitUsage    = 2  // the command line is wrong, or the command failed
+	exitHold     = 10 // rollout verdict: wait
+	exitRollback = 11 // rollout verdict: go back
 	exitConfig   = 78
 )
 

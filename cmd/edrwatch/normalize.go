@@ -31,7 +31,7 @@ func normalizeCommand() *cobra.Command {
 			}
 			defer closeAll()
 			if !coverage {
-				return runOffline(cmd, &flags, job, out, "")
+				return runOffline(cmd, &flags, job.Job, out, "")
 			}
 			if output != "text" && output != "json" {
 				return fmt.Errorf("--output: expected text or json, found %q", output)
@@ -41,7 +41,7 @@ func normalizeCommand() *cobra.Command {
 			}
 			account := &offline.Coverage{}
 			job.Processors = append([]pipeline.Processor{account}, job.Processors...)
-			if err := runOffline(cmd, &flags, job, out, ""); err != nil {
+			if err := runOffline(cmd, &flags, job.Job, out, ""); err != nil {
 				return err
 			}
 			if output == "json" {

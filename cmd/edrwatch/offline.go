@@ -12,6 +12,7 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/offline"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
 // offlineFlags are the options that normalize and replay share.
@@ -124,15 +125,22 @@ func runOffline(cmd *cobra.Command, f *offlineFlags, job offline.Job, events, al
 	return err
 }
 
+// judgedJob is a run over files with what it leaves behind.
+type judgedJob struct {
+	offline.Job
+	config config.Config
+	fleet  *fleet.Fleet
+}
+
 // job builds the run over the named files: its mapper, and its detector where
 // rules are to judge.
-func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge bool) (offline.Job, func(), error) {
+func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge bool) (judgedJob, func(), error) {
 	cfg := config.Default()
 	detect := app.DetectionConfig{Library: len(ruleDirs) == 0}
 	if f.config != "" {
 		loaded, err := config.Load(f.config, os.Environ())
 		if err != nil {
-			return offline.Job{}, nil, badConfig(err)
+			return judgedJob{}, nil, badConfig(err)
 		}
 		cfg = loaded.Config
 		detect = app.DetectionOf(&cfg)
@@ -143,19 +151,23 @@ func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge b
 	}
 	detection, err := app.LoadDetection(detect)
 	if err != nil {
-		return offline.Job{}, nil, badConfig(err)
+		return judgedJob{}, nil, badConfig(err)
 	}
 	processors, err := app.NewProcessors(&cfg, detection.Dictionary, nil, nil)
 	if err != nil {
-		return offline.Job{}, nil, badConfig(err)
+		return judgedJob{}, nil, badConfig(err)
 	}
 	inputs, closeAll, err := openInputs(names, cmd.InOrStdin())
 	if err != nil {
-		return offline.Job{}, nil, err
+		return judgedJob{}, nil, err
 	}
-	job := offline.Job{Inputs: inputs, Shard: cfg.Pipeline.Shard(), Mapper: detection.NewMapper(), Processors: processors.List()}
+	job := judgedJob{
+		Job:    offline.Job{Inputs: inputs, Shard: cfg.Pipeline.Shard(), Mapper: detection.NewMapper(), Processors: processors.List()},
+		config: cfg,
+	}
 	if judge {
-		job.Detector = detection.NewDetector(cfg.Pipeline.Lateness, nil)
+		job.fleet = fleet.New(fleet.DefaultConfig(), nil)
+		job.Detector = detection.NewDetector(cfg.Pipeline.Lateness, job.fleet)
 	}
 	return job, closeAll, nil
 }

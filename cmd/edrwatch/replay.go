@@ -28,7 +28,7 @@ func replayCommand() *cobra.Command {
 				return err
 			}
 			defer closeAll()
-			return runOffline(cmd, &flags, job, events, alerts)
+			return runOffline(cmd, &flags, job.Job, events, alerts)
 		},
 	}
 	flags.register(cmd)

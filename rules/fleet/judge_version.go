@@ -82,6 +82,9 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 	for k, n := range step.Sites {
 		jv.sites[k] += n
 	}
+	for key, arm := range step.Strata {
+		jv.alive[key] = arm.Alive
+	}
 	jv.noControl = len(step.Strata) > 0
 	if j.accused(jv) {
 		// Agents with the bad version have others as well, which are not to
@@ -94,7 +97,6 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 		if all == nil {
 			continue
 		}
-		jv.alive[key] = arm.Alive
 		// Those that fell silent in this step were at risk in it.
 		risk, total := arm.Alive+arm.Fell, all.Alive+all.Fell
 		r := float64(risk) / float64(max(total, 1))

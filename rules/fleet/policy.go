@@ -135,6 +135,9 @@ func (p *Policy) judge(r *Rollout) {
 	if r.wasAccused {
 		against("it has harmed agents; nothing has failed of late", fmt.Sprintf("%d failed", r.Harmed), "another version")
 	}
+	if r.shadowed {
+		against("another version of the product harms agents: meanwhile this one is not compared", "", "")
+	}
 	if len(r.blind) > 0 {
 		against("feeds stand still: what the agents do is not seen", fmt.Sprint(r.blind), "all feeds")
 	}

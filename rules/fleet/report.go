@@ -40,6 +40,7 @@ type Rollout struct {
 	AlertKey      string     `json:"alert_key"`    // edr.alert.key of a bad_rollout about it
 	accused       bool       // a bad_rollout is open
 	wasAccused    bool       // or was
+	shadowed      bool       // another version of the product is accused
 	settled       bool       // the fleet was watched long enough
 	blind         []string   // feeds that stand still
 	evidence      float64    // the strongest log e
@@ -104,7 +105,7 @@ func (j *Judge) report(jv *judgedVersion) Rollout {
 		Product: v.Product, Kind: v.Kind, Channel: v.Channel, Version: v.Version, At: clock(j.now), FirstExposure: clock(jv.first),
 		LastExposure: clock(max(jv.lastExposed, jv.first)), Exposed: jv.exposed, AtRisk: jv.atRisk(), Sites: len(jv.sites), SitesHarmed: len(jv.failSites),
 		Harmed: jv.harmed(), HarmedHosts: append([]string{}, jv.hosts...), Alarm: j.threshold(), ControlGone: jv.noControl, AlertKey: jv.key(),
-		accused: jv.firing, wasAccused: jv.start != 0, settled: j.now-j.began >= int64(j.cfg.Settle), blind: j.stalledFeeds(),
+		accused: jv.firing, wasAccused: jv.start != 0, shadowed: j.accused(jv), settled: j.now-j.began >= int64(j.cfg.Settle), blind: j.stalledFeeds(),
 		ringFirst: jv.ringFirst, ringExposed: jv.rings,
 	}
 	for key, n := range j.alive {

@@ -156,9 +156,9 @@ func histogramOf(h *store.Histogram) histogram {
 
 // statusAnswer is what /api/v1/status tells.
 type statusAnswer struct {
-	Now     time.Time   `json:"now"`
-	Gateway Status      `json:"gateway"`
-	Store   storeStatus `json:"store"`
+	Now     time.Time    `json:"now"`
+	Gateway Status       `json:"gateway"`
+	Store   *storeStatus `json:"store"` // null without one
 }
 
 type storeStatus struct {

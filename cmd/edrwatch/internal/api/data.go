@@ -17,10 +17,11 @@ var console embed.FS
 
 // Settings are what the handlers are given by the program.
 type Settings struct {
-	Logger  *slog.Logger // nil discards
-	Store   Store
-	Gateway Gateway
-	Hub     *Hub
+	Logger   *slog.Logger // nil discards
+	Store    Store        // nil: neither console nor searches
+	Gateway  Gateway
+	Rollouts Rollouts
+	Hub      *Hub
 }
 
 // Data is the handler of the data listener. It is safe for concurrent use.
@@ -29,16 +30,17 @@ type Data struct {
 	log     *slog.Logger
 	store   Store
 	gateway Gateway
+	watched Rollouts
 	hub     *Hub
 	handler http.Handler
 }
 
 // NewData returns the handler of the console and the JSON API.
 func NewData(cfg DataConfig, set Settings) (*Data, error) {
-	if set.Store == nil || set.Gateway == nil || set.Hub == nil {
-		return nil, errors.New("making the data handler: expected a store, a gateway and a hub")
+	if set.Gateway == nil || set.Rollouts == nil || set.Hub == nil {
+		return nil, errors.New("making the data handler: expected a gateway, rollouts and a hub")
 	}
-	d := &Data{cfg: cfg, log: set.Logger, store: set.Store, gateway: set.Gateway, hub: set.Hub}
+	d := &Data{cfg: cfg, log: set.Logger, store: set.Store, gateway: set.Gateway, watched: set.Rollouts, hub: set.Hub}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -51,10 +53,17 @@ func NewData(cfg DataConfig, set Settings) (*Data, error) {
 		mux.Handle("GET "+route.pattern, d.limited(route.serve))
 	}
 	mux.HandleFunc("GET /api/v1/stream", d.stream)
+	mux.HandleFunc("GET /api/v1/rollouts/events", d.rolloutEvents)
 	mux.HandleFunc("GET /api/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, http.StatusNotFound, problem{Message: "no such route: " + r.URL.Path})
+		message := "no such route: " + r.URL.Path
+		if d.store == nil {
+			message += "; events and alerts are searched where a sink is of type store"
+		}
+		fail(w, http.StatusNotFound, problem{Message: message})
 	})
-	mux.Handle("GET /", staticFiles(files))
+	if d.store != nil {
+		mux.Handle("GET /", staticFiles(files))
+	}
 	d.handler = secured(cfg.Hosts, mux)
 	return d, nil
 }
@@ -69,7 +78,16 @@ type route struct {
 }
 
 func (d *Data) routes() []route {
-	return []route{
+	always := []route{
+		{"/api/v1/rollouts", d.rollouts},
+		{"/api/v1/rollouts/{product}/{version}", d.rollout},
+		{"/api/v1/rules", d.rules},
+		{"/api/v1/status", d.status},
+	}
+	if d.store == nil {
+		return always
+	}
+	return append(always, []route{
 		{"/api/v1/alerts", d.alerts},
 		{"/api/v1/alerts/summary", d.alertSummary},
 		{"/api/v1/alerts/{id}", d.alert},
@@ -78,9 +96,7 @@ func (d *Data) routes() []route {
 		{"/api/v1/events/{id}", d.event},
 		{"/api/v1/fleet", d.fleet},
 		{"/api/v1/fleet/summary", d.fleetSummary},
-		{"/api/v1/rules", d.rules},
-		{"/api/v1/status", d.status},
-	}
+	}...)
 }
 
 // limited bounds the time of one question and answers with its result.

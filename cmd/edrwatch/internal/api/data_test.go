@@ -164,7 +164,7 @@ func TestBadRequestsSayWhatIsWrong(t *testing.T) {
 		{"/api/v1/rules?x=1", "x", "unknown parameter", 400, 0},
 		{"/api/v1/events/nothing", "", "not in the store", 404, 0},
 		{"/api/v1/alerts/nothing", "", "not in the store", 404, 0},
-		{"/api/v1/rollouts", "", "no such route", 404, 0},
+		{"/api/v1/rollout", "", "no such route", 404, 0},
 		{"/api/v2/events", "", "no such route", 404, 0},
 	} {
 		t.Run(tc.path, func(t *testing.T) {

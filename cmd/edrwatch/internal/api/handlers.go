@@ -183,12 +183,14 @@ func (d *Data) status(r *http.Request) (any, error) {
 	if err := readParams(r.URL.RawQuery).done(); err != nil {
 		return nil, err
 	}
+	answer := statusAnswer{Now: time.Now().UTC(), Gateway: d.gateway.Status()}
+	if d.store == nil {
+		return answer, nil
+	}
 	stats, err := d.store.Stats(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	return statusAnswer{
-		Now: time.Now().UTC(), Gateway: d.gateway.Status(),
-		Store: storeStatus{stats, stamp(stats.Oldest), stamp(stats.Newest)},
-	}, nil
+	answer.Store = &storeStatus{stats, stamp(stats.Oldest), stamp(stats.Newest)}
+	return answer, nil
 }

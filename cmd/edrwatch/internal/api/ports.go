@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/sinks/store"
 )
 
@@ -25,6 +26,12 @@ type Store interface {
 type Gateway interface {
 	Status() Status
 	Rules() []Rule
+}
+
+// Rollouts tells what is known of the versions that agents get. Its method is
+// called by many goroutines.
+type Rollouts interface {
+	Rollouts() []fleet.Rollout
 }
 
 // Status is what the gateway says about itself. Counts are since its start.

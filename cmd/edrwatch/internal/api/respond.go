@@ -39,7 +39,10 @@ func fail(w http.ResponseWriter, status int, p problem) {
 func (d *Data) failure(w http.ResponseWriter, r *http.Request, err error) {
 	var bad *badParameter
 	var syntax *store.SyntaxError
+	var absent *notFound
 	switch {
+	case errors.As(err, &absent):
+		fail(w, http.StatusNotFound, problem{Message: absent.message})
 	case errors.As(err, &bad):
 		fail(w, http.StatusBadRequest, problem{Message: bad.message, Parameter: bad.name})
 	case errors.As(err, &syntax):

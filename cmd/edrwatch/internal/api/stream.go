@@ -26,25 +26,8 @@ func (d *Data) stream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer d.hub.unsubscribe(s)
-	w.Header().Set("Content-Type", "text/event-stream")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back.
-	control := http.NewResponseController(w)
-	// The server's limits are for answers that end; here each write has its own.
-	if err := control.SetReadDeadline(time.Time{}); err != nil {
-		fail(w, http.StatusInternalServerError, problem{Message: "this connection cannot stream"})
-		return
-	}
-	send := func(frame []byte) bool {
-		if control.SetWriteDeadline(time.Now().Add(streamWrite)) != nil {
-			return false
-		}
-		if _, err := w.Write(frame); err != nil {
-			return false
-		}
-		return control.Flush() == nil
-	}
-	if !send([]byte("retry: 3000\nevent: ready\ndata: {}\n\n")) {
+	send, ok := serverSent(w)
+	if !ok {
 		return
 	}
 	ticker := time.NewTicker(beat)
@@ -68,4 +51,28 @@ func (d *Data) stream(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// serverSent begins an answer of server-sent events and returns what sends a
+// frame; false when the reader is gone.
+func serverSent(w http.ResponseWriter) (send func(frame []byte) bool, ok bool) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Accel-Buffering", "no") // nginx would hold events back.
+	control := http.NewResponseController(w)
+	// The server's limits are for answers that end; here each write has its own.
+	if err := control.SetReadDeadline(time.Time{}); err != nil {
+		fail(w, http.StatusInternalServerError, problem{Message: "this connection cannot stream"})
+		return nil, false
+	}
+	send = func(frame []byte) bool {
+		if control.SetWriteDeadline(time.Now().Add(streamWrite)) != nil {
+			return false
+		}
+		if _, err := w.Write(frame); err != nil {
+			return false
+		}
+		return control.Flush() == nil
+	}
+	return send, send([]byte("retry: 3000\nevent: ready\ndata: {}\n\n"))
 }

@@ -186,7 +186,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopServing()
 	served := make(chan error, 1)
 	go func() { served <- a.servers.serve(serving) }()
-	a.log.Info("edrwatch is running", "version", a.opts.Version, "console", a.servers.consoleURL(),
+	a.log.Info("edrwatch is running", "version", a.opts.Version, "console", a.servers.consoleURL(), "api", a.servers.apiURL(),
 		"health", a.servers.healthURL(), "sources", len(a.sources), "sinks", len(a.cfg.Sinks),
 		"rules", len(a.detection.Rules.Rules()))
 
@@ -273,6 +273,9 @@ func (a *App) sourceHealth(name string) error {
 
 // ConsoleURL is where the console answers; "" without one.
 func (a *App) ConsoleURL() string { return a.servers.consoleURL() }
+
+// APIURL is the base of /api/v1.
+func (a *App) APIURL() string { return a.servers.apiURL() }
 
 // HealthURL is the base of /livez, /readyz and /metrics.
 func (a *App) HealthURL() string { return a.servers.healthURL() }

@@ -13,13 +13,15 @@ import (
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
-// servers are the two listeners: operations always, the console only where an
+// servers are the two listeners. That of data has the console only where an
 // embedded store can answer it.
 type servers struct {
 	operations *api.Server
-	data       *api.Server // nil without a store
+	data       *api.Server
+	console    bool
 }
 
 // operationsConnections bounds the connections of probes and scrapers.
@@ -36,15 +38,16 @@ func (a *App) listen() (*servers, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &servers{}
+	s := &servers{console: a.store != nil}
 	if s.operations, err = api.Listen(a.cfg.HTTP.HealthListen, operationsConnections, operations, a.log); err != nil {
 		return nil, addressHint(err, "http.health_listen")
 	}
-	if a.store == nil {
-		return s, nil
+	set := api.Settings{Logger: a.log, Gateway: a, Rollouts: a, Hub: a.hub}
+	if a.store != nil {
+		set.Store = a.store
 	}
 	var handler http.Handler
-	handler, err = api.NewData(cfg.Data, api.Settings{Logger: a.log, Store: a.store, Gateway: a, Hub: a.hub})
+	handler, err = api.NewData(cfg.Data, set)
 	if err == nil {
 		s.data, err = api.Listen(a.cfg.HTTP.Listen, cfg.Data.MaxConnections, handler, a.log, a.hub.Close)
 		err = addressHint(err, "http.listen")
@@ -86,18 +89,20 @@ func (s *servers) close() error {
 }
 
 func (s *servers) all() []*api.Server {
-	if s.data == nil {
+	if s.data == nil { // Its listener could not be had.
 		return []*api.Server{s.operations}
 	}
 	return []*api.Server{s.operations, s.data}
 }
 
 func (s *servers) consoleURL() string {
-	if s.data == nil {
+	if !s.console {
 		return ""
 	}
-	return url(s.data.Addr())
+	return s.apiURL()
 }
+
+func (s *servers) apiURL() string { return url(s.data.Addr()) }
 
 func (s *servers) healthURL() string { return url(s.operations.Addr()) }
 
@@ -112,6 +117,10 @@ func url(addr net.Addr) string {
 	}
 	return "http://" + net.JoinHostPort(host, port)
 }
+
+// Rollouts tells what is known of the versions that agents get, and what the
+// policy makes of it.
+func (a *App) Rollouts() []fleet.Rollout { return a.fleet.Rollouts(a.cfg.RolloutPolicy) }
 
 // observe sees the documents that all required sinks have.
 func (a *App) observe(docs []*event.Document) { a.hub.Publish(docs) }

@@ -9,6 +9,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/enrich"
 	"github.com/edrwatch/edrwatch/pipeline/redact"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
 // Version is the version of the configuration's format.
@@ -35,6 +36,8 @@ type Config struct {
 	Redact redact.Config `yaml:"redact"`
 	// Rules judge events.
 	Rules Rules `yaml:"rules"`
+	// RolloutPolicy says what has to be seen of a new version before its rollout may go on.
+	RolloutPolicy fleet.Policy `yaml:"rollout_policy"`
 	// Pipeline concerns the way from source to sinks.
 	Pipeline pipeline.Config `yaml:"pipeline"`
 	// Sinks are where events and alerts go. Each has a name of its own.
@@ -138,6 +141,8 @@ func Default() Config {
 		Redact:   redact.DefaultConfig(),
 		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000},
 		Pipeline: pipeline.DefaultConfig(),
+
+		RolloutPolicy: fleet.DefaultPolicy(),
 	}
 	cfg.DeadLetter.Type = deadLetterKinds()[0].name
 	cfg.DeadLetter.Settings = deadLetterKinds()[0].make()

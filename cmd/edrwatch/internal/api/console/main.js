@@ -10,9 +10,10 @@ import { fleetPage } from "./fleet.js";
 import { count, stamp } from "./format.js";
 import { overviewPage } from "./overview.js";
 import { problem } from "./parts.js";
+import { rolloutsPage } from "./rollouts.js";
 import { isEmpty, waiting } from "./waiting.js";
 
-const pages = { overview: overviewPage, alerts: alertsPage, events: eventsPage, fleet: fleetPage };
+const pages = { overview: overviewPage, alerts: alertsPage, events: eventsPage, fleet: fleetPage, rollouts: rolloutsPage };
 const every = 5000;
 
 const main = document.getElementById("main");
@@ -128,7 +129,7 @@ addEventListener("keydown", (e) => {
       e.preventDefault();
       search.focus();
     }
-  } else if (e.key >= "1" && e.key <= "4") {
+  } else if (e.key >= "1" && e.key <= "5") {
     app.go(Object.keys(pages)[e.key - 1]);
   }
 });
