@@ -54,6 +54,18 @@ type Detector interface {
 	Detect(now int64, e *event.Event, emit func(alert *event.Event))
 }
 
+// Rebuilder is a Detector that wants to know whether the records that follow
+// are muted: judged before, and read again to rebuild state.
+type Rebuilder interface{ Rebuild(on bool) }
+
+// RecordJudge is a Mapper whose records are no events, such as what other
+// gateways tell: they leave no document but the alerts that Judge raises. It is
+// called instead of Map; an error is about the record.
+type RecordJudge interface {
+	Mapper
+	Judge(now int64, p *event.Partition, r *event.Record, emit func(alert *event.Event)) error
+}
+
 // Sink writes documents to one destination.
 //
 // Write makes one attempt and blocks until it knows the outcome of as many

@@ -69,9 +69,19 @@ func (r *Runner) Health() []Health {
 
 // Open returns the worker of a partition; it is what a Source calls.
 func (r *Runner) Open(_ context.Context, p event.Partition) (event.Worker, error) {
+	return r.worker(p, NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p), r.set.Processors...)), nil
+}
+
+// OpenJudge returns the worker of a partition whose records are no events. What
+// the judge raises goes the way of all alerts.
+func (r *Runner) OpenJudge(p event.Partition, judge RecordJudge) event.Worker {
+	return r.worker(p, NewShard(r.cfg.Shard(), judge, nil))
+}
+
+func (r *Runner) worker(p event.Partition, shard *Shard) *worker {
 	w := &worker{
 		runner: r,
-		shard:  NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p), r.set.Processors...),
+		shard:  shard,
 		counts: r.metrics.partition(p.Topic),
 		others: newUnmappedCounts(r.metrics, p.Topic),
 		events: make(map[string]prometheus.Counter),
@@ -80,7 +90,7 @@ func (r *Runner) Open(_ context.Context, p event.Partition) (event.Worker, error
 	for _, o := range r.outputs {
 		w.deliveries = append(w.deliveries, &delivery{out: o})
 	}
-	return w, nil
+	return w
 }
 
 // worker takes the batches of one partition through its shard to the sinks.

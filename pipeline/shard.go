@@ -62,6 +62,7 @@ func (o RecordOutcome) String() string {
 type Shard struct {
 	cfg      ShardConfig
 	mapper   Mapper
+	judge    RecordJudge // nil: records are events
 	detector Detector
 	clock    clock
 	dedupe   *dedupe
@@ -95,6 +96,7 @@ type ShardStats struct {
 // Every event goes through the processors in their order.
 func NewShard(cfg ShardConfig, m Mapper, d Detector, processors ...Processor) *Shard {
 	s := &Shard{cfg: cfg, mapper: m, detector: d, processors: processors, dedupe: newDedupe(cfg.DedupeWindow, cfg.DedupeLimit)}
+	s.judge, _ = m.(RecordJudge)
 	s.onEvent = s.event
 	s.onAlert = s.alert
 	return s
@@ -127,7 +129,13 @@ func (s *Shard) Ingest(at int64) { s.ingested = at }
 // Process takes one record through the shard. A muted record only rebuilds
 // state: it is mapped and judged, and leaves no document.
 func (s *Shard) Process(p *event.Partition, r *event.Record, muted bool) RecordOutcome {
-	s.partition, s.record, s.muted = p, r, muted
+	s.partition, s.record = p, r
+	if muted != s.muted {
+		s.muted = muted
+		if d, ok := s.detector.(Rebuilder); ok {
+			d.Rebuild(muted)
+		}
+	}
 	s.ordinal, s.repeated, s.other = 0, false, false
 	if r.Time > 0 {
 		s.clock.broker(r.Time)
@@ -162,6 +170,9 @@ func (s *Shard) mapSafely() (err error) {
 			err = fault.New(fault.Permanent, fault.Internal, "mapping panicked: %v", p)
 		}
 	}()
+	if s.judge != nil {
+		return s.judge.Judge(s.clock.now, s.partition, s.record, s.onAlert)
+	}
 	return s.mapper.Map(s.partition, s.record, s.onEvent)
 }
 

@@ -77,12 +77,7 @@ func (w *fleetWatch) next() int64 {
 }
 
 func (w *fleetWatch) fire(int64) {
-	findings := w.fleet.Take(w.shard, w.shard.EndStep(w.s.target))
-	for i := range findings {
-		for _, st := range w.states[findings[i].Kind] {
-			st.tell(&findings[i])
-		}
-	}
+	raise(w.states, w.fleet.Take(w.shard, w.shard.EndStep(w.s.target), w.s.rebuilding))
 }
 
 // observe is never called: the watch sees all events through tell.

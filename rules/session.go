@@ -51,20 +51,21 @@ type Session struct {
 	untimed    int // Candidates since one was timed.
 	unrung     int // Timers since one was timed.
 
-	clock   func() time.Time // nil: nothing is timed.
-	budget  time.Duration
-	costs   []cost      // By number of the rule, where there is a clock.
-	fleet   *fleetWatch // nil where no rule is about the fleet.
-	now     int64
-	target  int64 // Where the clock is going.
-	nextDue int64 // No timer of any state is due before.
-	minStep int64 // No state minds a step of the clock up to this.
-	moment  moment
-	judged  uint64
-	emit    func(*event.Event)
-	writer  alertWriter
-	key     []byte
-	scalar  []byte // A part of a key that is no text.
+	clock      func() time.Time // nil: nothing is timed.
+	budget     time.Duration
+	costs      []cost      // By number of the rule, where there is a clock.
+	fleet      *fleetWatch // nil where no rule is about the fleet.
+	now        int64
+	target     int64 // Where the clock is going.
+	rebuilding bool  // The events were judged before.
+	nextDue    int64 // No timer of any state is due before.
+	minStep    int64 // No state minds a step of the clock up to this.
+	moment     moment
+	judged     uint64
+	emit       func(*event.Event)
+	writer     alertWriter
+	key        []byte
+	scalar     []byte // A part of a key that is no text.
 }
 
 // moment is the event that is being judged.
@@ -153,6 +154,11 @@ func (s *Session) Detect(now int64, e *event.Event, emit func(alert *event.Event
 	}
 	s.emit = nil
 }
+
+// Rebuild says whether the events that follow were judged before and are read
+// again to know what they tell: their alerts are nobody's, and the fleet knows
+// what happened. It implements pipeline.Rebuilder.
+func (s *Session) Rebuild(on bool) { s.rebuilding = on }
 
 // advance runs the timers up to now in the order in which they are due.
 func (s *Session) advance(now int64) {

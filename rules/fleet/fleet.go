@@ -5,41 +5,43 @@ import (
 	"time"
 )
 
-// Fleet brings the steps of all shards of a gateway before one Judge. It is
-// safe for concurrent use.
+// Fleet brings the steps of all shards of a gateway before one Judge. Where
+// several gateways share the partitions each publishes the steps of its shards,
+// and hears those of all. It is safe for concurrent use.
 type Fleet struct {
-	cfg Config
-	now func() time.Time
+	cfg     Config
+	now     func() time.Time
+	publish func(*Step) // nil: the shards here are the whole fleet
 
-	mu      sync.Mutex
-	judge   *Judge
-	shards  map[*Shard]*member
-	pending map[int64]*Step
-	judged  int64
+	mu       sync.Mutex
+	judge    *Judge
+	shards   *collector
+	gateways *collector
+	heard    int64 // the latest record of the exchange, nanoseconds since 1970
 }
 
-// member is where a shard is.
-type member struct {
-	at   int64     // the end of its last step; 0 before the first
-	seen time.Time // when it made that
-}
-
-// The judge waits for the slowest shard, because partitions are read at
-// different speeds. It does not wait for one to which nothing comes: that made
-// no step for idle of the gateway's own time, or, where there is none, that is
-// behind by more than idleEvents of the events'. Nor for one that is behind by
-// mostBehind.
+// Shards and gateways of which nothing came for so long are not waited for. A
+// shard's steps come when its records do; a gateway's, every ten seconds.
 const (
-	idle       = 5 * time.Second
-	idleEvents = int64(5 * time.Minute)
-	mostBehind = int64(6 * time.Hour)
+	idleShard   = 5 * time.Second
+	idleGateway = 15 * time.Second
+	goneGateway = 10 * time.Minute
 )
 
 // New returns a fleet without shards. Now is the gateway's clock, which tells a
 // slow partition from an idle one and nothing else; nil for a replay, whose
 // findings depend on its records alone.
 func New(cfg Config, now func() time.Time) *Fleet {
-	return &Fleet{cfg: cfg.withDefaults(), now: now, judge: NewJudge(cfg), shards: map[*Shard]*member{}, pending: map[int64]*Step{}}
+	return &Fleet{cfg: cfg.withDefaults(), now: now, judge: NewJudge(cfg), shards: newCollector(idleShard), gateways: newCollector(idleGateway)}
+}
+
+// NewMember returns the part of a gateway in a fleet of several. The steps of
+// its shards go to publish, which must not block and may keep them, and the
+// judge only learns what Hear is told.
+func NewMember(cfg Config, now func() time.Time, publish func(*Step)) *Fleet {
+	f := New(cfg, now)
+	f.publish = publish
+	return f
 }
 
 // Shard returns a new shard of the fleet; Leave takes it out again.
@@ -47,7 +49,7 @@ func (f *Fleet) Shard() *Shard {
 	s := NewShard(f.cfg)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.shards[s] = &member{}
+	f.shards.join(s)
 	return s
 }
 
@@ -55,70 +57,60 @@ func (f *Fleet) Shard() *Shard {
 func (f *Fleet) Leave(s *Shard) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	delete(f.shards, s)
+	f.shards.leave(s)
 }
 
 // Take adds a step of a shard and judges the steps that all shards have made.
-func (f *Fleet) Take(s *Shard, step *Step) []Finding {
+// Rebuilt says that the step is of records that were judged before and are
+// read again, so that the shard knows its agents; of these only what was not
+// told already counts.
+func (f *Fleet) Take(s *Shard, step *Step, rebuilt bool) []Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m := f.shards[s]
-	if m == nil {
+	m := f.shards.members[s]
+	if m == nil || rebuilt && (f.publish != nil || step.At <= m.joined) {
 		return nil
 	}
-	m.at = step.At
+	var now time.Time
 	if f.now != nil {
-		m.seen = f.now()
+		now = f.now()
 	}
-	if step.At <= f.judged-mostBehind {
-		return nil // A partition that changed hands is read again to know its agents; what they did has been judged.
+	merged := f.shards.take(s, m, step, now)
+	if f.publish == nil {
+		return f.judgeAll(merged)
 	}
-	// What comes after its time was judged counts in the next step.
-	at := max(step.At, f.judged+StepLength)
-	if have := f.pending[at]; have != nil {
-		have.Add(step)
-	} else {
-		step.At = at
-		f.pending[at] = step
+	for _, whole := range merged {
+		f.publish(whole)
 	}
-	ready := f.ready()
-	var findings []Finding
-	for len(f.pending) > 0 {
-		first := int64(-1)
-		for at := range f.pending {
-			if first < 0 || at < first {
-				first = at
-			}
-		}
-		if first > ready {
-			break
-		}
-		findings = append(findings, f.judge.Take(f.pending[first])...)
-		f.judged = first
-		delete(f.pending, first)
-	}
-	return findings
+	return nil
 }
 
-// ready is the time up to which all shards that are waited for have come.
-func (f *Fleet) ready() int64 {
-	fastest := f.judged + StepLength
-	for _, m := range f.shards {
-		fastest = max(fastest, m.at)
+// Hear adds a step that a gateway published, in the order of the exchange, and
+// judges the steps that all gateways have made. At is the time of the record,
+// nanoseconds since 1970: what is found depends on the records alone. A step
+// that was published twice counts once.
+func (f *Fleet) Hear(gateway string, step *Step, at int64) []Finding {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.heard = max(f.heard, at)
+	now := time.Unix(0, f.heard)
+	m := f.gateways.members[gateway]
+	if m == nil {
+		f.gateways.forget(now.Add(-goneGateway))
+		m = f.gateways.join(gateway)
 	}
-	slowest := fastest
-	for _, m := range f.shards {
-		waited := m.at > 0 && fastest-m.at < mostBehind
-		if f.now != nil {
-			waited = waited && f.now().Sub(m.seen) < idle
-		} else {
-			waited = waited && fastest-m.at < idleEvents
-		}
-		if waited {
-			slowest = min(slowest, m.at)
-		}
+	if step.At <= m.at {
+		return nil
 	}
-	return slowest
+	return f.judgeAll(f.gateways.take(gateway, m, step, now))
+}
+
+func (f *Fleet) judgeAll(steps []*Step) []Finding {
+	var findings []Finding
+	for _, step := range steps {
+		findings = append(findings, f.judge.Take(step)...)
+	}
+	return findings
 }
 
 // SiteDark reports whether a site is known to be dark.

@@ -14,6 +14,7 @@ import (
 type world struct {
 	t        *testing.T
 	fleet    *Fleet
+	members  []*Fleet // where several gateways share the shards
 	shards   []*Shard
 	agents   []*Agent
 	e        *event.Event
@@ -58,9 +59,12 @@ func (w *world) run(d time.Duration, silent func(i int) bool) {
 }
 
 func (w *world) send(i int, a *Agent, action, content string) {
-	s := w.shards[i%len(w.shards)]
+	s, f := w.shards[i%len(w.shards)], w.fleet
+	if n := len(w.members); n > 0 {
+		f = w.members[i%len(w.shards)%n]
+	}
 	for s.NextStep() > 0 && s.NextStep() <= w.now {
-		w.findings = append(w.findings, w.fleet.Take(s, s.EndStep(w.now))...)
+		w.findings = append(w.findings, f.Take(s, s.EndStep(w.now), false)...)
 	}
 	w.e.Reset()
 	w.e.SetString(ecs.EventAction, action)

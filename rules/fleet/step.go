@@ -166,6 +166,32 @@ func (v *VersionStep) add(o *VersionStep) {
 	}
 }
 
+// follow adds the next step of the same shard or gateway: what happened adds
+// up, who is there is replaced.
+func (s *Step) follow(next *Step) {
+	for _, v := range s.Strata {
+		v.Alive, v.Silent = 0, 0
+	}
+	for _, v := range s.Sites {
+		v.Alive, v.Silent = 0, 0
+	}
+	for key, v := range s.Feeds {
+		v.Alive = 0
+		if n := next.Feeds[key]; n != nil {
+			n.Gap += v.Gap
+		}
+	}
+	for key, v := range s.Versions {
+		for stratum, arm := range v.Strata {
+			// Arms are not told in every step.
+			if n := next.Versions[key]; n != nil && n.Strata[stratum] != nil && n.Strata[stratum].Alive > 0 {
+				arm.Alive = 0
+			}
+		}
+	}
+	s.Add(next)
+}
+
 func appendBounded[T any](to, more []T) []T {
 	return append(to, more[:min(len(more), max(maxCasualties-len(to), 0))]...)
 }

@@ -187,6 +187,9 @@ func (d *liveDetector) Detect(now int64, e *event.Event, emit func(alert *event.
 	d.session.Detect(now, e, emit)
 }
 
+// Rebuild implements pipeline.Rebuilder.
+func (d *liveDetector) Rebuild(on bool) { d.session.Rebuild(on) }
+
 // Close ends the session's accounts.
 func (d *liveDetector) Close() { d.session.Close() }
 
