@@ -3,6 +3,7 @@ package pipeline
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
@@ -65,6 +66,28 @@ func (r *Runner) Health() []Health {
 		all = append(all, o.currentHealth())
 	}
 	return all
+}
+
+// Publish delivers documents that no record became, such as those about the
+// gateway itself, to all outputs but the named ones. It returns when all have
+// them; those that take too long have a dead letter instead, if they are not
+// required.
+func (r *Runner) Publish(ctx context.Context, docs []*event.Document, but ...string) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, o := range r.outputs {
+		if slices.Contains(but, o.Name) {
+			continue
+		}
+		d := &delivery{out: o}
+		group.Go(func() error { return d.deliver(ctx, docs) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	if r.set.Observe != nil {
+		r.set.Observe(docs)
+	}
+	return nil
 }
 
 // Open returns the worker of a partition; it is what a Source calls.

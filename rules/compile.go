@@ -102,6 +102,7 @@ func (c *compiler) rule(src *source) *Rule {
 		keepFiring: int64(h.KeepFiringFor), suppress: int64(h.Suppress), budget: h.Budget,
 	}
 	r.Shadow = h.Stage == "shadow"
+	r.Respond = h.Respond
 	r.exceptions = c.exceptions(h.Exceptions)
 	r.severities, r.risks = c.overrides(h)
 	r.groupBy = c.groupBy(h)

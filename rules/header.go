@@ -42,6 +42,7 @@ type Header struct {
 	Budget         time.Duration `yaml:"budget"` // Mean time for a candidate event; over it the rule turns shadow.
 	Stage          string        `yaml:"stage"`  // live, or shadow: judged and counted, but silent.
 	Exceptions     []exception   `yaml:"exceptions"`
+	Respond        []Response    `yaml:"respond"` // What is done about alerts.
 	SeverityMap    []mappedLevel `yaml:"severity_mapping"`
 	RiskMap        []mappedRisk  `yaml:"risk_score_mapping"`
 	Tests          []testCase    `yaml:"tests"`
@@ -100,6 +101,7 @@ func checkHeader(c *checker, h *Header) {
 	c.oneOf("maturity", h.Maturity, maturities())
 	c.oneOf("stage", h.Stage, []string{"live", "shadow"})
 	checkExceptions(c, h.Exceptions)
+	checkResponses(c, h.Respond)
 	checkRollup(c, h)
 	checkMappings(c, h)
 	if c.oneOf("severity", h.Severity, ecs.Severities()) {

@@ -22,6 +22,7 @@ type Rule struct {
 	Note                      string
 	Threat                    []Threat
 	Scope                     string
+	Respond                   []Response
 	File                      string
 	Line                      int
 

@@ -32,6 +32,8 @@ func Schema() ([]byte, error) {
 		if noData, ok := properties["no_data"].(schema.Object); ok {
 			noData["enum"] = []string{noDataNone, noDataKeep, noDataAlert, noDataResolve}
 		}
+		respond := properties["respond"].(schema.Object)["items"].(schema.Object)["properties"].(schema.Object)
+		respond["action"].(schema.Object)["enum"] = ecs.ResponseActions()
 		properties["stage"].(schema.Object)["enum"] = []string{"live", "shadow"}
 		properties["scope"].(schema.Object)["enum"] = ecs.AlertScopes()
 		properties["kind"].(schema.Object)["enum"] = ecs.AlertKinds()
@@ -96,6 +98,12 @@ func keyDescriptions() map[string]schema.Object {
 		"steps":              "What happens one after the other.",
 		"maxspan":            "The longest time from the first to the last step that has to come.",
 		"cohort":             "Alert once for many agents that fall silent together.",
+		"respond":            "What is asked of the gateway's responders because of alerts; nothing is sent unless responses are enabled.",
+		"action":             "What is asked for.",
+		"to":                 "Names of responders in the gateway's configuration; all without it.",
+		"on":                 "Statuses of alerts about which it is asked: firing (the default), resolved.",
+		"min_severity":       "The least severity of an alert about which it is asked.",
+		"parameters":         "What the responder gets with it, such as ring for move_to_ring.",
 		"tests":              "Tests on a virtual clock: events in, alerts out.",
 		"expect":             "How many alerts there are by, or at, some time.",
 		"clock":              "Start of the test, RFC 3339.",

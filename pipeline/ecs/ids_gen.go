@@ -2675,4 +2675,10 @@ const (
 	EDRAssetOwner                                               ID = 2665
 	EDRAssetCriticality                                         ID = 2666
 	EDRAlertParent                                              ID = 2667
+	EDRResponseID                                               ID = 2668
+	EDRResponseAction                                           ID = 2669
+	EDRResponseResponder                                        ID = 2670
+	EDRResponseStatus                                           ID = 2671
+	EDRResponseDryRun                                           ID = 2672
+	EDRResponseAttempt                                          ID = 2673
 )

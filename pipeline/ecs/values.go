@@ -71,6 +71,7 @@ func ownValues() map[string][]string {
 		"edr.alert.severity":       Severities(),
 		"edr.alert.status":         AlertStatuses(),
 		"edr.alert.scope":          AlertScopes(),
+		"edr.response.action":      ResponseActions(),
 	}
 }
 

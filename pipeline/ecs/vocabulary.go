@@ -87,6 +87,19 @@ func AlertKinds() []string { s := alertKinds; return s[:] }
 // AlertStatuses are the values of edr.alert.status in the order of an episode.
 func AlertStatuses() []string { s := statuses; return s[:] }
 
+// ResponseActions are the values of edr.response.action: what can be asked for
+// because of an alert. A worker knows what each means for its vendor's console.
+func ResponseActions() []string {
+	return []string{
+		"pause_rollout",          // no further agent gets the version
+		"rollback_content",       // agents go back to the content before
+		"move_to_ring",           // hosts go to the ring in the parameter ring
+		"isolate_update_channel", // agents get nothing through the channel for now
+		"open_case",              // a person has to look
+		"notify",                 // tell, nothing more
+	}
+}
+
 // AlertScopes are the values of edr.alert.scope.
 func AlertScopes() []string { s := scopes; return s[:] }
 

@@ -133,6 +133,11 @@ func (a *App) buildPipeline() error {
 		}
 		outputs = append(outputs, pipeline.Output{Name: s.Name, Sink: sink, Required: s.Required, Route: s.Route})
 	}
+	if out, some, err := a.responses(); err != nil {
+		return err
+	} else if some {
+		outputs = append(outputs, out)
+	}
 	var err error
 	if a.dead, err = b.deadLetter(a.cfg.DeadLetter); err != nil {
 		return fmt.Errorf("building dead letter: %w", err)

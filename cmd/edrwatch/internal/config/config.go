@@ -42,6 +42,10 @@ type Config struct {
 	Pipeline pipeline.Config `yaml:"pipeline"`
 	// Sinks are where events and alerts go. Each has a name of its own.
 	Sinks []Sink `yaml:"sinks"`
+	// Responses says whether responders are asked to act on alerts.
+	Responses Responses `yaml:"responses"`
+	// Responders are asked to act on alerts, as rules say. Each has a name of its own.
+	Responders []Responder `yaml:"responders"`
 	// DeadLetter keeps what could not be used, with the reason.
 	DeadLetter DeadLetter `yaml:"dead_letter"`
 }
@@ -143,6 +147,7 @@ func Default() Config {
 		Pipeline: pipeline.DefaultConfig(),
 
 		RolloutPolicy: fleet.DefaultPolicy(),
+		Responses:     Responses{MaxPerHour: 20},
 	}
 	cfg.DeadLetter.Type = deadLetterKinds()[0].name
 	cfg.DeadLetter.Settings = deadLetterKinds()[0].make()

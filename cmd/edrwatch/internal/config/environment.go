@@ -100,7 +100,7 @@ func unknownVariable(name string, known []setting) error {
 
 // addElement adds the source or sink to which a variable that ends in _TYPE gives a type, when there is none of that name.
 func addElement(root strict.Node, variable string) strict.Node {
-	for _, list := range []string{"sources", "sinks"} {
+	for _, list := range []string{"sources", "sinks", "responders"} {
 		rest, ok := strings.CutPrefix(variable, prefix+envName(list)+"_")
 		name := strings.TrimSuffix(rest, "_TYPE")
 		if !ok || name == rest || name == "" {

@@ -6,6 +6,7 @@ import (
 	kafkasink "github.com/edrwatch/edrwatch/sinks/kafka"
 	"github.com/edrwatch/edrwatch/sinks/splunk"
 	"github.com/edrwatch/edrwatch/sinks/store"
+	"github.com/edrwatch/edrwatch/sinks/webhook"
 	filesource "github.com/edrwatch/edrwatch/sources/file"
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 )
@@ -26,6 +27,15 @@ func sinkKinds() []kind {
 		{"kafka", func() any { c := kafkasink.DefaultConfig(); return &c }},
 		{"file", func() any { c := filesink.DefaultConfig(); return &c }},
 		{"store", func() any { c := store.DefaultConfig(); return &c }},
+	}
+}
+
+// responderKinds returns the types of responders.
+func responderKinds() []kind {
+	return []kind{
+		{"webhook", func() any { c := webhook.DefaultConfig(); return &c }},
+		{"kafka", func() any { c := kafkasink.DefaultResponderConfig(); return &c }},
+		{"alertmanager", func() any { c := webhook.DefaultAlertmanagerConfig(); return &c }},
 	}
 }
 

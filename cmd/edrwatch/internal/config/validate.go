@@ -72,6 +72,13 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 		}
 	}
 	l.names("sinks", sinks, report)
+	check(root.Get("responses"), &c.Responses)
+	responders := make([]string, len(c.Responders))
+	for i := range c.Responders {
+		responders[i] = c.Responders[i].Name
+		check(item(root.Get("responders"), i), &c.Responders[i])
+	}
+	l.names("responders", responders, report)
 	check(root.Get("dead_letter"), c.DeadLetter.Settings)
 	return found
 }
@@ -112,10 +119,10 @@ func (l *Loaded) listeners(report reporter) {
 	}
 }
 
-// names checks the names of sources or sinks: there must be some, and their environment variables must differ.
+// names checks the names of sources, sinks or responders: there must be some of the first two, and their environment variables must differ.
 func (l *Loaded) names(list string, names []string, report reporter) {
 	n := l.root.Get(list)
-	if len(names) == 0 && n.Kind() != strict.Mapping {
+	if len(names) == 0 && n.Kind() != strict.Mapping && list != "responders" {
 		report(n, fmt.Sprintf("add an entry with name and type below %s", list), "%s: expected at least one, found none", list)
 	}
 	seen := map[string]string{}

@@ -1,0 +1,238 @@
+package respond
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/fault"
+)
+
+// receiver remembers acts and fails as it is told to.
+type receiver struct {
+	got   []Act
+	fails []error
+}
+
+func (r *receiver) Send(_ context.Context, a *Act) (int, error) {
+	r.got = append(r.got, *a)
+	if len(r.fails) == 0 {
+		return 202, nil
+	}
+	err := r.fails[0]
+	r.fails = r.fails[1:]
+	return 503, err
+}
+
+// bench is a dispatcher before two receivers.
+type bench struct {
+	t            *testing.T
+	d            *Dispatcher
+	soar, worker receiver
+	told         []map[string]any
+	now          time.Time
+	asks         []Ask
+}
+
+func newBench(t *testing.T, cfg Config, asks ...Ask) *bench {
+	t.Helper()
+	dict, err := ecs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &bench{t: t, now: time.Date(2024, 7, 19, 4, 12, 0, 0, time.UTC), asks: asks}
+	b.d, err = New(cfg, Settings{
+		Responders: []Named{{Name: "soar", Responder: &b.soar}, {Name: "worker", Responder: &b.worker}},
+		Asks:       func(string) []Ask { return b.asks }, Tell: Teller{dict}.Tell, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		Now: func() time.Time { return b.now },
+		Publish: func(_ context.Context, docs []*event.Document) error {
+			for _, d := range docs {
+				var told map[string]any
+				if err := json.Unmarshal(d.Body, &told); err != nil {
+					t.Fatal(err)
+				}
+				b.told = append(b.told, told)
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func alert(id, status, severity string, sequence int) *event.Document {
+	body := fmt.Sprintf(`{"@timestamp":"2024-07-19T04:11:40.000Z","event":{"id":"%s-%s-%d","kind":"alert","action":"alert","start":"2024-07-19T04:09:30.000Z"},
+		"rule":{"id":"r1","name":"Bad rollout","version":"1"},"agent":{"type":"crowdstrike-falcon"},"host":{"os":{"type":"windows"}},
+		"edr":{"alert":{"id":%q,"kind":"bad_rollout","severity":%q,"status":%q,"reason":"12 of 933 failed","scope":"fleet","count":12,"denominator":933,
+		"hosts":["h1","h2"],"evidence":{"verdict":"rollback"}},"content":{"version":"32","channel":"291"}}}`, id, status, sequence, id, severity, status)
+	return &event.Document{ID: fmt.Sprint(id, status, sequence), Stream: event.Alerts, Body: []byte(body), AlertKind: "bad_rollout", Severity: severity, Rules: []string{"r1"}}
+}
+
+func (b *bench) write(docs ...*event.Document) ([]event.Result, error) {
+	results := make([]event.Result, len(docs))
+	err := b.d.Write(b.t.Context(), docs, results)
+	return results, err
+}
+
+// statuses lists what was told of, in order.
+func (b *bench) statuses() string {
+	var list []string
+	for _, t := range b.told {
+		r := t["edr"].(map[string]any)["response"].(map[string]any)
+		list = append(list, fmt.Sprint(r["action"], "/", r["responder"], ":", r["status"]))
+	}
+	return strings.Join(list, " ")
+}
+
+func TestActsAreAskedOfWhomTheRuleNames(t *testing.T) {
+	b := newBench(t, Config{Enabled: true, MaxPerHour: 10}, Ask{Action: "pause_rollout", To: []string{"worker"}}, Ask{Action: "open_case", MinSeverity: "critical", Parameters: map[string]string{"queue": "edr"}})
+	if _, err := b.write(alert("a1", "firing", "high", 0), alert("a1", "resolved", "critical", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.soar.got) != 0 || len(b.worker.got) != 1 {
+		t.Fatalf("the SOAR got %d acts, the worker %d", len(b.soar.got), len(b.worker.got))
+	}
+	if _, err := b.write(alert("a2", "firing", "critical", 0)); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.soar.got) != 1 || len(b.worker.got) != 3 {
+		t.Fatalf("the SOAR got %d acts, the worker %d", len(b.soar.got), len(b.worker.got))
+	}
+	a := b.soar.got[0]
+	want := Subject{Product: "crowdstrike-falcon", ContentVersion: "32", ContentChannel: "291", OS: "windows", Verdict: "rollback"}
+	if a.Schema != Schema || a.Action != "open_case" || a.Parameters["queue"] != "edr" || a.Subject != want || a.Alert.Count != 12 || len(a.Alert.Hosts) != 2 || a.Alert.Start == "" {
+		t.Errorf("act %+v", a)
+	}
+	if o := b.told[0]["event"].(map[string]any)["outcome"]; o != "success" || b.told[0]["event"].(map[string]any)["action"] != "response-taken" {
+		t.Errorf("told %v", b.told[0])
+	}
+}
+
+func TestNothingIsSentInADryRun(t *testing.T) {
+	b := newBench(t, Config{MaxPerHour: 10}, Ask{Action: "pause_rollout"})
+	results, err := b.write(alert("a1", "firing", "high", 0))
+	if err != nil || results[0].Outcome != event.Indexed || len(b.soar.got)+len(b.worker.got) > 0 {
+		t.Fatalf("%v, %v, %d acts", err, results, len(b.soar.got)+len(b.worker.got))
+	}
+	if got := b.statuses(); got != "pause_rollout/soar:dry_run pause_rollout/worker:dry_run" {
+		t.Errorf("told %s", got)
+	}
+}
+
+func TestAnActIsTakenOnce(t *testing.T) {
+	b := newBench(t, Config{Enabled: true, MaxPerHour: 10}, Ask{Action: "pause_rollout", To: []string{"soar"}})
+	for i := range 3 { // Further documents of the episode, and a repetition after a restart of the partition.
+		if _, err := b.write(alert("a1", "firing", "high", i%2)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(b.soar.got) != 1 {
+		t.Errorf("%d acts", len(b.soar.got))
+	}
+	other := newBench(t, Config{Enabled: true, MaxPerHour: 10}, b.asks...)
+	if _, err := other.write(alert("a1", "firing", "high", 0)); err != nil || other.soar.got[0].ID != b.soar.got[0].ID {
+		t.Errorf("another process gives the act another id: %v", err)
+	}
+}
+
+func TestFailedActsAreTriedAgain(t *testing.T) {
+	b := newBench(t, Config{Enabled: true, MaxPerHour: 10}, Ask{Action: "pause_rollout", To: []string{"soar"}})
+	down := fault.New(fault.Transient, fault.Unavailable, "down")
+	b.soar.fails = []error{down, down}
+	doc := alert("a1", "firing", "high", 0)
+	for range 2 {
+		results, err := b.write(doc)
+		if !errors.Is(err, down) || results[0].Outcome != event.Pending {
+			t.Fatalf("%v, %v", err, results)
+		}
+	}
+	if results, err := b.write(doc); err != nil || results[0].Outcome != event.Indexed {
+		t.Fatalf("%v, %v", err, results)
+	}
+	if got := b.statuses(); got != "pause_rollout/soar:failed pause_rollout/soar:failed pause_rollout/soar:sent" {
+		t.Errorf("told %s", got)
+	}
+	attempts := map[any]bool{}
+	for _, told := range b.told {
+		attempts[told["event"].(map[string]any)["id"]] = true
+	}
+	if len(attempts) != 3 {
+		t.Errorf("%d documents of three attempts have ids of their own", len(attempts))
+	}
+	b.soar.fails = []error{fault.New(fault.Permanent, fault.Rejected, "no")}
+	if results, err := b.write(alert("a2", "firing", "high", 0)); err != nil || results[0].Outcome != event.Indexed || !strings.HasSuffix(b.statuses(), "refused") {
+		t.Errorf("%v, %v: told %s", err, results, b.statuses())
+	}
+}
+
+func TestActsAreLimited(t *testing.T) {
+	b := newBench(t, Config{Enabled: true, MaxPerHour: 3}, Ask{Action: "open_case", To: []string{"soar"}})
+	for i := range 5 {
+		if _, err := b.write(alert(fmt.Sprint("a", i), "firing", "high", 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(b.soar.got) != 3 || strings.Count(b.statuses(), "suppressed") != 2 {
+		t.Errorf("%d acts; told %s", len(b.soar.got), b.statuses())
+	}
+	b.now = b.now.Add(20 * time.Minute)
+	for i := range 2 {
+		if _, err := b.write(alert(fmt.Sprint("b", i), "firing", "high", 0)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(b.soar.got) != 4 {
+		t.Errorf("%d acts after twenty minutes, want one more", len(b.soar.got))
+	}
+}
+
+func TestEveryAlertIsToldToWhoWantsIt(t *testing.T) {
+	b := newBench(t, Config{Enabled: true, MaxPerHour: 10})
+	b.d.set.Responders[0].NotifyFrom = "high"
+	if _, err := b.write(alert("a1", "firing", "medium", 0), alert("a2", "firing", "high", 0), alert("a2", "resolved", "high", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.soar.got) != 2 || b.soar.got[0].ID == b.soar.got[1].ID || b.soar.got[0].Action != "notify" {
+		t.Errorf("got %+v", b.soar.got)
+	}
+}
+
+func TestWhatIsNoAlertIsRefusedWithAReason(t *testing.T) {
+	b := newBench(t, Config{MaxPerHour: 1})
+	results, err := b.write(&event.Document{ID: "x", Stream: event.Alerts, Body: []byte(`{"rule":{"id":7}}`)}, &event.Document{ID: "y", Stream: event.Alerts, Body: []byte(`{}`)},
+		&event.Document{ID: "z", Stream: event.Telemetry, Body: []byte(`{}`)})
+	if err != nil || results[0].Outcome != event.Refused || results[1].Outcome != event.Refused || results[2].Outcome != event.Indexed {
+		t.Fatalf("%v, %v", err, results)
+	}
+	if text := results[1].Err.Error(); !strings.Contains(text, "expected edr.alert.id") {
+		t.Error(text)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(alert("a", "firing", "high", 0).Body)
+	f.Add([]byte(`{"edr":{"alert":{"id":"a","status":"firing","hosts":"h"}},"rule":{"id":["r"]}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		a, err := parse(&event.Document{Body: body})
+		if err != nil {
+			return
+		}
+		if a.Alert.ID == "" || a.Rule.ID == "" || a.Alert.Hosts == nil {
+			t.Fatalf("%s: %+v", body, a)
+		}
+		if _, err := json.Marshal(a.with("notify", "x", nil)); err != nil && a.Requested.Year() < 10_000 && a.Requested.Year() >= 0 {
+			t.Fatal(err)
+		}
+	})
+}
