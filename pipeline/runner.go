@@ -227,7 +227,9 @@ func (w *worker) alertCounter(kind, severity string) prometheus.Counter {
 // Close implements event.Worker. A detector that keeps shared accounts (how
 // many keys it holds) closes them.
 func (w *worker) Close() {
-	if c, ok := w.shard.detector.(interface{ Close() }); ok {
-		c.Close()
+	for _, part := range []any{w.shard.detector, w.shard.judge} {
+		if c, ok := part.(interface{ Close() }); ok {
+			c.Close()
+		}
 	}
 }

@@ -53,6 +53,11 @@ func (c *collector) take(who any, m *member, step *Step, now time.Time) []*Step 
 		return nil // A partition that changed hands is read again to know its agents; what they did has been judged.
 	}
 	c.put(who, step)
+	return c.due(now)
+}
+
+// due returns the steps that all members that are waited for have made.
+func (c *collector) due(now time.Time) []*Step {
 	ready := c.ready(now)
 	var merged []*Step
 	for len(c.pending) > 0 {

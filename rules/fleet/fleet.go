@@ -105,6 +105,23 @@ func (f *Fleet) Hear(gateway string, step *Step, at int64) []Finding {
 	return f.judgeAll(f.gateways.take(gateway, m, step, now))
 }
 
+// Depart takes a gateway out that says it leaves, and judges what only its next
+// step was waited for.
+func (f *Fleet) Depart(gateway string) []Finding {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gateways.leave(gateway)
+	return f.judgeAll(f.gateways.due(time.Unix(0, f.heard)))
+}
+
+// WaitFor says how long a gateway of which nothing comes is waited for; 15 s
+// where it does not.
+func (f *Fleet) WaitFor(idle time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gateways.idle = idle
+}
+
 func (f *Fleet) judgeAll(steps []*Step) []Finding {
 	var findings []Finding
 	for _, step := range steps {

@@ -1,5 +1,7 @@
 package fleet
 
+import "cmp"
+
 // Class is a way to fail.
 type Class uint8
 
@@ -190,6 +192,31 @@ func (s *Step) follow(next *Step) {
 		}
 	}
 	s.Add(next)
+}
+
+// Trim takes the names of hosts out, and all sites but the largest.
+func (s *Step) Trim(sites int) {
+	for _, v := range s.Strata {
+		v.Casualties = nil
+	}
+	for _, v := range s.Sites {
+		v.Hosts = nil
+	}
+	size := func(name string) int { return s.Sites[name].Alive + s.Sites[name].Silent }
+	names := sortedKeys(s.Sites, func(a, b string) int { return cmp.Or(cmp.Compare(size(b), size(a)), cmp.Compare(a, b)) })
+	for _, name := range names[min(sites, len(names)):] {
+		delete(s.Sites, name)
+	}
+	for _, v := range s.Versions {
+		for _, arm := range v.Strata {
+			arm.Casualties = nil
+		}
+		for name := range v.Sites {
+			if s.Sites[name] == nil {
+				delete(v.Sites, name)
+			}
+		}
+	}
 }
 
 func appendBounded[T any](to, more []T) []T {

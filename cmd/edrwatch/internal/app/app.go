@@ -16,6 +16,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/exchange"
 	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
@@ -42,7 +43,8 @@ type App struct {
 	detection  *Detection
 	rules      *live[rules.Ruleset]
 	mappings   *live[mappings.Plan]
-	fleet      *fleet.Fleet // what the partitions judge together
+	fleet      *fleet.Fleet       // what the partitions judge together
+	exchange   *exchange.Exchange // nil: the gateway is the whole fleet
 	processors *Processors
 	runner     *pipeline.Runner
 	sources    []namedSource
@@ -62,6 +64,7 @@ type App struct {
 type namedSource struct {
 	name string
 	pipeline.Source
+	open func(context.Context, event.Partition) (event.Worker, error)
 }
 
 // checker is what components offer beyond their one method.
@@ -85,7 +88,9 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 	if err != nil {
 		return nil, err
 	}
-	a.fleet = fleet.New(fleet.DefaultConfig(), time.Now)
+	if err := a.joinFleet(); err != nil {
+		return nil, err
+	}
 	a.rules = newLiveRules(a.detection, DetectionOf(&cfg), a.log, a.registry)
 	a.mappings = newLiveMappings(a.detection, DetectionOf(&cfg), a.log, a.registry)
 	a.registry.MustRegister(newRuleMetrics(a.rules.current.Load))
@@ -170,10 +175,10 @@ func (a *App) buildSources() error {
 				"source", s.Name, "max_rewind", k.MaxRewind, "needed", a.detection.Rules.Horizon())
 		}
 		a.own(source)
-		a.sources = append(a.sources, namedSource{s.Name, source})
+		a.sources = append(a.sources, namedSource{s.Name, source, a.runner.Open})
 		a.setSourceHealth(s.Name, nil)
 	}
-	return nil
+	return a.buildExchange()
 }
 
 // own remembers a component for closing.
@@ -207,10 +212,13 @@ func (a *App) Run(ctx context.Context) error {
 	watching.Go(func() { a.processors.Enricher.Run(serving) })
 	watching.Go(func() { a.rules.run(serving) })
 	watching.Go(func() { a.mappings.run(serving) })
+	if a.exchange != nil {
+		watching.Go(func() { a.exchange.Run(serving) })
+	}
 	group, running := errgroup.WithContext(running)
 	for _, s := range a.sources {
 		group.Go(func() error {
-			if err := s.Run(running, a.runner.Open); err != nil {
+			if err := s.Run(running, s.open); err != nil {
 				return fmt.Errorf("source %s: %w", s.name, err)
 			}
 			return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/exchange"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/enrich"
 	"github.com/edrwatch/edrwatch/pipeline/redact"
@@ -38,6 +39,8 @@ type Config struct {
 	Rules Rules `yaml:"rules"`
 	// RolloutPolicy says what has to be seen of a new version before its rollout may go on.
 	RolloutPolicy fleet.Policy `yaml:"rollout_policy"`
+	// Fleet concerns what all agents together show.
+	Fleet Fleet `yaml:"fleet"`
 	// Pipeline concerns the way from source to sinks.
 	Pipeline pipeline.Config `yaml:"pipeline"`
 	// Sinks are where events and alerts go. Each has a name of its own.
@@ -101,6 +104,12 @@ func (r *Rules) Validate() error {
 	return errors.Join(errs...)
 }
 
+// Fleet says how several gateways judge one fleet.
+type Fleet struct {
+	// Exchange brings the steps of all gateways together that share the partitions; without a topic there is one gateway.
+	Exchange exchange.Config `yaml:"exchange"`
+}
+
 // Source is an entry of the sources.
 type Source struct {
 	// Name of the source in metrics, logs and environment variables: lower-case letters, digits, - and _.
@@ -144,6 +153,7 @@ func Default() Config {
 		Enrich:   enrich.DefaultConfig(),
 		Redact:   redact.DefaultConfig(),
 		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000},
+		Fleet:    Fleet{Exchange: exchange.DefaultConfig()},
 		Pipeline: pipeline.DefaultConfig(),
 
 		RolloutPolicy: fleet.DefaultPolicy(),

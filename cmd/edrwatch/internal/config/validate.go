@@ -54,6 +54,7 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	check(root.Get("enrich"), &c.Enrich)
 	check(root.Get("redact"), &c.Redact)
 	check(root.Get("rules"), &c.Rules)
+	check(placeIn(root.Get("fleet"), "exchange"), &c.Fleet.Exchange)
 	check(root.Get("rollout_policy"), &c.RolloutPolicy)
 
 	sources := make([]string, len(c.Sources))

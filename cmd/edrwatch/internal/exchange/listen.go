@@ -1,0 +1,64 @@
+package exchange
+
+import (
+	"context"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+)
+
+// listenPause is the pause after the brokers refused to be listened to.
+const listenPause = 2 * time.Second
+
+// listen hears the steps of all gateways, from Replay before now on.
+func (e *Exchange) listen(ctx context.Context) {
+	next, from := int64(-1), e.now().Add(-e.cfg.Replay)
+	for ctx.Err() == nil {
+		reader := kafkago.NewReader(kafkago.ReaderConfig{
+			Brokers: e.cfg.Brokers, Topic: e.cfg.Topic, Partition: 0, Dialer: e.dialer, MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second,
+			QueueCapacity: 16, IsolationLevel: kafkago.ReadCommitted,
+		})
+		err := e.read(ctx, reader, &next, from)
+		if closeErr := reader.Close(); err == nil {
+			err = closeErr
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		e.setProblem("listening", err)
+		timer := time.NewTimer(listenPause)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+func (e *Exchange) read(ctx context.Context, reader *kafkago.Reader, next *int64, from time.Time) error {
+	var err error
+	if *next >= 0 {
+		err = reader.SetOffset(*next)
+	} else {
+		err = reader.SetOffsetAt(ctx, from)
+	}
+	if err != nil {
+		return err
+	}
+	for {
+		record, err := reader.ReadMessage(ctx)
+		if err != nil {
+			return err
+		}
+		*next = record.Offset + 1
+		e.setProblem("listening", nil)
+		m, err := parse(record.Key, record.Value, record.Time.UnixNano())
+		if err != nil {
+			// The owner of the partition puts it into the dead letter.
+			e.log.Warn("a record of the exchange is not heard", "offset", record.Offset, "error", err)
+			continue
+		}
+		m.tell(e.fleet)
+		e.heard.Inc()
+	}
+}
