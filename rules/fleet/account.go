@@ -182,10 +182,6 @@ func (s *Shard) arm(v Version, key Stratum) *ArmStep {
 	return of(s.step.Versions[v].Strata, key)
 }
 
-// progressEvery is the number of steps after which all arms are told, not only
-// those of strata in which something failed.
-const progressEvery = 6
-
 // sum writes the accounts into the step.
 func (s *Shard) sum(step *Step) {
 	for i := range s.strata {
@@ -211,12 +207,9 @@ func (s *Shard) sum(step *Step) {
 			if n <= 0 {
 				continue
 			}
-			key := s.strata[number].key
-			st := step.Strata[key]
-			if s.steps%progressEvery == 0 || st != nil && st.Failures != [classes + 1]int{} {
-				of(step.Versions, r.version).init()
-				of(step.Versions[r.version].Strata, key).Alive = n
-			}
+			// All arms, whatever fails here: where it does so in another
+			// shard, the judge has to know how many of all have the version.
+			s.arm(r.version, s.strata[number].key).Alive = n
 		}
 	}
 	s.rollouts.expire(step.At - int64(s.cfg.Exposed))

@@ -91,8 +91,8 @@ func TestGatewayThatDies(t *testing.T) {
 // Who comes late twice is there once.
 func TestLateStepsOfOneMember(t *testing.T) {
 	c := newCollector(idleGateway)
-	a, b := c.join("a"), c.join("b")
 	now := time.Unix(1000, 0)
+	a, b := c.join("a", now), c.join("b", now)
 	step := func(end int64) *Step {
 		s := newStep(end)
 		s.Sites["x"] = &SiteStep{Alive: 10, NewlySilent: 1}

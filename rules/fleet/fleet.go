@@ -49,7 +49,7 @@ func (f *Fleet) Shard() *Shard {
 	s := NewShard(f.cfg)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.shards.join(s)
+	f.shards.join(s, f.clock())
 	return s
 }
 
@@ -71,11 +71,7 @@ func (f *Fleet) Take(s *Shard, step *Step, rebuilt bool) []Finding {
 	if m == nil || rebuilt && (f.publish != nil || step.At <= m.joined) {
 		return nil
 	}
-	var now time.Time
-	if f.now != nil {
-		now = f.now()
-	}
-	merged := f.shards.take(s, m, step, now)
+	merged := f.shards.take(s, m, step, f.clock())
 	if f.publish == nil {
 		return f.judgeAll(merged)
 	}
@@ -83,6 +79,14 @@ func (f *Fleet) Take(s *Shard, step *Step, rebuilt bool) []Finding {
 		f.publish(whole)
 	}
 	return nil
+}
+
+// clock is the gateway's, zero in a replay.
+func (f *Fleet) clock() time.Time {
+	if f.now == nil {
+		return time.Time{}
+	}
+	return f.now()
 }
 
 // Hear adds a step that a gateway published, in the order of the exchange, and
@@ -97,7 +101,7 @@ func (f *Fleet) Hear(gateway string, step *Step, at int64) []Finding {
 	m := f.gateways.members[gateway]
 	if m == nil {
 		f.gateways.forget(now.Add(-goneGateway))
-		m = f.gateways.join(gateway)
+		m = f.gateways.join(gateway, now)
 	}
 	if step.At <= m.at {
 		return nil

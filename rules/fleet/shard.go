@@ -26,7 +26,6 @@ type Shard struct {
 	began   int64 // clock at the first event
 	stepEnd int64 // of the step in progress
 	step    *Step
-	steps   int
 	empty   int // steps without a record, up to the last
 }
 
@@ -108,7 +107,6 @@ func (s *Shard) EndStep(now int64) *Step {
 		s.stepEnd = now - now%StepLength + StepLength
 	}
 	s.step = newStep(s.stepEnd)
-	s.steps++
 	return done
 }
 

@@ -183,12 +183,9 @@ func (s *Step) follow(next *Step) {
 			n.Gap += v.Gap
 		}
 	}
-	for key, v := range s.Versions {
-		for stratum, arm := range v.Strata {
-			// Arms are not told in every step.
-			if n := next.Versions[key]; n != nil && n.Strata[stratum] != nil && n.Strata[stratum].Alive > 0 {
-				arm.Alive = 0
-			}
+	for _, v := range s.Versions {
+		for _, arm := range v.Strata {
+			arm.Alive = 0
 		}
 	}
 	s.Add(next)

@@ -4,5 +4,6 @@
 // partition in the consumer group raises the alerts.
 //
 // A record is a step of one gateway (package fleet): its key names the gateway,
-// its value holds the step, or nothing when the gateway leaves.
+// its value holds the step, or one zero byte when the gateway
+// leaves.
 package exchange

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -40,6 +41,7 @@ type Exchange struct {
 	dialer  *kafkago.Dialer
 	writer  *kafkago.Writer
 	queue   chan []byte
+	waiting atomic.Int64 // steps in the queue and on their way
 	steps   *prometheus.CounterVec
 	heard   prometheus.Counter
 

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
-	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
@@ -23,7 +22,7 @@ func (c *Config) Source() kafkasource.Config {
 	s.SASL = kafkasource.SASL{Mechanism: c.SASL.Mechanism, Username: c.SASL.Username, Password: c.SASL.Password}
 	s.DialTimeout, s.MaxRewind = c.DialTimeout, c.Replay
 	s.SessionTimeout, s.RebalanceTimeout = takeoverAfter, takeoverAfter
-	s.MaxInFlightBytes = 16 * strict.Bytes(1<<20)
+	s.MaxBatchBytes, s.MaxInFlightBytes = 4<<20, 16<<20
 	return s
 }
 

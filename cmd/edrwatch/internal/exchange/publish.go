@@ -29,16 +29,21 @@ func (e *Exchange) Publish(step *fleet.Step) {
 	for {
 		select {
 		case e.queue <- value:
+			e.waiting.Add(1)
 			return
 		default:
 		}
 		select {
 		case <-e.queue:
+			e.waiting.Add(-1)
 			e.steps.WithLabelValues("lost").Inc()
 		default:
 		}
 	}
 }
+
+// Waiting is how many steps no broker has yet.
+func (e *Exchange) Waiting() int { return int(e.waiting.Load()) }
 
 // publish writes the steps in their order, each until a broker has it, and at
 // the end that the gateway leaves.
@@ -47,6 +52,7 @@ func (e *Exchange) publish(ctx context.Context) {
 		select {
 		case value := <-e.queue:
 			if e.send(ctx, value) {
+				e.waiting.Add(-1)
 				continue
 			}
 			e.flush(value)
@@ -68,7 +74,7 @@ func (e *Exchange) flush(first ...[]byte) {
 			left = append(left, value)
 		default:
 			if len(left) == 0 {
-				e.send(ctx, nil)
+				e.send(ctx, []byte(leaving))
 				return
 			}
 		}
@@ -88,7 +94,7 @@ func (e *Exchange) send(ctx context.Context, value []byte) bool {
 		err := e.writer.WriteMessages(ctx, kafkago.Message{Key: []byte(e.gateway), Value: value})
 		if err == nil {
 			e.setProblem("publishing", nil)
-			if value != nil {
+			if string(value) != leaving {
 				e.steps.WithLabelValues("published").Inc()
 			}
 			return true

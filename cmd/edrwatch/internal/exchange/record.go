@@ -15,6 +15,9 @@ type message struct {
 	at      int64       // of the record, nanoseconds since 1970
 }
 
+// leaving is the value of a gateway that leaves: no step begins so.
+const leaving = "\x00"
+
 // maxGatewayName bounds the key of a record.
 const maxGatewayName = 128
 
@@ -24,7 +27,7 @@ func parse(key, value []byte, at int64) (message, error) {
 		return message{}, fault.New(fault.Permanent, fault.Undecodable, "expected the name of a gateway of 1 to %d bytes as the key of a step", maxGatewayName)
 	}
 	m := message{gateway: string(key), at: at}
-	if len(value) == 0 {
+	if string(value) == leaving {
 		return m, nil
 	}
 	var err error
