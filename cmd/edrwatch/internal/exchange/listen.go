@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -18,10 +19,7 @@ func (e *Exchange) listen(ctx context.Context) {
 			Brokers: e.cfg.Brokers, Topic: e.cfg.Topic, Partition: 0, Dialer: e.dialer, MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second,
 			QueueCapacity: 16, IsolationLevel: kafkago.ReadCommitted,
 		})
-		err := e.read(ctx, reader, &next, from)
-		if closeErr := reader.Close(); err == nil {
-			err = closeErr
-		}
+		err := errors.Join(e.read(ctx, reader, &next, from), reader.Close())
 		if ctx.Err() != nil {
 			return
 		}
@@ -35,6 +33,7 @@ func (e *Exchange) listen(ctx context.Context) {
 	}
 }
 
+// read hears records until one cannot be read, and returns why.
 func (e *Exchange) read(ctx context.Context, reader *kafkago.Reader, next *int64, from time.Time) error {
 	var err error
 	if *next >= 0 {
