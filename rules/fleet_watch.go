@@ -48,6 +48,9 @@ func (w *fleetWatch) tell(m *moment) {
 	if m.entity != nil {
 		agent = &m.entity.Agent
 	}
+	if w.shard.NextStep() == 0 {
+		w.fleet.Begin(w.shard)
+	}
 	w.shard.Observe(agent, m.e, m.now, m.at, m.e.Feed)
 	if agent == nil || agent.Type == "" {
 		// What happens to a host happens to its agents.

@@ -18,7 +18,7 @@ type collector struct {
 // member is where one that makes steps is.
 type member struct {
 	at     int64     // the end of its last step; 0 before the first
-	seen   time.Time // when it made that, or came
+	seen   time.Time // when it made that, or began; zero before
 	joined int64     // what was merged when it came
 }
 
@@ -37,8 +37,8 @@ func newCollector(idle time.Duration) *collector {
 	return &collector{idle: idle, members: map[any]*member{}, pending: map[int64][]contribution{}}
 }
 
-func (c *collector) join(who any, now time.Time) *member {
-	m := &member{joined: c.closed, seen: now}
+func (c *collector) join(who any) *member {
+	m := &member{joined: c.closed}
 	c.members[who] = m
 	return m
 }
@@ -107,7 +107,7 @@ func (c *collector) ready(now time.Time) int64 {
 	}
 	slowest := fastest
 	for _, m := range c.members {
-		waited := fastest-m.at < mostBehind || m.at == 0
+		waited := fastest-m.at < mostBehind || m.at == 0 // That is in its first step.
 		if !now.IsZero() {
 			waited = waited && now.Sub(m.seen) < c.idle
 		} else {

@@ -92,7 +92,7 @@ func TestGatewayThatDies(t *testing.T) {
 func TestLateStepsOfOneMember(t *testing.T) {
 	c := newCollector(idleGateway)
 	now := time.Unix(1000, 0)
-	a, b := c.join("a", now), c.join("b", now)
+	a, b := c.join("a"), c.join("b")
 	step := func(end int64) *Step {
 		s := newStep(end)
 		s.Sites["x"] = &SiteStep{Alive: 10, NewlySilent: 1}

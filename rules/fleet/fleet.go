@@ -49,8 +49,18 @@ func (f *Fleet) Shard() *Shard {
 	s := NewShard(f.cfg)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.shards.join(s, f.clock())
+	f.shards.join(s)
 	return s
+}
+
+// Begin says that the first record came to a shard: its first step is waited
+// for, because partitions do not begin to be read at the same moment.
+func (f *Fleet) Begin(s *Shard) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if m := f.shards.members[s]; m != nil {
+		m.seen = f.clock()
+	}
 }
 
 // Leave takes a shard out whose partition is given up.
@@ -101,7 +111,7 @@ func (f *Fleet) Hear(gateway string, step *Step, at int64) []Finding {
 	m := f.gateways.members[gateway]
 	if m == nil {
 		f.gateways.forget(now.Add(-goneGateway))
-		m = f.gateways.join(gateway, now)
+		m = f.gateways.join(gateway)
 	}
 	if step.At <= m.at {
 		return nil
