@@ -17,7 +17,7 @@ type Common struct {
 	URL string `yaml:"url"`
 	// AllowedHosts are the hosts that may be asked; an entry that begins with a dot allows those below it. That of url has to be among them.
 	AllowedHosts []string `yaml:"allowed_hosts"`
-	// AllowPrivate permits loopback, private and link-local addresses, and plain http.
+	// AllowPrivate permits loopback and private addresses, and plain http; link-local, metadata and multicast addresses stay out of reach.
 	AllowPrivate bool           `yaml:"allow_private"`
 	TLS          tlsconf.Config `yaml:"tls"`
 	// Timeout bounds one attempt.

@@ -2,6 +2,7 @@
 // SOAR or a worker, and Alertmanager's API.
 //
 // What is sent can make other systems act, so it goes to allow-listed hosts
-// only, follows no redirect, and does not reach loopback, private or link-local
-// addresses unless told so, whatever a name resolves to.
+// only and follows no redirect. Whatever a name resolves to, it does not reach
+// loopback and private addresses unless told so, and never those of metadata
+// services.
 package webhook

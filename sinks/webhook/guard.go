@@ -15,39 +15,63 @@ import (
 	"github.com/edrwatch/edrwatch/sinks/internal/httpx"
 )
 
-// special are networks that are no place for a webhook although they look like
-// ordinary unicast (IANA's special-purpose registries).
-func special() []netip.Prefix {
-	var list []netip.Prefix
-	for _, p := range []string{
-		"0.0.0.0/8", "100.64.0.0/10", "192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4",
-		"64:ff9b::/96", "64:ff9b:1::/48", "100::/64", "2001:db8::/32", "2002::/16", "fec0::/10",
-	} {
-		list = append(list, netip.MustParsePrefix(p))
-	}
-	return list
+// networks are address ranges by what may be asked there.
+type networks struct {
+	// never are ranges that hold no receiver, wherever it runs: link-local
+	// (clouds answer there with credentials), metadata services elsewhere,
+	// multicast, and IPv6 ranges that carry an IPv4 address and so could smuggle
+	// any other (NAT64, 6to4, Teredo, IPv4-compatible).
+	never []netip.Prefix
+	// inner are loopback, private and special-purpose ranges (IANA's registries,
+	// RFC 6890).
+	inner []netip.Prefix
 }
 
-// public reports whether an address belongs to the internet.
-func public(a netip.Addr) bool {
-	a = a.Unmap()
-	if !a.IsGlobalUnicast() || a.IsPrivate() {
-		return false
+func newNetworks() networks {
+	parse := func(texts ...string) (list []netip.Prefix) {
+		for _, t := range texts {
+			list = append(list, netip.MustParsePrefix(t))
+		}
+		return list
 	}
-	return !slices.ContainsFunc(special(), func(p netip.Prefix) bool { return p.Contains(a) })
+	return networks{
+		never: parse(
+			"0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "::/128", "fe80::/10", "fec0::/10", "ff00::/8",
+			"64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "100::/64",
+			"100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::254/128", // Alibaba's, Azure's, AWS's
+		),
+		inner: parse(
+			"127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "::1/128", "fc00::/7",
+			"192.0.0.0/24", "192.0.2.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "2001:db8::/32",
+		),
+	}
 }
 
-// guard is called with the address that a connection goes to, after the name
-// was resolved: a name that points elsewhere by now does not get around it.
-func guard(network, address string, _ syscall.RawConn) error {
-	a, err := netip.ParseAddrPort(address)
-	if err != nil {
-		return fmt.Errorf("%s %s is no address", network, address)
-	}
-	if !public(a.Addr()) {
-		return fmt.Errorf("%s is not a public address: set allow_private if the receiver is in your own network", a.Addr())
+// refuse says why an address may not be asked; nil if it may.
+func (n networks) refuse(a netip.Addr, allowPrivate bool) error {
+	a = a.Unmap().WithZone("")
+	within := func(p netip.Prefix) bool { return p.Contains(a) }
+	compatible := a.Is6() && netip.MustParsePrefix("::/96").Contains(a) && !a.IsLoopback()
+	switch {
+	case compatible || slices.ContainsFunc(n.never, within):
+		return fmt.Errorf("%s is a link-local, metadata, multicast or reserved address, where no receiver is", a)
+	case !allowPrivate && slices.ContainsFunc(n.inner, within):
+		return fmt.Errorf("%s is not a public address: set allow_private if the receiver is in your own network", a)
 	}
 	return nil
+}
+
+// control returns what a dialer calls with the address that a connection goes
+// to, after the name was resolved: a name that points elsewhere by now does not
+// get around it.
+func (n networks) control(allowPrivate bool) func(network, address string, _ syscall.RawConn) error {
+	return func(network, address string, _ syscall.RawConn) error {
+		a, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return fmt.Errorf("%s %s is no address", network, address)
+		}
+		return n.refuse(a.Addr(), allowPrivate)
+	}
 }
 
 // newClient returns a client that obeys the guard, and no proxy, whose
@@ -58,10 +82,7 @@ func newClient(c tlsconf.Config, allowPrivate bool, timeout time.Duration, log *
 		return nil, err
 	}
 	transport.Proxy = nil
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
-	if !allowPrivate {
-		dialer.Control = guard
-	}
+	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second, Control: newNetworks().control(allowPrivate)}
 	transport.DialContext = dialer.DialContext
 	return &http.Client{
 		Transport: transport, Timeout: timeout,

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/fault"
@@ -74,7 +76,7 @@ func (w *Webhook) Close() error {
 func post(ctx context.Context, client *http.Client, address string, header http.Header, body []byte, now time.Time) (int, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
 	if err != nil {
-		return 0, fault.New(fault.Operator, fault.Misconfigured, "making a request: %v", err)
+		return 0, fault.New(fault.Operator, fault.Misconfigured, "making a request: %w", withoutAddress(err))
 	}
 	request.Header = header
 	response, err := client.Do(request)
@@ -82,7 +84,7 @@ func post(ctx context.Context, client *http.Client, address string, header http.
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
 		}
-		return 0, fault.New(fault.Transient, fault.Unavailable, "%v", err)
+		return 0, fault.New(fault.Transient, fault.Unavailable, "asking %s: %w", request.URL.Host, withoutAddress(err))
 	}
 	defer response.Body.Close()
 	answer, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
@@ -94,4 +96,14 @@ func post(ctx context.Context, client *http.Client, address string, header http.
 		text = fmt.Sprintf("%s (%v)", text, err)
 	}
 	return response.StatusCode, httpx.Classify(response.StatusCode, response.Header, now, text)
+}
+
+// withoutAddress takes the address out of an error: who knows the path of a hook
+// may often call it, and errors are logged and become documents.
+func withoutAddress(err error) error {
+	var quoted *url.Error
+	if errors.As(err, &quoted) {
+		return quoted.Err
+	}
+	return err
 }

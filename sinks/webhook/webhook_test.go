@@ -90,13 +90,19 @@ func TestWebhookTellsWhetherToTryAgain(t *testing.T) {
 }
 
 func TestWebhookReachesPublicAddressesOnly(t *testing.T) {
-	for address, want := range map[string]bool{
-		"8.8.8.8": true, "2606:4700::1111": true, "127.0.0.1": false, "::1": false, "10.1.2.3": false, "172.16.0.1": false, "192.168.1.1": false,
-		"169.254.169.254": false, "100.64.0.1": false, "0.0.0.0": false, "224.0.0.1": false, "::ffff:127.0.0.1": false, "::ffff:10.0.0.1": false,
-		"fd00::1": false, "fe80::1": false, "64:ff9b::a00:1": false, "255.255.255.255": false, "198.18.0.1": false, "2002:7f00:1::": false,
+	const public, inner, never = "public", "inner", "never"
+	for address, want := range map[string]string{
+		"8.8.8.8": public, "2606:4700::1111": public, "::ffff:8.8.8.8": public, "172.32.0.1": public, "100.128.0.1": public, "2001:4860::8888": public,
+		"127.0.0.1": inner, "127.9.9.9": inner, "::1": inner, "10.1.2.3": inner, "172.16.0.1": inner, "172.31.255.255": inner, "192.168.1.1": inner,
+		"100.64.0.1": inner, "::ffff:127.0.0.1": inner, "::ffff:10.0.0.1": inner, "fd00::1": inner, "198.18.0.1": inner, "2001:db8::1": inner,
+		"169.254.169.254": never, "::ffff:169.254.169.254": never, "0.0.0.0": never, "::": never, "224.0.0.1": never, "ff02::1": never, "fe80::1": never,
+		"fe80::1%eth0": never, "64:ff9b::a9fe:a9fe": never, "2002:7f00:1::": never, "2001::1": never, "::127.0.0.1": never, "::a9fe:a9fe": never,
+		"255.255.255.255": never, "100.100.100.200": never, "168.63.129.16": never, "fd00:ec2::254": never,
 	} {
-		if got := public(netip.MustParseAddr(address)); got != want {
-			t.Errorf("%s: public %t, want %t", address, got, want)
+		strict := newNetworks().refuse(netip.MustParseAddr(address), false)
+		private := newNetworks().refuse(netip.MustParseAddr(address), true)
+		if (strict == nil) != (want == public) || (private == nil) != (want != never) {
+			t.Errorf("%s, which is %s: %v; with allow_private %v", address, want, strict, private)
 		}
 	}
 	server := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("the receiver was reached") }))
@@ -110,6 +116,25 @@ func TestWebhookReachesPublicAddressesOnly(t *testing.T) {
 	}
 	if _, err := w.Send(t.Context(), act()); err == nil || !strings.Contains(err.Error(), "not a public address") {
 		t.Errorf("sent to loopback: %v", err)
+	}
+}
+
+func TestMetadataIsOutOfReachOfPrivateReceiversToo(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.URL, cfg.AllowedHosts, cfg.AllowPrivate, cfg.Secret = "http://169.254.169.254/latest/meta-data", []string{"169.254.169.254"}, true, secret.New(key)
+	w, err := New(cfg, settings())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.Send(t.Context(), act()); err == nil || !strings.Contains(err.Error(), "metadata") {
+		t.Errorf("expected a refusal, found %v", err)
+	}
+}
+
+func TestErrorsKeepTheAddressOfAHookSecret(t *testing.T) {
+	_, err := webhookTo(t, "http://127.0.0.1:1/services/canary").Send(t.Context(), act())
+	if err == nil || strings.Contains(err.Error(), "canary") || !strings.Contains(err.Error(), "127.0.0.1:1") {
+		t.Errorf("expected the host without the path, found %v", err)
 	}
 }
 
