@@ -55,20 +55,15 @@ type Settings struct {
 }
 
 // Dispatcher takes alerts and asks responders to act. It is a pipeline.Sink,
-// safe for concurrent use: acts are taken one at a time.
+// safe for concurrent use. A responder is asked for one act at a time, and
+// responders do not wait for each other: a case system that hangs holds no
+// rollout up.
 type Dispatcher struct {
 	cfg   Config
 	set   Settings
 	count *prometheus.CounterVec
-
-	mu       sync.Mutex
-	taken    taken
-	attempts map[string]int // by id of acts that are being tried
-	buckets  map[string]*bucket
+	lanes []*lane // as set.Responders
 }
-
-// maxAttempts bounds the acts whose attempts are counted at a time.
-const maxAttempts = 1000
 
 // New returns a dispatcher.
 func New(cfg Config, set Settings) (*Dispatcher, error) {
@@ -76,7 +71,7 @@ func New(cfg Config, set Settings) (*Dispatcher, error) {
 		return nil, fmt.Errorf("max_per_hour: expected 1 or more, found %d", cfg.MaxPerHour)
 	}
 	d := &Dispatcher{
-		cfg: cfg, set: set, attempts: map[string]int{}, buckets: map[string]*bucket{},
+		cfg: cfg, set: set,
 		count: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "edrwatch", Name: "responses_total", Help: "Acts that were asked of responders, by outcome: sent, dry_run, failed (an attempt), refused, suppressed (over max_per_hour).",
 		}, []string{"responder", "action", "outcome"}),
@@ -84,18 +79,21 @@ func New(cfg Config, set Settings) (*Dispatcher, error) {
 	if err := set.Metrics.Register(d.count); err != nil {
 		return nil, fmt.Errorf("registering metrics: %w", err)
 	}
+	for _, to := range set.Responders {
+		d.lanes = append(d.lanes, newLane(d, to))
+	}
 	return d, nil
 }
 
 // Write implements pipeline.Sink: a document is indexed when everything that
-// was asked for because of it is done, refused or over its limit.
+// was asked for because of it is done, refused or over its limit. Which act a
+// responder did not take shows in the error; what it was asked for after that
+// waits for the next Write, so that order holds and a batch costs one timeout.
 func (d *Dispatcher) Write(ctx context.Context, docs []*event.Document, results []event.Result) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	var worst error
+	due := make([][]job, len(d.lanes))
 	for i, doc := range docs {
+		results[i].Outcome = event.Indexed
 		if doc.Stream != event.Alerts {
-			results[i].Outcome = event.Indexed
 			continue
 		}
 		acts, err := d.acts(doc)
@@ -103,104 +101,59 @@ func (d *Dispatcher) Write(ctx context.Context, docs []*event.Document, results 
 			results[i] = event.Result{Outcome: event.Refused, Err: fault.New(fault.Permanent, fault.Rejected, "%v", err)}
 			continue
 		}
-		results[i].Outcome = event.Indexed
-		for k := range acts {
-			if err := d.take(ctx, &acts[k]); err != nil {
-				results[i] = event.Result{Outcome: event.Pending, Err: err}
-				worst = err
+		for n, list := range acts {
+			for _, a := range list {
+				due[n] = append(due[n], job{document: i, act: a})
 			}
+		}
+	}
+	errs := make([]error, len(d.lanes))
+	left := make([][]job, len(d.lanes))
+	var group sync.WaitGroup
+	for n, l := range d.lanes {
+		if len(due[n]) > 0 {
+			group.Go(func() { left[n], errs[n] = l.take(ctx, due[n]) })
+		}
+	}
+	group.Wait()
+	var worst error
+	for n, err := range errs {
+		for _, j := range left[n] {
+			results[j.document] = event.Result{Outcome: event.Pending, Err: err}
+		}
+		if err != nil && (worst == nil || fault.Of(err).Class > fault.Of(worst).Class) {
+			worst = err
 		}
 	}
 	return worst
 }
 
-// acts lists what is asked for because of an alert.
-func (d *Dispatcher) acts(doc *event.Document) ([]Act, error) {
+// acts lists what is asked for because of an alert, by lane.
+func (d *Dispatcher) acts(doc *event.Document) ([][]Act, error) {
 	base, err := parse(doc)
 	if err != nil {
 		return nil, err
 	}
-	var acts []Act
-	add := func(action string, to *Named, parameters map[string]string) {
-		act := base.with(action, to.Name, parameters)
-		if !slices.ContainsFunc(acts, func(a Act) bool { return a.ID == act.ID }) {
-			acts = append(acts, act)
-		}
-	}
 	asks := d.set.Asks(base.Rule.ID)
-	for i := range d.set.Responders {
-		to := &d.set.Responders[i]
-		for k := range asks {
-			if asks[k].wants(&base.Alert) && (len(asks[k].To) == 0 || slices.Contains(asks[k].To, to.Name)) {
-				add(asks[k].Action, to, asks[k].Parameters)
+	acts := make([][]Act, len(d.lanes))
+	for n, l := range d.lanes {
+		add := func(action string, parameters map[string]string) {
+			act := base.with(action, l.to.Name, parameters)
+			if !slices.ContainsFunc(acts[n], func(a Act) bool { return a.ID == act.ID }) {
+				acts[n] = append(acts[n], act)
 			}
 		}
-		always := Ask{On: []string{"firing", "resolved"}, MinSeverity: to.NotifyFrom}
-		if to.NotifyFrom != "" && always.wants(&base.Alert) {
-			add("notify", to, nil)
+		for k := range asks {
+			if asks[k].wants(&base.Alert) && (len(asks[k].To) == 0 || slices.Contains(asks[k].To, l.to.Name)) {
+				add(asks[k].Action, asks[k].Parameters)
+			}
+		}
+		always := Ask{On: []string{"firing", "resolved"}, MinSeverity: l.to.NotifyFrom}
+		if l.to.NotifyFrom != "" && always.wants(&base.Alert) {
+			add("notify", nil)
 		}
 	}
 	return acts, nil
-}
-
-// take takes an act unless it is done; an error means that it is to be tried
-// again.
-func (d *Dispatcher) take(ctx context.Context, a *Act) error {
-	if d.taken.has(a.ID) {
-		return nil
-	}
-	t := Taken{Act: a, At: d.set.Now(), Attempt: d.attempts[a.ID] + 1, DryRun: !d.cfg.Enabled}
-	switch {
-	case t.Attempt == 1 && !d.allowed(a, t.At):
-		t.Outcome = Suppressed
-	case t.DryRun:
-		t.Outcome = DryRun
-	default:
-		t.Status, t.Err = d.responder(a.Responder).Send(ctx, a)
-		switch {
-		case t.Err == nil:
-			t.Outcome = Sent
-		case ctx.Err() != nil:
-			return context.Cause(ctx)
-		case fault.Of(t.Err).Class == fault.Permanent:
-			t.Outcome = Refused
-		default:
-			t.Outcome = Failed
-		}
-	}
-	d.count.WithLabelValues(a.Responder, a.Action, string(t.Outcome)).Inc()
-	d.log(&t)
-	if err := d.set.Publish(ctx, []*event.Document{d.set.Tell(&t)}); err != nil && t.Outcome == Failed {
-		return err
-	} else if err != nil {
-		// It is done; only the document is missing. Doing it again would be worse.
-		d.set.Logger.Error("an act could not be told of", "response", a.ID, "error", err)
-	}
-	if t.Outcome == Failed {
-		if len(d.attempts) >= maxAttempts {
-			clear(d.attempts)
-		}
-		d.attempts[a.ID] = t.Attempt
-		return t.Err
-	}
-	delete(d.attempts, a.ID)
-	d.taken.add(a.ID)
-	return nil
-}
-
-func (d *Dispatcher) allowed(a *Act, now time.Time) bool {
-	key := a.Responder + "\x00" + a.Action
-	b := d.buckets[key]
-	if b == nil {
-		b = &bucket{}
-		d.buckets[key] = b
-	}
-	return b.take(now, d.cfg.MaxPerHour)
-}
-
-func (d *Dispatcher) responder(name string) Responder {
-	i := slices.IndexFunc(d.set.Responders, func(n Named) bool { return n.Name == name })
-	return d.set.Responders[i].Responder
 }
 
 func (d *Dispatcher) log(t *Taken) {

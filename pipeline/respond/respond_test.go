@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +40,7 @@ type bench struct {
 	t            *testing.T
 	d            *Dispatcher
 	soar, worker receiver
+	mu           sync.Mutex
 	told         []map[string]any
 	now          time.Time
 	asks         []Ask
@@ -60,7 +63,9 @@ func newBench(t *testing.T, cfg Config, asks ...Ask) *bench {
 				if err := json.Unmarshal(d.Body, &told); err != nil {
 					t.Fatal(err)
 				}
+				b.mu.Lock()
 				b.told = append(b.told, told)
+				b.mu.Unlock()
 			}
 			return nil
 		},
@@ -85,11 +90,22 @@ func (b *bench) write(docs ...*event.Document) ([]event.Result, error) {
 	return results, err
 }
 
-// statuses lists what was told of, in order.
+// responses lists edr.response of what was told of, by responder, in order.
+func (b *bench) responses() []map[string]any {
+	var list []map[string]any
+	for _, t := range b.told {
+		list = append(list, t["edr"].(map[string]any)["response"].(map[string]any))
+	}
+	slices.SortStableFunc(list, func(x, y map[string]any) int {
+		return strings.Compare(x["responder"].(string), y["responder"].(string))
+	})
+	return list
+}
+
+// statuses lists what was told of, by responder, in order.
 func (b *bench) statuses() string {
 	var list []string
-	for _, t := range b.told {
-		r := t["edr"].(map[string]any)["response"].(map[string]any)
+	for _, r := range b.responses() {
 		list = append(list, fmt.Sprint(r["action"], "/", r["responder"], ":", r["status"]))
 	}
 	return strings.Join(list, " ")
@@ -199,7 +215,7 @@ func TestActsAreLimited(t *testing.T) {
 
 func TestEveryAlertIsToldToWhoWantsIt(t *testing.T) {
 	b := newBench(t, Config{Enabled: true, MaxPerHour: 10})
-	b.d.set.Responders[0].NotifyFrom = "high"
+	b.d.lanes[0].to.NotifyFrom = "high"
 	if _, err := b.write(alert("a1", "firing", "medium", 0), alert("a2", "firing", "high", 0), alert("a2", "resolved", "high", 1)); err != nil {
 		t.Fatal(err)
 	}
