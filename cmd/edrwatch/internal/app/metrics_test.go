@@ -33,11 +33,15 @@ sinks:
   - {name: topic, type: kafka, brokers: ["127.0.0.1:1"], topic: out}
   - {name: out, type: file, path: "${DIR}/out.ndjson"}
 dead_letter: {type: file, path: "${DIR}/dead.ndjson"}
+responders:
+  - {name: soar, type: webhook, url: "https://soar.example.com/hook", allowed_hosts: [soar.example.com], secret: "${SECRET}"}
+  - {name: worker, type: kafka, brokers: ["127.0.0.1:1"]}
+  - {name: pager, type: alertmanager, url: "https://pager.example.com", allowed_hosts: [pager.example.com]}
 `
 
 func newEverything(t *testing.T) *App {
 	t.Helper()
-	loaded, err := config.Parse("everything.yaml", []byte(everything), []string{"TOKEN=t", "DIR=" + t.TempDir()})
+	loaded, err := config.Parse("everything.yaml", []byte(everything), []string{"TOKEN=t", "SECRET=sixteen or more letters", "DIR=" + t.TempDir()})
 	if err != nil {
 		t.Fatal(err)
 	}
