@@ -68,6 +68,14 @@ type Worker interface {
 	Close()
 }
 
+// Resumer is a Worker that may have kept its state elsewhere. Resume is called
+// before the first Handle with the offset up to which records were acknowledged
+// and returns from where on the worker has to see them, not after committed;
+// without ok the source decides. What it found damaged counts as not there.
+type Resumer interface {
+	Resume(ctx context.Context, committed int64) (from int64, ok bool)
+}
+
 // AppendID appends the deterministic id prefix-partition-offset-ordinal of the
 // ordinal-th event of a record.
 func AppendID(dst []byte, p *Partition, offset int64, ordinal int) []byte {

@@ -38,7 +38,7 @@ func (p *partition) locate(ctx context.Context, failed time.Time) error {
 	if s.horizon != nil {
 		horizon = min(s.horizon(), s.cfg.MaxRewind)
 	}
-	if p.committed >= 0 && (horizon <= 0 || p.committed == 0) {
+	if p.committed >= 0 && !p.resumed && (horizon <= 0 || p.committed == 0) {
 		p.position = p.committed
 		p.acked.Store(p.position)
 		return nil
@@ -63,6 +63,9 @@ func (p *partition) locate(ctx context.Context, failed time.Time) error {
 		s.logger.Info("beginning a partition without a committed offset", "topic", p.topic, "partition", p.number, "start", s.cfg.Start, "offset", p.position)
 		return nil
 	}
+	if p.resumed {
+		return p.goOn(ctx, w)
+	}
 	start, err := p.rewound(ctx, w, horizon)
 	if err != nil {
 		return err
@@ -73,6 +76,19 @@ func (p *partition) locate(ctx context.Context, failed time.Time) error {
 		s.logger.Info("reading again to rebuild state", "topic", p.topic, "partition", p.number,
 			"from", start, "committed", p.committed, "horizon", horizon)
 	}
+	return nil
+}
+
+// goOn sets position to where the worker's kept state ends. What retention has
+// taken since was acknowledged, and is missing from the state alone.
+func (p *partition) goOn(ctx context.Context, w *wire) error {
+	first, err := w.listOffset(ctx, p.topic, p.number, kafkago.FirstOffset, 0)
+	if err != nil {
+		return err
+	}
+	p.position = min(max(p.resume, first), p.committed)
+	p.acked.Store(p.position)
+	p.source.logger.Info("going on from kept state", "topic", p.topic, "partition", p.number, "from", p.position, "kept", p.resume, "committed", p.committed)
 	return nil
 }
 

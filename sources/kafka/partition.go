@@ -29,6 +29,8 @@ type partition struct {
 
 	position  int64 // the next offset to deliver
 	committed int64 // Batch.Committed: what is below is read only to rebuild state
+	resume    int64 // where the worker's kept state goes on
+	resumed   bool
 
 	acked      atomic.Int64 // position after the last acknowledged batch
 	ackedTime  atomic.Int64 // time of its last record, milliseconds since 1970
@@ -70,14 +72,17 @@ func (p *partition) name() string { return fmt.Sprintf("topic %s partition %d", 
 // than that of fetching, so that a worker may finish its batch.
 func (p *partition) run(fetching, handling context.Context, open func(context.Context, event.Partition) (event.Worker, error)) error {
 	defer p.source.health.clear(p.name())
-	if !p.begin(fetching) {
-		return nil
-	}
 	worker, err := open(handling, p.ident)
 	if err != nil {
 		return fmt.Errorf("opening a worker for %s: %w", p.name(), err)
 	}
 	p.worker = worker
+	if r, ok := worker.(event.Resumer); ok && p.committed > 0 {
+		p.resume, p.resumed = r.Resume(fetching, p.committed)
+	}
+	if !p.begin(fetching) {
+		return nil
+	}
 	p.source.metrics.own(p)
 	defer p.source.metrics.disown(p)
 
