@@ -35,6 +35,10 @@ type metrics struct {
 	late             prometheus.Counter
 	clock            *prometheus.CounterVec
 	stages           *prometheus.HistogramVec
+	checkpoints      *prometheus.CounterVec
+	restores         *prometheus.CounterVec
+	snapshotBytes    prometheus.Histogram
+	snapshotSeconds  prometheus.Histogram
 	shapes           shapes // that unmapped has a label for
 }
 
@@ -63,6 +67,14 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		events:           counter("events_total", "Events by event.action.", "action"),
 		alerts:           counter("alerts_total", "Alert documents by kind and severity.", "kind", "severity"),
 		clock:            counter("clock_doubts_total", "Events whose time cannot be right: future, ancient, missing.", "doubt"),
+		checkpoints:      counter("checkpoints_total", "Snapshots of the state of partitions, by outcome: saved, failed, impossible.", "outcome"),
+		restores:         counter("checkpoint_restores_total", "Partitions taken over, by what their state was taken from: restored, none (of a snapshot), damaged (one of several), failed.", "outcome"),
+		snapshotBytes: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "edrwatch", Name: "checkpoint_bytes", Help: "Size of snapshots.", Buckets: prometheus.ExponentialBuckets(1024, 8, 7),
+		}),
+		snapshotSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "edrwatch", Name: "checkpoint_seconds", Help: "Time that a partition stands still for its snapshot.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 7),
+		}),
 		late: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "edrwatch", Name: "late_events_total", Help: "Events further behind their partition's clock than the permitted lateness.",
 		}),
@@ -73,7 +85,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	for _, c := range []prometheus.Collector{m.recordsReceived, m.records, m.recordsInFlight, m.recordsAbandoned, m.unmapped,
 		m.rebuilt, m.watermark, m.docsReceived, m.docs, m.docsInFlight, m.docsAbandoned, m.retries, m.up, m.deadLetters, m.events, m.alerts,
-		m.clock, m.late, m.stages} {
+		m.clock, m.late, m.stages, m.checkpoints, m.restores, m.snapshotBytes, m.snapshotSeconds} {
 		if err := reg.Register(c); err != nil {
 			return nil, err
 		}

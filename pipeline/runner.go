@@ -21,6 +21,10 @@ type Settings struct {
 	Processors []Processor
 	Outputs    []Output
 	DeadLetter DeadLetter
+	// Checkpoints, where set, keeps the state of detectors that are
+	// Snapshotters, every CheckpointEvery at most.
+	Checkpoints     Checkpoints
+	CheckpointEvery time.Duration
 	// Observe, where set, sees the documents of a batch once all required
 	// sinks have them. It must not block and must not keep them.
 	Observe func(docs []*event.Document)
@@ -95,6 +99,19 @@ func (r *Runner) Open(_ context.Context, p event.Partition) (event.Worker, error
 	return r.worker(p, NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p), r.set.Processors...)), nil
 }
 
+// OpenKept returns Open for a source whose partitions go on where they were:
+// their state is kept as Checkpoints. Scope, such as the consumer group, is
+// part of its name.
+func (r *Runner) OpenKept(scope string) func(context.Context, event.Partition) (event.Worker, error) {
+	return func(_ context.Context, p event.Partition) (event.Worker, error) {
+		w := r.worker(p, NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p), r.set.Processors...))
+		if _, ok := w.shard.detector.(Snapshotter); ok && r.set.Checkpoints != nil {
+			w.checkpoints = newCheckpoints(r.set.Checkpoints, shardName(scope, p), r.set.CheckpointEvery)
+		}
+		return w, nil
+	}
+}
+
 // OpenJudge returns the worker of a partition whose records are no events. What
 // the judge raises goes the way of all alerts.
 func (r *Runner) OpenJudge(p event.Partition, judge RecordJudge) event.Worker {
@@ -118,12 +135,13 @@ func (r *Runner) worker(p event.Partition, shard *Shard) *worker {
 
 // worker takes the batches of one partition through its shard to the sinks.
 type worker struct {
-	runner     *Runner
-	shard      *Shard
-	counts     *partitionCounts
-	others     *unmappedCounts
-	deliveries []*delivery
-	seen       ShardStats
+	runner      *Runner
+	shard       *Shard
+	counts      *partitionCounts
+	others      *unmappedCounts
+	deliveries  []*delivery
+	checkpoints *checkpoints // nil: no state is kept
+	seen        ShardStats
 	// Counters by event.action, and by kind and severity of alerts.
 	events map[string]prometheus.Counter
 	alerts map[[2]string]prometheus.Counter
@@ -158,6 +176,9 @@ func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 	if err := w.write(ctx, docs); err != nil {
 		w.counts.abandoned.Add(float64(live))
 		w.others.settle(false)
+		if w.checkpoints != nil {
+			w.checkpoints.broken = true
+		}
 		return err
 	}
 	// Counted when the outcome is final: a batch that is given up with its
@@ -169,6 +190,7 @@ func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 	if w.runner.set.Observe != nil {
 		w.runner.set.Observe(docs)
 	}
+	w.note(b)
 	return nil
 }
 
@@ -227,6 +249,7 @@ func (w *worker) alertCounter(kind, severity string) prometheus.Counter {
 // Close implements event.Worker. A detector that keeps shared accounts (how
 // many keys it holds) closes them.
 func (w *worker) Close() {
+	w.closeCheckpoints()
 	for _, part := range []any{w.shard.detector, w.shard.judge} {
 		if c, ok := part.(interface{ Close() }); ok {
 			c.Close()
