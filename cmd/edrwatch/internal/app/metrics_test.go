@@ -37,6 +37,7 @@ responders:
   - {name: soar, type: webhook, url: "https://soar.example.com/hook", allowed_hosts: [soar.example.com], secret: "${SECRET}"}
   - {name: worker, type: kafka, brokers: ["127.0.0.1:1"]}
   - {name: pager, type: alertmanager, url: "https://pager.example.com", allowed_hosts: [pager.example.com]}
+fleet: {exchange: {brokers: ["127.0.0.1:1"], topic: edrwatch.fleet}}
 `
 
 func newEverything(t *testing.T) *App {
