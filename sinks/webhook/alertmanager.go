@@ -101,6 +101,9 @@ func (m *Alertmanager) Send(ctx context.Context, a *respond.Act) (int, error) {
 	return post(ctx, m.client, m.url, header, body, m.now())
 }
 
+// Check reports whether the Alertmanager can be reached.
+func (m *Alertmanager) Check(ctx context.Context) error { return check(ctx, m.client, m.cfg.URL) }
+
 // Close ends idle connections.
 func (m *Alertmanager) Close() error {
 	m.client.CloseIdleConnections()

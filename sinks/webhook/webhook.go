@@ -66,6 +66,11 @@ func (w *Webhook) Send(ctx context.Context, a *respond.Act) (int, error) {
 	return status, err
 }
 
+// Check reports whether the receiver can be reached: its name resolves to an
+// address that may be asked, its certificate is trusted, and it answers. Whether
+// it takes acts only an act can tell.
+func (w *Webhook) Check(ctx context.Context) error { return check(ctx, w.client, w.cfg.URL) }
+
 // Close ends idle connections.
 func (w *Webhook) Close() error {
 	w.client.CloseIdleConnections()
@@ -96,6 +101,21 @@ func post(ctx context.Context, client *http.Client, address string, header http.
 		text = fmt.Sprintf("%s (%v)", text, err)
 	}
 	return response.StatusCode, httpx.Classify(response.StatusCode, response.Header, now, text)
+}
+
+// check asks for nothing (HEAD, which changes nothing: RFC 9110, 9.2.1). What is
+// answered does not matter; many hooks know no method but POST.
+func check(ctx context.Context, client *http.Client, address string) error {
+	request, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
+	if err != nil {
+		return fault.New(fault.Operator, fault.Misconfigured, "making a request: %w", withoutAddress(err))
+	}
+	request.Header.Set("User-Agent", "edrwatch")
+	response, err := client.Do(request)
+	if err != nil {
+		return fault.New(fault.Transient, fault.Unavailable, "asking %s: %w", request.URL.Host, withoutAddress(err))
+	}
+	return response.Body.Close()
 }
 
 // withoutAddress takes the address out of an error: who knows the path of a hook

@@ -138,6 +138,23 @@ func TestErrorsKeepTheAddressOfAHookSecret(t *testing.T) {
 	}
 }
 
+func TestCheckReachesReceiversWithoutAnAct(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodHead {
+			t.Errorf("%s %s", r.Method, r.URL)
+		}
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}))
+	defer server.Close()
+	if err := webhookTo(t, server.URL+"/hook").Check(t.Context()); err != nil {
+		t.Error(err)
+	}
+	err := webhookTo(t, "http://127.0.0.1:1/canary").Check(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") || strings.Contains(err.Error(), "canary") {
+		t.Errorf("a receiver that is down: %v", err)
+	}
+}
+
 func TestConfigTellsWhatIsWrong(t *testing.T) {
 	for want, change := range map[string]func(*Config){
 		"url: expected https":          func(c *Config) { c.URL = "http://soar.example.com" },

@@ -20,6 +20,7 @@ import (
 	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/respond"
 	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/sinks/store"
@@ -49,6 +50,7 @@ type App struct {
 	runner     *pipeline.Runner
 	sources    []namedSource
 	sinks      []pipeline.Sink // in the order of the configuration
+	responders []respond.Named
 	dead       pipeline.DeadLetter
 	store      *store.Store
 	hub        *api.Hub
@@ -267,6 +269,9 @@ func (a *App) Check(ctx context.Context) map[string]error {
 	}
 	for i, s := range a.cfg.Sinks {
 		check("sink "+s.Name, a.sinks[i])
+	}
+	for _, r := range a.responders {
+		check("responder "+r.Name, r.Responder)
 	}
 	check("dead letter", a.dead)
 	return results

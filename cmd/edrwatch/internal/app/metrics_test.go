@@ -34,9 +34,9 @@ sinks:
   - {name: out, type: file, path: "${DIR}/out.ndjson"}
 dead_letter: {type: file, path: "${DIR}/dead.ndjson"}
 responders:
-  - {name: soar, type: webhook, url: "https://soar.example.com/hook", allowed_hosts: [soar.example.com], secret: "${SECRET}"}
+  - {name: soar, type: webhook, url: "https://127.0.0.1:1/hook", allowed_hosts: [127.0.0.1], allow_private: true, secret: "${SECRET}"}
   - {name: worker, type: kafka, brokers: ["127.0.0.1:1"]}
-  - {name: pager, type: alertmanager, url: "https://pager.example.com", allowed_hosts: [pager.example.com]}
+  - {name: pager, type: alertmanager, url: "http://127.0.0.1:1", allowed_hosts: [127.0.0.1], allow_private: true}
 fleet: {exchange: {brokers: ["127.0.0.1:1"], topic: edrwatch.fleet}}
 `
 

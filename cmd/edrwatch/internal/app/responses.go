@@ -32,6 +32,7 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 		a.own(responder)
 		named = append(named, respond.Named{Name: r.Name, Responder: responder, NotifyFrom: r.NotifyFrom})
 	}
+	a.responders = named
 	a.checkResponderNames(named)
 	cfg := a.cfg.Responses
 	if !cfg.Enabled {

@@ -162,5 +162,9 @@ func (a *App) readiness() []api.Check {
 			checks = append(checks, api.Check{Name: "sink " + s.Name, Run: func(context.Context) error { return a.runner.Health()[i].Err }})
 		}
 	}
+	// Outputs are the sinks and, last, the responses.
+	if last := len(a.cfg.Sinks); len(a.responders) > 0 && a.cfg.Responses.Required {
+		checks = append(checks, api.Check{Name: responsesName, Run: func(context.Context) error { return a.runner.Health()[last].Err }})
+	}
 	return checks
 }
