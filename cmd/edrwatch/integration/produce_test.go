@@ -205,26 +205,29 @@ func (f *feed) awaitCommitted(limit time.Duration) {
 }
 
 // letters reads the whole dead-letter topic.
-func (f *feed) letters() []kafka.Message {
+func (f *feed) letters() []kafka.Message { return f.contents(f.deadTopic(), 2) }
+
+// contents reads a whole topic.
+func (f *feed) contents(topic string, partitions int) []kafka.Message {
 	f.t.Helper()
 	ctx, cancel := context.WithTimeout(f.t.Context(), time.Minute)
 	defer cancel()
 	var all []kafka.Message
-	for partition := range 2 {
+	for partition := range partitions {
 		ends, err := f.client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{
-			f.deadTopic(): {kafka.LastOffsetOf(partition)},
+			topic: {kafka.LastOffsetOf(partition)},
 		}})
 		if err != nil {
-			f.t.Fatalf("asking for the end of the dead-letter topic: %v", err)
+			f.t.Fatalf("asking for the end of %s: %v", topic, err)
 		}
-		end := ends.Topics[f.deadTopic()][0].LastOffset
+		end := ends.Topics[topic][0].LastOffset
 		reader := kafka.NewReader(kafka.ReaderConfig{
-			Brokers: f.brokers, Topic: f.deadTopic(), Partition: partition, MaxBytes: 16 << 20, MaxWait: 100 * time.Millisecond,
+			Brokers: f.brokers, Topic: topic, Partition: partition, MaxBytes: 16 << 20, MaxWait: 100 * time.Millisecond,
 		})
 		for next := int64(0); next < end; {
 			m, err := reader.ReadMessage(ctx)
 			if err != nil {
-				f.t.Fatalf("reading the dead-letter topic at %d of %d: %v", next, end, err)
+				f.t.Fatalf("reading %s at %d of %d: %v", topic, next, end, err)
 			}
 			all, next = append(all, m), m.Offset+1
 		}
