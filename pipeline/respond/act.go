@@ -173,8 +173,13 @@ func parse(d *event.Document) (Act, error) {
 // of the same status asks for nothing new.
 func (a Act) with(action, responder string, parameters map[string]string) Act {
 	a.Action, a.Responder, a.Parameters = action, responder, parameters
-	a.ID = hash(a.Alert.ID, a.Alert.Status, action, responder)
+	a.ID = id(a.Alert.ID, a.Alert.Status, action, responder)
 	return a
+}
+
+// id is the id of an act.
+func id(alert, status, action, responder string) string {
+	return hash(alert, status, action, responder)
 }
 
 func hash(parts ...string) string {

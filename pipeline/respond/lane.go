@@ -59,7 +59,7 @@ func (l *lane) takeOne(ctx context.Context, a *Act) error {
 	d := l.d
 	t := Taken{Act: a, At: d.set.Now(), Attempt: l.attempts[a.ID] + 1, DryRun: !d.cfg.Enabled}
 	switch {
-	case t.Attempt == 1 && !l.allowed(a.Action, t.At):
+	case t.Attempt == 1 && !l.begun(a) && !l.allowed(a.Action, t.At):
 		t.Outcome = Suppressed
 	case t.DryRun:
 		t.Outcome = DryRun
@@ -78,9 +78,12 @@ func (l *lane) takeOne(ctx context.Context, a *Act) error {
 			t.Outcome = Failed
 		}
 	}
-	if t.Outcome == Failed {
+	switch t.Outcome {
+	case Failed:
 		l.tried(&t)
-	} else {
+	case Suppressed:
+		// Not taken: the next document of the alert, when it has grown, asks again.
+	default:
 		delete(l.attempts, a.ID)
 		l.taken.add(a.ID)
 	}
@@ -102,6 +105,12 @@ func (l *lane) tried(t *Taken) {
 		clear(l.attempts)
 	}
 	l.attempts[t.Act.ID] = t.Attempt
+}
+
+// begun reports whether a is the end of what the responder was told had begun.
+// The limit does not keep it: an Alertmanager would go on alerting.
+func (l *lane) begun(a *Act) bool {
+	return a.Alert.Status == "resolved" && l.taken.has(id(a.Alert.ID, "firing", a.Action, a.Responder))
 }
 
 func (l *lane) allowed(action string, now time.Time) bool {

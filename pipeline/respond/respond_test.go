@@ -213,6 +213,39 @@ func TestActsAreLimited(t *testing.T) {
 	}
 }
 
+func TestAnActOverTheLimitIsAskedForWhenTheAlertGrows(t *testing.T) {
+	b := newBench(t, Config{Enabled: true, MaxPerHour: 1}, Ask{Action: "pause_rollout", To: []string{"worker"}})
+	if _, err := b.write(alert("a1", "firing", "high", 0), alert("a2", "firing", "high", 0), alert("a2", "firing", "high", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.worker.got) != 1 {
+		t.Fatalf("%d acts, want 1", len(b.worker.got))
+	}
+	b.now = b.now.Add(time.Hour)
+	if _, err := b.write(alert("a2", "firing", "high", 2), alert("a2", "firing", "high", 3)); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.worker.got) != 2 || b.worker.got[1].Alert.ID != "a2" {
+		t.Errorf("%d acts an hour later, want one more about a2: told %s", len(b.worker.got), b.statuses())
+	}
+}
+
+func TestTheLimitKeepsNoEndOfWhatHasBegun(t *testing.T) {
+	b := newBench(t, Config{Enabled: true, MaxPerHour: 2})
+	b.d.lanes[0].to.NotifyFrom = "high"
+	if _, err := b.write(alert("a1", "firing", "high", 0), alert("a2", "firing", "high", 0), alert("a3", "firing", "high", 0),
+		alert("a1", "resolved", "high", 1), alert("a2", "resolved", "high", 1), alert("a3", "resolved", "high", 1)); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, a := range b.soar.got {
+		got = append(got, a.Alert.ID+" "+a.Alert.Status)
+	}
+	if want := []string{"a1 firing", "a2 firing", "a1 resolved", "a2 resolved"}; !slices.Equal(got, want) {
+		t.Errorf("told of %q, want %q", got, want)
+	}
+}
+
 func TestEveryAlertIsToldToWhoWantsIt(t *testing.T) {
 	b := newBench(t, Config{Enabled: true, MaxPerHour: 10})
 	b.d.lanes[0].to.NotifyFrom = "high"

@@ -13,7 +13,7 @@ import (
 type Responses struct {
 	// Enabled sends what rules ask for. Otherwise every act is told of (event.action: response-taken) and none is taken.
 	Enabled bool `yaml:"enabled"`
-	// MaxPerHour bounds how often one action is asked of one responder.
+	// MaxPerHour bounds how often one action is asked of one responder. What is over it is asked for when the alert is told again; the end of what was told is not bounded.
 	MaxPerHour int `yaml:"max_per_hour"`
 	// Required says that an alert is done only when all responders have what it asks for. Otherwise it goes to the dead letter
 	// when a responder does not take it in time (pipeline.optional_patience).
