@@ -24,8 +24,8 @@ func userinfo(s string, i int) (begin, end int, ok bool) {
 // private key in PEM form; to the end of the text where it is cut off.
 func privateKey(s string, i int) (begin, end int, ok bool) {
 	const marker = "PRIVATE KEY-----"
-	at := strings.Index(s[i:], marker)
-	if at < 0 || at > 40 {
+	at := strings.Index(s[i:min(len(s), i+40+len(marker))], marker)
+	if at < 0 {
 		return 0, 0, false
 	}
 	begin, end = i+at+len(marker), len(s)
@@ -35,25 +35,39 @@ func privateKey(s string, i int) (begin, end int, ok bool) {
 	return begin, end, end > begin
 }
 
-// attached returns a password that stands behind -p without a space. Only some
-// programs take it so; for others -p begins a port, a path or a word.
-func attached(s string, i int) (begin, end int, ok bool) {
-	if !strings.HasPrefix(s[i:], "-p") || i+2 >= len(s) || s[i+2] == ' ' || s[i+2] == '-' || s[i+2] == '=' || !takesAttached(s[:i]) {
+// letterOption returns the password behind an option of one letter: -p x, -px,
+// -p:x or /p:x. To which programs it is one, programs.go says; for others -p
+// begins a port, a path or a word.
+func (f *finder) letterOption(i int) (begin, end int, ok bool) {
+	s := f.s
+	if i+2 >= len(s) || strings.IndexByte("pPa", s[i+1]) < 0 {
 		return 0, 0, false
 	}
-	return valueAt(s, i+2, false)
-}
-
-// takesAttached reports whether a word in front of an option names a program
-// that takes -pPASSWORD.
-func takesAttached(before string) bool {
-	for word := range strings.FieldsFuncSeq(before, func(r rune) bool { return strings.ContainsRune(" \t\"'/\\|;&()", r) }) {
-		switch strings.TrimSuffix(strings.ToLower(word), ".exe") {
-		case "mysql", "mysqldump", "mysqladmin", "mysqlimport", "mysqlsh", "mariadb", "mariadb-dump", "mariadb-admin", "sshpass", "7z", "7za", "7zr", "rar", "unrar", "winrar":
-			return true
-		}
+	letter, next := s[i+1], s[i+2]
+	switch {
+	case next == '-' || next == '=' || isWord(next) && s[i] == '/' && !strings.HasPrefix(s[i:], "/rp"):
+		return 0, 0, false
+	case isWord(next) && letter == 'a':
+		return 0, 0, false
 	}
-	return false
+	if !f.followed {
+		f.line.follow(s, f.escaped)
+		f.followed = true
+	}
+	var room [maxProgram]byte
+	program := f.line.program(i, &room)
+	v := verdictOf(program, letter)
+	switch {
+	case next == ':':
+		begin, end, ok = valueAt(s, i+3, f.escaped)
+		return begin, end, ok && (v >= nextWord || v == unknownOption && letter == 'p' && !harmless(s[begin:end]) && !isProperty(s[begin:end]))
+	case isSpace(next) && s[i] == '-':
+		begin, end, ok = valueAt(s, i+2, f.escaped)
+		return begin, end, ok && s[begin] != '-' && (v >= nextWord || v == unknownOption && letter == 'p' && !harmless(s[begin:end]))
+	case v == attachedToo:
+		return valueAt(s, i+2, f.escaped)
+	}
+	return 0, 0, false
 }
 
 // userAndPassword returns the password of an option such as curl's
@@ -65,9 +79,8 @@ func userAndPassword(s string, i int) (begin, end int, ok bool) {
 		if !found {
 			continue
 		}
-		colon := strings.IndexByte(value, ':')
-		space := strings.IndexAny(value, " \t")
-		if colon <= 0 || space >= 0 && space < colon || strings.HasPrefix(value[colon:], "://") || strings.HasPrefix(value[colon:], ":\\") {
+		colon := strings.IndexAny(value, ": \t")
+		if colon <= 0 || value[colon] != ':' || strings.HasPrefix(value[colon:], "://") || strings.HasPrefix(value[colon:], ":\\") {
 			return 0, 0, false
 		}
 		return valueAt(s, i+len(option)+colon+1, false)

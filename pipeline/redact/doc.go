@@ -2,8 +2,10 @@
 // events before rules judge them and before any sink gets them.
 //
 // Secrets are the values of settings such as password=… and "token": "…", of
-// options such as --password … and, in command lines, -p …, bearer tokens, and
-// tokens that are known by their form. User names become a keyed hash, so that
+// options such as --password …, bearer tokens, and tokens that are known by
+// their form. In command lines they are also what -p … is to the program that
+// the option belongs to, and the plain words of net user, net use, setx and
+// ConvertTo-SecureString. User names become a keyed hash, so that
 // what one person did can still be counted, or go. Both hold for the fields of
 // the dictionary and for the vendors' own, texts in JSON included.
 //

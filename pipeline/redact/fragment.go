@@ -9,15 +9,24 @@ import (
 func (r *Redactor) fragment(w *work, key, json string) ([]byte, bool) {
 	var out []byte // Made only where something changes, which is rare.
 	done := 0
+	list := argumentList{key: -1}
 	for t := newTokens(key, json); t.next(); {
 		var replacement string
 		kind := w.kindOf(t.key)
+		keep := -1 // what stays of a word of a command that the others give away
+		if r.secrets && kind == commandKey {
+			keep = list.next(w, t)
+		}
 		switch {
+		case keep >= 0:
+			if replacement = t.text[:keep] + mark; t.number {
+				replacement = `"` + replacement + `"`
+			}
 		case r.secrets && t.number && kind == secretKey:
 			replacement = `"` + mark + `"`
 		case t.number:
 			continue
-		case r.secrets && kind == secretKey:
+		case r.secrets && kind == secretKey && !(t.key == "PWD" && isPath(t.text)):
 			replacement = mark
 		case r.users != "keep" && t.user():
 			name, changed := r.person(w, t.text, true)
@@ -146,6 +155,7 @@ type tokens struct {
 	json       string
 	at         int
 	key        string // of the value at hand
+	keyEnd     int    // where the value begins that has the key
 	text       string // of it, escaped as it stands
 	begin, end int    // where the text stands
 	number     bool
@@ -182,6 +192,7 @@ func (t *tokens) next() bool {
 			if t.at < len(t.json) && t.json[t.at] == ':' {
 				t.key = t.text
 				t.at++
+				t.keyEnd = t.at
 				continue
 			}
 			t.number = false

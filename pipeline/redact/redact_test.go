@@ -56,6 +56,51 @@ func TestSecrets(t *testing.T) {
 		{"ssh -p2222 host -path /x", "ssh -p2222 host -path /x"},
 		{"ps -u root:x y", "ps -u root:[redacted] y"},
 		{"tool -u https://h/x:y https://h:8080/x", "tool -u https://h/x:y https://h:8080/x"},
+		{"cat /etc/mysql/my.cnf; ssh -p2222 host", "cat /etc/mysql/my.cnf; ssh -p2222 host"},
+		{"mysql -e 'select 1; select 2' -p" + canary, "mysql -e 'select 1; select 2' -p[redacted]"},
+		{"LANG=C sudo -u root mysqldump -p" + canary + " | ssh -p 2222 backup", "LANG=C sudo -u root mysqldump -p[redacted] | ssh -p 2222 backup"},
+		{"ssh -p 22 db mysql -p" + canary, "ssh -p 22 db mysql -p[redacted]"},
+		{"ssh db 'mysql -p" + canary + "'; mkdir -p a/b", "ssh db 'mysql -p[redacted]'; mkdir -p a/b"},
+		{"bash -c \"cd /tmp && mysql -p" + canary + "\"", "bash -c \"cd /tmp && mysql -p[redacted]\""},
+		{"docker exec -it db mysql -p" + canary + " && docker run -p web:80 mysql", "docker exec -it db mysql -p[redacted] && docker run -p web:80 mysql"},
+		{"docker login -u bot -p " + canary + " registry", "docker login -u bot -p [redacted] registry"},
+		{`"C:\Program Files\MySQL\mysql.exe" -p` + canary, `"C:\Program Files\MySQL\mysql.exe" -p[redacted]`},
+		{`C:\Program Files (x86)\MySQL\MYSQL.EXE -p` + canary, `C:\Program Files (x86)\MySQL\MYSQL.EXE -p[redacted]`},
+		{"echo $(mysql -p" + canary + "); echo `mysql -p" + canary + " x`", "echo $(mysql -p[redacted]); echo `mysql -p[redacted] x`"},
+		{"sqlcmd -S db -U sa -P " + canary, "sqlcmd -S db -U sa -P [redacted]"},
+		{"scp -P twotwo f h:", "scp -P twotwo f h:"},
+		{"tool -p " + canary, "tool -p [redacted]"},
+		{"ssh -p admin h; mkdir -p deep; docker run -p http x; nmap -p ssh,http h; ls -p dir; cp -p a b; tar -xp f -C d; python -p mod; tool -p 4711; tool -p /etc/x",
+			"ssh -p admin h; mkdir -p deep; docker run -p http x; nmap -p ssh,http h; ls -p dir; cp -p a b; tar -xp f -C d; python -p mod; tool -p 4711; tool -p /etc/x"},
+		{"PWD=/home/carol OLDPWD=/ HOME=/home/carol", "PWD=/home/carol OLDPWD=/ HOME=/home/carol"},
+		{"Driver=x;UID=sa;PWD=/" + canary, "Driver=x;UID=sa;PWD=[redacted]"},
+		{"PWD=" + canary, "PWD=[redacted]"},
+		{"setup.exe /p:" + canary, "setup.exe /p:[redacted]"},
+		{`setup.exe /s /p:"` + canary + ` x" /v`, `setup.exe /s /p:"[redacted]" /v`},
+		{"msbuild app.sln /p:Configuration=Release", "msbuild app.sln /p:Configuration=Release"},
+		{"build.cmd /p:Configuration=Release /p:8080", "build.cmd /p:Configuration=Release /p:8080"},
+		{"aws configure set aws_secret_access_key " + canary + " --profile x", "aws configure set aws_secret_access_key [redacted] --profile x"},
+		{"aws configure set region eu-central-1", "aws configure set region eu-central-1"},
+		{"setx /M API_TOKEN " + canary, "setx /M API_TOKEN [redacted]"},
+		{"net user bob " + canary + " /add", "net user bob [redacted] /add"},
+		{`C:\Windows\System32\net1.exe user /add bob "` + canary + ` x"`, `C:\Windows\System32\net1.exe user /add bob "[redacted]"`},
+		{"net user bob " + canary + "&x /add & net user bob", "net user bob [redacted]&x /add & net user bob"},
+		{"net user bob /add", "net user bob /add"},
+		{"net user bob * /add", "net user bob * /add"},
+		{"net user bob 2>&1", "net user bob 2>&1"},
+		{"net user", "net user"},
+		{`cmd /c "net user bob" then more`, `cmd /c "net user bob" then more`},
+		{"dotnet user add me now", "dotnet user add me now"},
+		{`net use \\h\s ` + canary + " /user:bob", `net use \\h\s [redacted] /user:bob`},
+		{`net use Z: \\h\s /user:bob ` + canary, `net use Z: \\h\s /user:bob [redacted]`},
+		{`net use Z: \\h\s /persistent:yes & net use Z: /delete`, `net use Z: \\h\s /persistent:yes & net use Z: /delete`},
+		{"ConvertTo-SecureString '" + canary + "' -AsPlainText -Force", "ConvertTo-SecureString '[redacted]' -AsPlainText -Force"},
+		{"ConvertTo-SecureString -AsPlainText '" + canary + "' -Force", "ConvertTo-SecureString -AsPlainText '[redacted]' -Force"},
+		{"convertto-securestring -Force -String " + canary + " -AsPlainText", "convertto-securestring -Force -String [redacted] -AsPlainText"},
+		{"'" + canary + "' | ConvertTo-SecureString -AsPlainText -Force", "'[redacted]' | ConvertTo-SecureString -AsPlainText -Force"},
+		{"ConvertTo-SecureString $env:X -AsPlainText -Force; Get-Help ConvertTo-SecureString", "ConvertTo-SecureString $env:X -AsPlainText -Force; Get-Help ConvertTo-SecureString"},
+		{"x -AsPlainText '" + canary + "'", "x -AsPlainText '[redacted]'"},
+		{`sc.exe config X obj= .\svc password= ` + canary, `sc.exe config X obj= .\svc password= [redacted]`},
 		{"Grant-TokenElevation 1: tokens are fine, bypass=1, C:\\x -p", "Grant-TokenElevation 1: tokens are fine, bypass=1, C:\\x -p"},
 	} {
 		e := event.New(dictionary(t))
@@ -63,6 +108,37 @@ func TestSecrets(t *testing.T) {
 		r.Process(e)
 		if got := e.Str(ecs.ProcessCommandLine); got != tc.want {
 			t.Errorf("%s\ngot  %s\nwant %s", tc.text, got, tc.want)
+		}
+	}
+}
+
+// TestArguments has the same secrets in a list of words, as ECS has them and as
+// a vendor's own field has them.
+func TestArguments(t *testing.T) {
+	r := newRedactor(t, DefaultConfig())
+	for _, tc := range []struct{ words, want string }{
+		{`["mysql","-uroot","-p` + canary + `","shop"]`, `["mysql","-uroot","-p[redacted]","shop"]`},
+		{`["ssh","-p2222","mysql"]`, `["ssh","-p2222","mysql"]`},
+		{`["mysql","-p","` + canary + `"]`, `["mysql","-p","[redacted]"]`},
+		{`["mkdir","-p","/a b/c","deep"]`, `["mkdir","-p","/a b/c","deep"]`},
+		{`["app","--password","` + canary + `&x y","-v"]`, `["app","--password","[redacted]","-v"]`},
+		{`["net","user","bob","` + canary + `","/add"]`, `["net","user","bob","[redacted]","/add"]`},
+		{`["sc.exe","config","X","password=","` + canary + `"]`, `["sc.exe","config","X","password=","[redacted]"]`},
+		{`["bash","-c","true && mysql -p` + canary + `"]`, `["bash","-c","true && mysql -p[redacted]"]`},
+		{`["app","-v","--token=` + canary + `"]`, `["app","-v","--token=[redacted]"]`},
+	} {
+		var words []string
+		if err := json.Unmarshal([]byte(tc.words), &words); err != nil {
+			t.Fatal(err)
+		}
+		e := event.New(dictionary(t))
+		e.SetVendor("acme")
+		e.Set(ecs.ProcessArgs, event.StringList(words))
+		e.Extra("args", tc.words)
+		r.Process(e)
+		body := string(e.AppendJSON(nil))
+		if got := strings.Count(body, tc.want); got != 2 {
+			t.Errorf("%s is twice in the event, got %d: %s", tc.want, got, body)
 		}
 	}
 }

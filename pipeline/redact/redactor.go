@@ -166,12 +166,17 @@ func (r *Redactor) role(f *ecs.Field) role {
 
 // work is what one call needs beside the event.
 type work struct {
-	mac   hash.Hash
-	sum   [sha256.Size]byte
-	out   []byte
-	lower []byte
-	names []string // of people, in the event at hand
-	kinds map[string]keyKind
+	mac    hash.Hash
+	sum    [sha256.Size]byte
+	out    []byte
+	lower  []byte
+	names  []string // of people, in the event at hand
+	kinds  map[string]keyKind
+	finder finder
+	line   []byte // the words of a command, joined
+	starts []int  // of the words in it
+	spans  []span
+	words  []string // of a list in JSON
 }
 
 // maxNames bounds the names that are looked for in the texts of an event.
@@ -260,22 +265,28 @@ func (r *Redactor) value(e *event.Event, w *work, v *event.Value, command bool) 
 		}
 		return
 	}
-	changed := -1
-	for i, s := range list {
-		secret := r.secrets && command && i > 0 && isSecretOption(list[i-1], true)
-		out, found := r.text(w, s, command, false)
-		if !secret && !found {
-			continue
-		}
-		if changed < 0 { // The list may be the mapping's own.
+	var secrets []span
+	if r.secrets && command && len(list) > 1 {
+		secrets = w.arguments(list, false)
+	}
+	changed := false
+	own := func() { // The list may be the mapping's own.
+		if !changed {
 			list = append(e.Strings(len(list)), list...)
 		}
-		changed = i
-		if list[i] = mark; !secret {
+		changed = true
+	}
+	for _, sp := range secrets {
+		own()
+		list[sp.word] = keep(e, append(append(w.out[:0], list[sp.word][:sp.begin]...), mark...))
+	}
+	for i, s := range list {
+		if out, found := r.text(w, s, command, false); found {
+			own()
 			list[i] = keep(e, out)
 		}
 	}
-	if changed >= 0 {
+	if changed {
 		*v = event.StringList(list)
 	}
 }

@@ -13,8 +13,10 @@ func (r *Redactor) text(w *work, s string, command, escaped bool) ([]byte, bool)
 	w.out = w.out[:0]
 	done := 0
 	if r.secrets && mayHoldSecret(s) {
+		f := &w.finder
+		f.begin(s, command, escaped)
 		for at := 0; ; {
-			begin, end := nextSecret(s, at, command, escaped)
+			begin, end := f.next(at)
 			if begin < 0 {
 				break
 			}
@@ -104,6 +106,9 @@ func (r *Redactor) namesIn(w *work, s string, escaped bool) ([]byte, bool) {
 // homeName returns the end of the name of a home directory that begins at i;
 // 0 when none does.
 func homeName(s string, i int) int {
+	if s[i] == '\\' || s[i] == '/' { // The name begins behind the last of them.
+		return 0
+	}
 	above := i
 	for above > 0 && (s[above-1] == '\\' || s[above-1] == '/') {
 		above--
@@ -136,24 +141,43 @@ func mayHoldSecret(s string) bool {
 	return len(s) >= 15 && (strings.Contains(s, "eyJ") || strings.Contains(s, "gh") || strings.Contains(s, "xox") || strings.Contains(s, "IA"))
 }
 
-// nextSecret finds the next secret at or behind from; begin is -1 when there
-// is none.
-func nextSecret(s string, from int, command, escaped bool) (begin, end int) {
+// finder finds the secrets of one text.
+type finder struct {
+	s        string
+	command  bool // s is a command line
+	escaped  bool // s is the inside of a JSON string
+	followed bool // line is at work on s
+	line     commandLine
+}
+
+func (f *finder) begin(s string, command, escaped bool) {
+	f.s, f.command, f.escaped, f.followed = s, command, escaped, false
+}
+
+// next finds the next secret at or behind from; begin is -1 when there is none.
+func (f *finder) next(from int) (begin, end int) {
+	s, escaped := f.s, f.escaped
 	for i := from; i < len(s); i++ {
 		ok := false
 		switch s[i] {
 		case '=', ':':
-			if isSecretKey(wordBefore(s, i)) {
+			if key := wordBefore(s, i); isSecretKey(key) {
 				begin, end, ok = valueAt(s, i+1, escaped)
+				ok = ok && !isWorkingDirectory(key, s[begin:end], s[:i])
 			} else if s[i] == ':' {
 				begin, end, ok = userinfo(s, i)
 			}
 		case '-', '/':
 			if i == 0 || isSpace(s[i-1]) || s[i-1] == '"' || s[i-1] == '\'' {
-				begin, end, ok = optionValue(s, i, command, escaped)
+				begin, end, ok = f.optionValue(i)
 			}
 			if end == 0 && strings.HasPrefix(s[i:], "-----BEGIN ") {
 				begin, end, ok = privateKey(s, i)
+			}
+		case 'u', 'U', 's', 'S', 'C', 'c':
+			if i == 0 || !isWord(s[i-1]) {
+				begin, end = f.spoken(i)
+				ok = begin >= 0
 			}
 		case 'B', 'b':
 			if len(s)-i > 15 && strings.EqualFold(s[i:i+7], "bearer ") && (i == 0 || !isWord(s[i-1])) {
@@ -248,26 +272,37 @@ func isSecretKey(name string) bool {
 		}
 	}
 	switch string(key) {
-	case "pwd", "pass", "userpwd", "dbpass", "sig", "pw":
+	case "pwd", "pass", "userpwd", "dbpass", "sig", "pw", "mysqlpwd", "sshpass":
 		return true
 	}
 	return false
 }
 
+// isWorkingDirectory reports whether a setting called PWD is the shell's
+// variable, whose value is a path, and no password of a list such as UID=x;PWD=y.
+func isWorkingDirectory(name, value, before string) bool {
+	if name != "PWD" || !isPath(value) {
+		return false
+	}
+	before = strings.TrimRight(before, "\" '\\")
+	return !strings.HasSuffix(strings.TrimRight(before[:len(before)-len("PWD")], " "), ";")
+}
+
 // isSecretOption reports whether a word of a command line announces a secret
 // in the next word.
-func isSecretOption(word string, command bool) bool {
+func isSecretOption(word string) bool {
 	name := strings.TrimLeft(word, "-/")
 	if name == word || len(word)-len(name) > 2 {
 		return false
 	}
-	return isSecretKey(name) || command && (word == "-p" || word == "/rp")
+	return isSecretKey(name) || word == "/rp" || strings.EqualFold(name, "asplaintext")
 }
 
 // optionValue returns the value of an option such as --password x.
-func optionValue(s string, i int, command, escaped bool) (begin, end int, ok bool) {
-	if command {
-		if begin, end, ok = attached(s, i); ok {
+func (f *finder) optionValue(i int) (begin, end int, ok bool) {
+	s := f.s
+	if f.command {
+		if begin, end, ok = f.letterOption(i); ok {
 			return begin, end, true
 		}
 		if begin, end, ok = userAndPassword(s, i); ok {
@@ -278,10 +313,10 @@ func optionValue(s string, i int, command, escaped bool) (begin, end int, ok boo
 	for stop < len(s) && (s[stop] == '-' || s[stop] == '/' || isWord(s[stop])) {
 		stop++
 	}
-	if stop == len(s) || s[stop] != ' ' || !isSecretOption(s[i:stop], command) {
+	if stop == len(s) || s[stop] != ' ' || !isSecretOption(s[i:stop]) {
 		return 0, 0, false
 	}
-	begin, end, ok = valueAt(s, stop, escaped)
+	begin, end, ok = valueAt(s, stop, f.escaped)
 	return begin, end, ok && s[begin] != '-'
 }
 
