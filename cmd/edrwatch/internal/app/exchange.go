@@ -12,9 +12,12 @@ import (
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 )
 
-// exchangeName is that of the exchange's source in metrics and health: no
-// source of the configuration can have it.
-const exchangeName = "fleet.exchange"
+// The parts of the exchange in metrics and health: no source of the
+// configuration can be called so.
+const (
+	exchangeName = "fleet.exchange"
+	judgeName    = exchangeName + ".judge"
+)
 
 // joinFleet makes the gateway the whole fleet, or one of several.
 func (a *App) joinFleet() error {
@@ -45,15 +48,15 @@ func (a *App) buildExchange() error {
 	taken := cfg.Source()
 	taken.Cluster = a.cfg.Cluster
 	source, err := kafkasource.New(taken, kafkasource.Settings{
-		Name: exchangeName, Logger: a.log, Metrics: a.registry,
+		Name: judgeName, Logger: a.log, Metrics: a.registry,
 		Horizon: func() time.Duration { return cfg.Replay },
-		Health:  func(err error) { a.setSourceHealth(exchangeName+".judge", err) },
+		Health:  func(err error) { a.setSourceHealth(judgeName, err) },
 	})
 	if err != nil {
 		return fmt.Errorf("fleet.exchange: %w", err)
 	}
 	a.own(source)
-	a.sources = append(a.sources, namedSource{exchangeName + ".judge", source, a.openJudge})
+	a.sources = append(a.sources, namedSource{judgeName, source, a.openJudge})
 	return nil
 }
 

@@ -157,6 +157,11 @@ func (a *App) readiness() []api.Check {
 	for _, s := range a.cfg.Sources {
 		checks = append(checks, api.Check{Name: "source " + s.Name, Run: func(context.Context) error { return a.sourceHealth(s.Name) }})
 	}
+	if a.exchange != nil {
+		for _, part := range []string{exchangeName, judgeName} {
+			checks = append(checks, api.Check{Name: part, Run: func(context.Context) error { return a.sourceHealth(part) }})
+		}
+	}
 	for i, s := range a.cfg.Sinks {
 		if s.Required {
 			checks = append(checks, api.Check{Name: "sink " + s.Name, Run: func(context.Context) error { return a.runner.Health()[i].Err }})

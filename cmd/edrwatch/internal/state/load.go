@@ -1,0 +1,167 @@
+package state
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+)
+
+// found is a snapshot that may be restored.
+type found struct {
+	slot     int
+	offset   int64
+	snapshot []byte
+}
+
+// Load implements pipeline.Checkpoints: it reads the shard's partition of the
+// topic from its beginning.
+func (s *Store) Load(ctx context.Context, name string, committed int64, restore func(offset int64, snapshot []byte) error) (int64, bool, error) {
+	chunks, err := s.read(ctx, name)
+	if err != nil {
+		return 0, false, fmt.Errorf("state: reading topic %s: %w", s.cfg.Topic, err)
+	}
+	known := &shard{}
+	var list []found
+	newest := int64(-1)
+	for slot := range chunks {
+		for number := range chunks[slot] {
+			known.chunks[slot] = max(known.chunks[slot], number+1)
+		}
+		if len(chunks[slot]) == 0 {
+			continue
+		}
+		snapshot, err := join(chunks[slot])
+		if err != nil {
+			s.log.Warn("a snapshot is not whole; trying the other one", "shard", name, "slot", slot, "error", err)
+			continue
+		}
+		offset := chunks[slot][0].offset
+		if offset > newest {
+			known.newest, newest = slot, offset
+		}
+		if offset <= committed {
+			list = append(list, found{slot, offset, snapshot})
+		}
+	}
+	slices.SortFunc(list, func(a, b found) int { return cmp.Compare(b.offset, a.offset) })
+	s.mu.Lock()
+	s.shards[name] = known
+	s.mu.Unlock()
+	for _, f := range list {
+		if restore(f.offset, f.snapshot) == nil {
+			s.mu.Lock()
+			known.newest = f.slot // The other one is of no use, and makes room.
+			s.mu.Unlock()
+			return f.offset, true, nil
+		}
+	}
+	return 0, false, nil
+}
+
+// quietFor is the time without a record after which the rest is taken for
+// compacted away. Were it only slow, an older snapshot would be as good.
+const quietFor = 5 * time.Second
+
+// read returns the chunks of a shard, by slot and number.
+func (s *Store) read(ctx context.Context, name string) (chunks [slots]map[int]*chunk, err error) {
+	for slot := range chunks {
+		chunks[slot] = map[int]*chunk{}
+	}
+	at, err := s.find(ctx, name)
+	if err != nil || at.first == at.last {
+		return chunks, err
+	}
+	reader := kafkago.NewReader(kafkago.ReaderConfig{
+		Brokers: s.cfg.Brokers, Topic: s.cfg.Topic, Partition: at.partition, Dialer: s.dialer, MinBytes: 1, MaxBytes: 8 << 20, MaxWait: 250 * time.Millisecond,
+		QueueCapacity: 8,
+	})
+	defer reader.Close()
+	if err := reader.SetOffset(at.first); err != nil {
+		return chunks, err
+	}
+	for {
+		reading, cancel := context.WithTimeout(ctx, quietFor)
+		record, err := reader.ReadMessage(reading)
+		cancel()
+		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+			return chunks, nil
+		}
+		if err != nil {
+			return chunks, err
+		}
+		s.take(&chunks, name, &record)
+		if record.Offset >= at.last-1 {
+			return chunks, nil
+		}
+	}
+}
+
+// take adds a record to the chunks of a shard; the last of a key counts.
+func (s *Store) take(chunks *[slots]map[int]*chunk, name string, record *kafkago.Message) {
+	shard, slot, number, ok := parseKey(record.Key)
+	if !ok || shard != name {
+		return
+	}
+	delete(chunks[slot], number)
+	if len(record.Value) == 0 {
+		return
+	}
+	c, err := parseChunk(record.Value)
+	if err != nil {
+		s.log.Warn("a chunk cannot be read", "shard", name, "offset", record.Offset, "error", err)
+		return
+	}
+	chunks[slot][number] = c
+}
+
+// place is where a shard's records are.
+type place struct {
+	partition   int
+	first, last int64 // offsets; last is the next to be written
+}
+
+// find finds a shard's partition of the topic, with the first broker that
+// answers.
+func (s *Store) find(ctx context.Context, name string) (place, error) {
+	var errs []error
+	for _, i := range rand.Perm(len(s.cfg.Brokers)) {
+		at, err := s.ask(ctx, s.cfg.Brokers[i], name)
+		if err == nil {
+			return at, nil
+		}
+		errs = append(errs, err)
+	}
+	return place{}, errors.Join(errs...)
+}
+
+func (s *Store) ask(ctx context.Context, broker, name string) (at place, err error) {
+	partitions, err := s.dialer.LookupPartitions(ctx, "tcp", broker, s.cfg.Topic)
+	if err != nil {
+		return at, err
+	}
+	if len(partitions) == 0 {
+		return at, errors.New("it does not exist: create it, with cleanup.policy=compact")
+	}
+	ids := make([]int, len(partitions))
+	for i, p := range partitions {
+		ids[i] = p.ID
+	}
+	slices.Sort(ids)
+	at.partition = byShard{}.Balance(kafkago.Message{Key: chunkKey(name, 0, 0)}, ids...)
+	conn, err := s.dialer.DialLeader(ctx, "tcp", broker, s.cfg.Topic, at.partition)
+	if err != nil {
+		return at, err
+	}
+	defer conn.Close()
+	if deadline, ok := ctx.Deadline(); ok {
+		_ = conn.SetDeadline(deadline) // Reading fails then.
+	}
+	at.first, at.last, err = conn.ReadOffsets()
+	return at, err
+}
