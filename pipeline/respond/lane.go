@@ -33,31 +33,52 @@ func newLane(d *Dispatcher, to Named) *lane {
 	return &lane{d: d, to: to, turn: make(chan struct{}, 1), attempts: map[string]int{}, buckets: map[string]*bucket{}}
 }
 
-// take takes the acts in order. It stops at the first that has to be tried
-// again and returns it and what came after, with the reason.
+// take takes the acts in order and then tells of them. It stops at the first
+// that has to be tried again and returns it and what came after, with the
+// reason.
 func (l *lane) take(ctx context.Context, jobs []job) ([]job, error) {
+	left, told, err := l.act(ctx, jobs)
+	if len(told) == 0 {
+		return left, err
+	}
+	// Told of when all of it is done and the next may have their turn: a store
+	// that is down holds no act up, and a batch is one request to it.
+	if problem := l.d.set.Publish(ctx, told); problem != nil {
+		// The acts themselves stand; doing them again to tell of them would be worse.
+		l.d.set.Logger.Error("acts could not be told of", "responder", l.to.Name, "acts", len(told), "error", problem)
+	}
+	return left, err
+}
+
+// act takes the acts in order and returns those that are left, and a document
+// about each attempt.
+func (l *lane) act(ctx context.Context, jobs []job) (left []job, told []*event.Document, err error) {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
-		return jobs, context.Cause(ctx)
+		return jobs, nil, context.Cause(ctx)
 	}
 	for i := range jobs {
-		if err := l.takeOne(ctx, &jobs[i].act); err != nil {
-			return jobs[i:], err
+		t, err := l.attempt(ctx, &jobs[i].act)
+		if t != nil {
+			told = append(told, l.d.set.Tell(t))
+		}
+		if err != nil {
+			return jobs[i:], told, err
 		}
 	}
-	return nil, nil
+	return nil, told, nil
 }
 
-// takeOne takes an act unless it is done; an error means that it is to be tried
-// again.
-func (l *lane) takeOne(ctx context.Context, a *Act) error {
+// attempt takes an act unless it is done, and returns what is to be told of it;
+// an error means that it is to be tried again.
+func (l *lane) attempt(ctx context.Context, a *Act) (*Taken, error) {
 	if l.taken.has(a.ID) {
-		return nil
+		return nil, nil
 	}
 	d := l.d
-	t := Taken{Act: a, At: d.set.Now(), Attempt: l.attempts[a.ID] + 1, DryRun: !d.cfg.Enabled}
+	t := &Taken{Act: a, At: d.set.Now(), Attempt: l.attempts[a.ID] + 1, DryRun: !d.cfg.Enabled}
 	switch {
 	case t.Attempt == 1 && !l.begun(a) && !l.allowed(a.Action, t.At):
 		t.Outcome = Suppressed
@@ -70,8 +91,8 @@ func (l *lane) takeOne(ctx context.Context, a *Act) error {
 			t.Outcome = Sent
 		case ctx.Err() != nil:
 			// Not an attempt that failed; it is not known whether it arrived.
-			l.tried(&t)
-			return context.Cause(ctx)
+			l.tried(t)
+			return nil, context.Cause(ctx)
 		case fault.Of(t.Err).Class == fault.Permanent:
 			t.Outcome = Refused
 		default:
@@ -80,7 +101,7 @@ func (l *lane) takeOne(ctx context.Context, a *Act) error {
 	}
 	switch t.Outcome {
 	case Failed:
-		l.tried(&t)
+		l.tried(t)
 	case Suppressed:
 		// Not taken: the next document of the alert, when it has grown, asks again.
 	default:
@@ -88,15 +109,11 @@ func (l *lane) takeOne(ctx context.Context, a *Act) error {
 		l.taken.add(a.ID)
 	}
 	d.count.WithLabelValues(a.Responder, a.Action, string(t.Outcome)).Inc()
-	d.log(&t)
-	if err := d.set.Publish(ctx, []*event.Document{d.set.Tell(&t)}); err != nil {
-		// The act itself stands; doing it again to tell of it would be worse.
-		d.set.Logger.Error("an act could not be told of", "response", a.ID, "error", err)
-	}
+	d.log(t)
 	if t.Outcome == Failed {
-		return t.Err
+		return t, t.Err
 	}
-	return nil
+	return t, nil
 }
 
 // tried counts an attempt of an act that is to be tried again.

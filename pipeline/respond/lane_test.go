@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -97,4 +98,34 @@ func TestAnInterruptedActIsTakenOnceMoreUnderTheSameLimit(t *testing.T) {
 	if results, err := b.write(doc); err != nil || results[0].Outcome != event.Indexed || len(b.soar.got) != 1 {
 		t.Errorf("%v, %v: %d acts, told %s", err, results, len(b.soar.got), b.statuses())
 	}
+}
+
+// TestAStoreThatIsDownHoldsNoActUp: an outage of what stores the documents
+// about acts is no reason not to pause a rollout.
+func TestAStoreThatIsDownHoldsNoActUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t, Config{Enabled: true, MaxPerHour: 10}, Ask{Action: "pause_rollout", To: []string{"worker"}}, Ask{Action: "open_case", To: []string{"worker"}})
+		var told []int
+		b.d.set.Publish = func(ctx context.Context, docs []*event.Document) error {
+			b.mu.Lock()
+			told = append(told, len(docs))
+			b.mu.Unlock()
+			<-ctx.Done()
+			return context.Cause(ctx)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		for _, id := range []string{"a1", "a2"} { // Two partitions.
+			go func() {
+				_ = b.d.Write(ctx, []*event.Document{alert(id, "firing", "high", 0)}, make([]event.Result, 1)) // Its end is not what this is about.
+			}()
+		}
+		synctest.Wait()
+		if len(b.worker.got) != 4 {
+			t.Errorf("the worker got %d acts, want 4", len(b.worker.got))
+		}
+		if !slices.Equal(told, []int{2, 2}) {
+			t.Errorf("told of %v acts, want those of a batch at once", told)
+		}
+		cancel()
+	})
 }
