@@ -12,7 +12,8 @@ type Ask struct {
 	Action string
 	// To names the responders; none means all.
 	To []string
-	// On are the statuses of alerts: firing, resolved; none means firing.
+	// On are the statuses of alerts: firing, resolved; none means firing, and
+	// resolved too for responders that follow alerts to their end.
 	On []string
 	// MinSeverity is the least severity of an alert; "" is any.
 	MinSeverity string
@@ -20,11 +21,15 @@ type Ask struct {
 	Parameters map[string]string
 }
 
-// wants reports whether the ask is about an alert.
-func (a *Ask) wants(alert *Alert) bool {
+// wants reports whether the ask is about an alert; follows is that of the
+// responder.
+func (a *Ask) wants(alert *Alert, follows bool) bool {
 	on := a.On
 	if len(on) == 0 {
-		on = []string{"firing"}
+		on = []string{"firing", "resolved"}
+		if !follows {
+			on = on[:1]
+		}
 	}
 	return slices.Contains(on, alert.Status) &&
 		ecs.SeverityNumber(alert.Severity) >= ecs.SeverityNumber(a.MinSeverity)

@@ -29,6 +29,10 @@ type Named struct {
 	// NotifyFrom, where not empty, asks for notify about every alert of at
 	// least this severity, firing and resolved, whatever its rule says.
 	NotifyFrom string
+	// Follows is true of a responder that keeps what it was told of open until
+	// it hears of the end: it is asked about firing and resolved alerts where a
+	// rule does not say which.
+	Follows bool
 }
 
 // Config is what an operator sets of all responses.
@@ -144,12 +148,12 @@ func (d *Dispatcher) acts(doc *event.Document) ([][]Act, error) {
 			}
 		}
 		for k := range asks {
-			if asks[k].wants(&base.Alert) && (len(asks[k].To) == 0 || slices.Contains(asks[k].To, l.to.Name)) {
+			if asks[k].wants(&base.Alert, l.to.Follows) && (len(asks[k].To) == 0 || slices.Contains(asks[k].To, l.to.Name)) {
 				add(asks[k].Action, asks[k].Parameters)
 			}
 		}
 		always := Ask{On: []string{"firing", "resolved"}, MinSeverity: l.to.NotifyFrom}
-		if l.to.NotifyFrom != "" && always.wants(&base.Alert) {
+		if l.to.NotifyFrom != "" && always.wants(&base.Alert, l.to.Follows) {
 			add("notify", nil)
 		}
 	}

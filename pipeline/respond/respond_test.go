@@ -257,6 +257,17 @@ func TestEveryAlertIsToldToWhoWantsIt(t *testing.T) {
 	}
 }
 
+func TestWhoFollowsAlertsHearsOfTheirEnd(t *testing.T) {
+	b := newBench(t, Config{Enabled: true, MaxPerHour: 10}, Ask{Action: "pause_rollout"}, Ask{Action: "open_case", On: []string{"firing"}})
+	b.d.lanes[0].to.Follows = true
+	if _, err := b.write(alert("a1", "firing", "high", 0), alert("a1", "resolved", "high", 1)); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := b.statuses(), "pause_rollout/soar:sent open_case/soar:sent pause_rollout/soar:sent pause_rollout/worker:sent open_case/worker:sent"; got != want {
+		t.Errorf("told %s, want %s", got, want)
+	}
+}
+
 func TestWhatIsNoAlertIsRefusedWithAReason(t *testing.T) {
 	b := newBench(t, Config{MaxPerHour: 1})
 	results, err := b.write(&event.Document{ID: "x", Stream: event.Alerts, Body: []byte(`{"rule":{"id":7}}`)}, &event.Document{ID: "y", Stream: event.Alerts, Body: []byte(`{}`)},

@@ -20,7 +20,7 @@ type networks struct {
 	// never are ranges that hold no receiver, wherever it runs: link-local
 	// (clouds answer there with credentials), metadata services elsewhere,
 	// multicast, and IPv6 ranges that carry an IPv4 address and so could smuggle
-	// any other (NAT64, 6to4, Teredo, IPv4-compatible).
+	// any other (NAT64, 6to4, Teredo, IPv4-compatible, IPv4-translated).
 	never []netip.Prefix
 	// inner are loopback, private and special-purpose ranges (IANA's registries,
 	// RFC 6890).
@@ -37,7 +37,7 @@ func newNetworks() networks {
 	return networks{
 		never: parse(
 			"0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "::/128", "fe80::/10", "fec0::/10", "ff00::/8",
-			"64:ff9b::/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "100::/64",
+			"64:ff9b::/96", "::ffff:0:0:0/96", "64:ff9b:1::/48", "2001::/32", "2002::/16", "100::/64",
 			"100.100.100.200/32", "168.63.129.16/32", "fd00:ec2::254/128", // Alibaba's, Azure's, AWS's
 		),
 		inner: parse(

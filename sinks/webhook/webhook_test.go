@@ -96,7 +96,7 @@ func TestWebhookReachesPublicAddressesOnly(t *testing.T) {
 		"127.0.0.1": inner, "127.9.9.9": inner, "::1": inner, "10.1.2.3": inner, "172.16.0.1": inner, "172.31.255.255": inner, "192.168.1.1": inner,
 		"100.64.0.1": inner, "::ffff:127.0.0.1": inner, "::ffff:10.0.0.1": inner, "fd00::1": inner, "198.18.0.1": inner, "2001:db8::1": inner,
 		"169.254.169.254": never, "::ffff:169.254.169.254": never, "0.0.0.0": never, "::": never, "224.0.0.1": never, "ff02::1": never, "fe80::1": never,
-		"fe80::1%eth0": never, "64:ff9b::a9fe:a9fe": never, "2002:7f00:1::": never, "2001::1": never, "::127.0.0.1": never, "::a9fe:a9fe": never,
+		"fe80::1%eth0": never, "64:ff9b::a9fe:a9fe": never, "2002:7f00:1::": never, "2001::1": never, "::ffff:0:a9fe:a9fe": never, "::127.0.0.1": never, "::a9fe:a9fe": never,
 		"255.255.255.255": never, "100.100.100.200": never, "168.63.129.16": never, "fd00:ec2::254": never,
 	} {
 		strict := newNetworks().refuse(netip.MustParseAddr(address), false)

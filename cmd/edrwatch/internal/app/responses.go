@@ -30,7 +30,7 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 			return pipeline.Output{}, false, fmt.Errorf("building responder %s: %w", r.Name, err)
 		}
 		a.own(responder)
-		named = append(named, respond.Named{Name: r.Name, Responder: responder, NotifyFrom: r.NotifyFrom})
+		named = append(named, respond.Named{Name: r.Name, Responder: responder, NotifyFrom: r.NotifyFrom, Follows: follows(r)})
 	}
 	a.responders = named
 	a.checkResponderNames(named)
@@ -76,6 +76,13 @@ func (a *App) checkResponderNames(named []respond.Named) {
 			}
 		}
 	}
+}
+
+// follows reports whether a responder keeps alerts open until it hears of their
+// end.
+func follows(r config.Responder) bool {
+	_, ok := r.Settings.(*webhook.AlertmanagerConfig)
+	return ok
 }
 
 func (b *builder) responder(r config.Responder) (respond.Responder, error) {
