@@ -7,6 +7,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"github.com/edrwatch/edrwatch/mappings/internal/scan"
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/fault"
@@ -29,12 +30,18 @@ func FuzzMap(f *testing.F) {
 	f.Add([]byte(`{"records":[{"a":1},{"records":[]}]}`))
 	f.Add([]byte(`{"event_simpleName":["x"],"aid":{"a":1},"timestamp":-1e999}`))
 	m := libraryPlan(f).NewMapper(KeepOriginal())
+	limits := scan.DefaultLimits()
+	limits.Size, limits.Depth, limits.Values = 1<<30, 1<<10, 1<<30 // Those of records, not of documents.
+	tape := scan.NewTape(limits)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		events := 0
 		err := m.Map(&event.Partition{Topic: "t"}, &event.Record{Value: data}, func(e *event.Event) {
 			events++
 			if document := e.AppendJSON(nil); !json.Valid(document) {
 				t.Fatalf("not valid JSON: %s", document)
+			}
+			if err := tape.Scan(e.AppendJSON(nil)); err != nil || tape.Halves {
+				t.Fatalf("half a surrogate pair, or %v: %s", err, e.AppendJSON(nil))
 			}
 			checkEventValues(t, e)
 		})

@@ -58,7 +58,7 @@ func (m *Mapper) keepMembers(self int, above string) {
 
 // fragment returns the JSON of an own field.
 func (m *Mapper) fragment(n *scan.Node) string {
-	raw := event.View(m.tape.Fragment(n))
+	raw := m.whole(m.tape.Fragment(n))
 	if m.tape.Depth <= maxRestDepth || n.Kind < scan.Object {
 		return raw
 	}
@@ -70,13 +70,21 @@ func (m *Mapper) fragment(n *scan.Node) string {
 func (m *Mapper) join(above string, n *scan.Node, array bool, position int, end string) string {
 	key := m.tape.Key(n)
 	if above == "" && end == "" && !array {
-		return event.View(key)
+		return m.whole(key)
 	}
 	name := append(m.event.Scratch(len(above)+len(key)+20+len(end)), above...)
 	if array {
 		name = strconv.AppendInt(name, int64(position), 10)
 	} else {
-		name = append(name, key...)
+		name = append(name, m.whole(key)...)
 	}
 	return event.View(append(name, end...))
+}
+
+// whole returns a part of the record without halves of surrogate pairs.
+func (m *Mapper) whole(raw []byte) string {
+	if m.tape.Halves {
+		raw = scan.AppendWhole(m.event.Scratch(len(raw)), raw)
+	}
+	return event.View(raw)
 }

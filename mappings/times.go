@@ -133,8 +133,8 @@ func parseFiletime(s string) (int64, bool) {
 }
 
 // parseRFC3339 reads RFC 3339 with a space allowed for the T, any number of
-// digits after the second, and an offset that may lack its colon or, when the
-// time belongs to zone, be absent.
+// digits after the second, and an offset that may stand behind a space, lack its
+// colon, be UTC or GMT, or, when the time belongs to zone, be absent.
 func parseRFC3339(s string, zone *time.Location) (int64, bool) {
 	const least = len("2006-01-02T15:04:05")
 	if len(s) < least || s[4] != '-' || s[7] != '-' || s[10] != 'T' && s[10] != ' ' && s[10] != 't' || s[13] != ':' || s[16] != ':' {
@@ -165,8 +165,9 @@ func parseRFC3339(s string, zone *time.Location) (int64, bool) {
 	}
 	location := zone
 	offset := 0
+	rest = strings.TrimPrefix(rest, " ")
 	switch {
-	case rest == "Z" || rest == "z":
+	case rest == "Z" || rest == "z" || rest == "UTC" || rest == "GMT":
 		location = time.UTC
 	case rest != "":
 		location = time.UTC

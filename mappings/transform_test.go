@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -82,6 +83,14 @@ func TestTimeFormats(t *testing.T) {
 		{"rfc3339", "2024-07-19 00:09:00", "2024-07-19T04:09:00Z"}, {"rfc3339", "2024-07-18T22:39:00-0530", "2024-07-19T04:09:00Z"},
 		{"rfc3339", "2024-02-30T00:00:00Z", never}, {"rfc3339", "1601-01-01T00:00:00Z", never}, {"rfc3339", "2024-07-19T04:09:00.Z", never},
 		{"rfc3339", "2024-07-19T04:09:00+25:00", never}, {"rfc3339", "2024-07-19", never}, {"rfc3339", "2024-12-31T23:59:60Z", "2025-01-01T00:00:00Z"},
+		{"epoch_ms", "1721362140123.5", "2024-07-19T04:09:00.1235Z"}, {"epoch_us", "1721362140123456", "2024-07-19T04:09:00.123456Z"},
+		{"epoch_ns", "1721362140123456789", "2024-07-19T04:09:00.123456789Z"}, {"epoch_ms", "99999999999999999", never}, {"epoch_s", "1e9", never},
+		{"epoch_s", "7258118400", "2200-01-01T00:00:00Z"}, {"auto", "7258118400000", "2200-01-01T00:00:00Z"}, {"filetime", "133658357401230000", "2024-07-19T04:09:00.123Z"},
+		{"filetime", "1", never}, {"filetime", "133658357401230000.5", never},
+		{"rfc3339", "2024-07-19 04:09:00 UTC", "2024-07-19T04:09:00Z"}, {"rfc3339", "2024-07-19 06:09:00.5 +0200", "2024-07-19T04:09:00.5Z"},
+		{"rfc3339", "2024-07-19T04:09:00 CEST", never}, {"rfc3339", "9999-12-31T23:59:59Z", never}, {"rfc3339", "2200-01-01T00:00:00Z", "2200-01-01T00:00:00Z"},
+		{"rfc3339", "1700-01-01T00:00:00Z", "1700-01-01T00:00:00Z"}, {"rfc3339", "2024-07-19T04:09:00,1Z", "2024-07-19T04:09:00.1Z"}, {"rfc3339", "2024-07-19T04:09:00+", never},
+		{"rfc3339", "2024-13-01T00:00:00Z", never}, {"rfc3339", "2024-07-19T24:00:00Z", never}, {"auto", "2024-07-19 00:09:00", "2024-07-19T04:09:00Z"},
 		{"01/02/2006 3:04:05 PM", "07/19/2024 12:09:00 AM", "2024-07-19T04:09:00Z"}, {"01/02/2006 3:04:05 PM", "19.07.2024", never},
 	} {
 		format, ok := timeFormatByName(tc.format, zone)
@@ -91,6 +100,49 @@ func TestTimeFormats(t *testing.T) {
 		ns, ok := format(tc.in)
 		if got := time.Unix(0, ns).UTC().Format(time.RFC3339Nano); ok != (tc.want != never) || ok && got != tc.want {
 			t.Errorf("%s of %q = %s, %v; want %s", tc.format, tc.in, got, ok, tc.want)
+		}
+	}
+}
+
+// TestZoneWithSummerTime reads local times of a zone whose offset changes.
+func TestZoneWithSummerTime(t *testing.T) {
+	plan := compileOne(t, header+"zone: America/New_York\ntimestamp: [{from: at}]\n")
+	for at, want := range map[string]string{
+		"2024-01-15 12:00:00": "2024-01-15T17:00:00.000Z", "2024-07-15 12:00:00": "2024-07-15T16:00:00.000Z",
+		"2024-07-15 12:00:00Z": "2024-07-15T12:00:00.000Z", "1721059200": "2024-07-15T16:00:00.000Z",
+	} {
+		if got := string(mapped(t, plan, "", `{"probe":1,"at":"`+at+`"}`).AppendJSON(nil)); !strings.Contains(got, `"@timestamp":"`+want) {
+			t.Errorf("%s: got %s, want %s", at, got, want)
+		}
+	}
+}
+
+// TestUnits brings what vendors measure in to the units of the fields.
+func TestUnits(t *testing.T) {
+	plan := compileOne(t, header+`fields:
+  edr.resource.cpu_pct: {from: load, scale: 100}
+  edr.resource.memory_bytes: {from: kib, scale: 1024}
+  edr.resource.uptime: {from: ms, scale: 0.001}
+  edr.resource.threads: n
+  host.cpu.usage: {from: pct, part: {by: " ", index: 0}, scale: 0.01}
+  host.uptime: {from: hex, as: hex_number}
+`)
+	for raw, want := range map[string]string{
+		`{"probe":1,"load":0.25}`:            `"cpu_pct":25}`,
+		`{"probe":1,"load":"1e-3"}`:          `"cpu_pct":0.1}`,
+		`{"probe":1,"load":"25 %"}`:          `"load":"25 %"`,
+		`{"probe":1,"load":1e308}`:           `"load":1e308`,
+		`{"probe":1,"kib":"2048"}`:           `"memory_bytes":2097152}`,
+		`{"probe":1,"kib":1.5}`:              `"memory_bytes":1536}`,
+		`{"probe":1,"kib":1e300}`:            `"kib":1e300`,
+		`{"probe":1,"ms":61500}`:             `"uptime":62}`,
+		`{"probe":1,"pct":"25 %"}`:           `"usage":0.25}`,
+		`{"probe":1,"n":"12.0"}`:             `"threads":12}`,
+		`{"probe":1,"n":"9007199254740993"}`: `"threads":9007199254740993}`,
+		`{"probe":1,"hex":"0x3C"}`:           `"uptime":60}`,
+	} {
+		if got := string(mapped(t, plan, "", raw).AppendJSON(nil)); !strings.Contains(got, want) {
+			t.Errorf("%s: got %s, want %s", raw, got, want)
 		}
 	}
 }

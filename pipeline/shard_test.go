@@ -89,6 +89,39 @@ func TestClockWithoutBroker(t *testing.T) {
 	}
 }
 
+// TestEventTimeIsCheckedWithoutABroker has the events' own times as the clock, as
+// raw files do: one that cannot be right is kept and marked, and moves nothing.
+func TestEventTimeIsCheckedWithoutABroker(t *testing.T) {
+	s := newTestShard(t, DefaultShardConfig())
+	p := event.Partition{Prefix: "x"}
+	start := time.Date(2024, 7, 19, 4, 9, 0, 0, time.UTC)
+	for i, tc := range []struct {
+		value, clock string
+		now          time.Time
+	}{
+		{"2024-07-19T04:09:00Z", "", start},
+		{"2099-01-01T00:00:00Z", `"clock":["future"]`, start},
+		{"1970-01-01T00:00:01Z", `"clock":["ancient"]`, start},
+		{"2024-07-19T04:09:30Z", "", start.Add(30 * time.Second)},
+		{"2261-12-31T23:59:59Z", `"clock":["future"]`, start.Add(30 * time.Second)},
+		{"2024-07-19T04:09:10Z", "", start.Add(30 * time.Second)},
+		{"?", `"clock":["missing"]`, start.Add(30 * time.Second)},
+	} {
+		s.Reset()
+		s.Process(&p, &event.Record{Offset: int64(i), Value: []byte(tc.value)}, false)
+		body := string(s.Documents()[0].Body)
+		if tc.clock == "" && strings.Contains(body, `"clock"`) || !strings.Contains(body, tc.clock) {
+			t.Errorf("%s: got %s, want %s", tc.value, body, tc.clock)
+		}
+		if tc.value != "?" && !strings.Contains(body, `"@timestamp":"`+strings.TrimSuffix(tc.value, "Z")+`.000Z"`) {
+			t.Errorf("%s is not kept: %s", tc.value, body)
+		}
+		if s.Now() != tc.now.UnixNano() {
+			t.Errorf("%s moved the clock to %s, want %s", tc.value, time.Unix(0, s.Now()).UTC(), tc.now)
+		}
+	}
+}
+
 func TestDedupeForgetsInTimeAndInSize(t *testing.T) {
 	d := newDedupe(time.Minute, 100)
 	if start := int64(1000 * time.Hour); newDedupe(time.Minute, 100).seen(1, start) || d.seen(1, 0) || !d.seen(1, start) {

@@ -59,6 +59,7 @@ type Tape struct {
 	Data   []byte // the text, as given to Scan; not copied
 	Nodes  []Node // the root first
 	Depth  int    // objects and arrays inside each other, 0 for a scalar
+	Halves bool   // some string or key has half a surrogate pair as an escape
 	limits Limits
 	err    *Error
 }
@@ -72,7 +73,7 @@ func NewTape(limits Limits) *Tape {
 // around it (and a UTF-8 byte order mark before it, which is skipped). On an
 // error the tape is empty; the error is an *Error.
 func (t *Tape) Scan(data []byte) error {
-	t.Data, t.Nodes, t.Depth, t.err = data, t.Nodes[:0], 0, nil
+	t.Data, t.Nodes, t.Depth, t.Halves, t.err = data, t.Nodes[:0], 0, false, nil
 	if len(data) > t.limits.Size {
 		t.Data = nil
 		return &Error{Expected: sizeLimit(t.limits.Size), Found: sizeOf(len(data)), TooLarge: true}
@@ -284,6 +285,12 @@ func (t *Tape) escape(i int) int {
 			if k >= len(t.Data) || hexValue(t.Data[k]) < 0 {
 				return t.fail(k, "four hexadecimal digits after \\u")
 			}
+		}
+		if t.Data[i+2]|0x20 == 'd' && isHalf(t.Data[i:]) {
+			if i+12 <= len(t.Data) && isPair(t.Data[i:]) {
+				return i + 12
+			}
+			t.Halves = true
 		}
 		return i + 6
 	}

@@ -70,3 +70,46 @@ func unicodeEscape(digits []byte) rune {
 	}
 	return r
 }
+
+// isHalf reports whether the escape that begins s, valid and of the form
+// \uXXXX, is half a surrogate pair.
+func isHalf(s []byte) bool { return utf16.IsSurrogate(unicodeEscape(s[2:])) }
+
+// isPair reports whether the two escapes that begin s are one character.
+func isPair(s []byte) bool {
+	if s[6] != '\\' || s[7] != 'u' {
+		return false
+	}
+	for _, c := range s[8:12] {
+		if hexValue(c) < 0 {
+			return false
+		}
+	}
+	return utf16.DecodeRune(unicodeEscape(s[2:]), unicodeEscape(s[8:])) != utf8.RuneError
+}
+
+// AppendWhole appends JSON, or the inside of one of its strings, with U+FFFD in
+// the place of every half of a surrogate pair: consumers that turn escapes into
+// UTF-8 refuse what has no form there. The length stays.
+func AppendWhole(dst, raw []byte) []byte {
+	for i := 0; i < len(raw); {
+		n := 1
+		if raw[i] == '\\' {
+			n = 2
+			if raw[i+1] == 'u' {
+				n = 6
+				if isHalf(raw[i:]) {
+					if i+12 > len(raw) || !isPair(raw[i:]) {
+						dst = append(dst, `\ufffd`...)
+						i += 6
+						continue
+					}
+					n = 12
+				}
+			}
+		}
+		dst = append(dst, raw[i:i+n]...)
+		i += n
+	}
+	return dst
+}
