@@ -23,6 +23,7 @@ type cluster struct {
 	cfg     *Config
 	dialer  *dialer
 	pattern *regexp.Regexp // nil without topic_pattern
+	except  []string       // what the pattern does not take
 
 	mu   sync.Mutex
 	wire *wire
@@ -30,8 +31,8 @@ type cluster struct {
 	at   time.Time
 }
 
-func newCluster(cfg *Config, d *dialer) (*cluster, error) {
-	c := &cluster{cfg: cfg, dialer: d}
+func newCluster(cfg *Config, d *dialer, except []string) (*cluster, error) {
+	c := &cluster{cfg: cfg, dialer: d, except: except}
 	if cfg.TopicPattern != "" {
 		pattern, err := regexp.Compile(`^(?:` + cfg.TopicPattern + `)$`)
 		if err != nil {
@@ -119,7 +120,7 @@ func (c *cluster) topics(ctx context.Context) (wanted, error) {
 	for i := range c.last.Topics {
 		topic := &c.last.Topics[i]
 		named := slices.Contains(c.cfg.Topics, topic.Name)
-		if !named && (c.pattern == nil || topic.IsInternal || !c.pattern.MatchString(topic.Name)) {
+		if !named && (c.pattern == nil || topic.IsInternal || !c.pattern.MatchString(topic.Name) || slices.Contains(c.except, topic.Name)) {
 			continue
 		}
 		code := kafkago.Error(topic.ErrorCode)

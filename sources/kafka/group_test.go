@@ -157,10 +157,12 @@ func TestNewTopicByPattern(t *testing.T) {
 	b.create("other", 1)
 	b.produce(b.admin(), "edr.one", 0, "1")
 	b.produce(b.admin(), "other", 0, "not ours")
+	b.create("edr.dead-letter", 1)
+	b.produce(b.admin(), "edr.dead-letter", 0, "what we wrote ourselves")
 	var s seen
 	cfg := b.config("g")
 	cfg.Topics, cfg.TopicPattern = nil, `edr\..*`
-	start(t, cfg, Settings{}, &s)
+	start(t, cfg, Settings{Except: []string{"edr.dead-letter"}}, &s)
 	s.all(t, 1)
 	b.create("edr.two", 2)
 	b.produce(b.admin(), "edr.two", 1, "2")

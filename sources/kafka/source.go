@@ -20,6 +20,9 @@ type Settings struct {
 	Name    string
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
+	// Except are topics that a pattern never takes: those that the gateway
+	// writes itself.
+	Except []string
 	// Horizon is how far back the state of rules reaches: as much is read again
 	// before the committed offset when a partition is taken over. Nil or 0 reads
 	// nothing again.
@@ -71,7 +74,7 @@ func New(cfg Config, set Settings) (*Source, error) {
 	s.health = newHealth(set.Health, s.logger)
 	s.dialer = newDialer(&s.cfg)
 	var err error
-	if s.cluster, err = newCluster(&s.cfg, s.dialer); err != nil {
+	if s.cluster, err = newCluster(&s.cfg, s.dialer, set.Except); err != nil {
 		return nil, fmt.Errorf("configuring source %s: %w", set.Name, err)
 	}
 	if s.metrics, err = newMetrics(set.Name, s.budget, now, set.Metrics); err != nil {
@@ -83,7 +86,7 @@ func New(cfg Config, set Settings) (*Source, error) {
 // Check connects to the brokers and reports the real cause when that fails, or
 // when a configured topic does not exist.
 func (s *Source) Check(ctx context.Context) error {
-	c, err := newCluster(&s.cfg, s.dialer)
+	c, err := newCluster(&s.cfg, s.dialer, s.cluster.except)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (b *builder) source(s config.Source) (pipeline.Source, error) {
 		taken := *cfg
 		taken.Cluster = cmp.Or(taken.Cluster, b.cfg.Cluster)
 		return kafkasource.New(taken, kafkasource.Settings{
-			Name: s.Name, Logger: b.log, Metrics: b.reg, Horizon: b.horizon,
+			Name: s.Name, Logger: b.log, Metrics: b.reg, Horizon: b.horizon, Except: b.cfg.OwnTopics(cfg.Brokers),
 			Health: func(err error) { b.health(s.Name, err) },
 		})
 	case *filesource.Config:

@@ -81,6 +81,7 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	}
 	l.names("responders", responders, report)
 	check(root.Get("dead_letter"), c.DeadLetter.Settings)
+	l.loops(report)
 	return found
 }
 
