@@ -219,6 +219,10 @@ func (t *entities) learn(e *event.Event, n *entity) (renamed bool) {
 	t.share(&n.Mode, e.Str(ecs.EDRMode))
 	t.share(&n.State, e.Str(ecs.EDRState))
 	t.share(&n.Account, e.Str(ecs.EDRPrivilegeAccount))
+	t.share(&n.StartType, e.Str(ecs.EDRPrivilegeStartType))
+	if v := e.Get(ecs.EDRPrivilegeProtected); v != nil {
+		n.Protected = fleet.Told(v.Bool())
+	}
 	renamed = t.share(&n.Type, e.Str(ecs.AgentType))
 	return keep(&n.HostName, e.Str(ecs.HostName)) || renamed
 }

@@ -3,6 +3,7 @@ package rules
 import (
 	"math"
 	"math/bits"
+	"sync"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -34,8 +35,9 @@ type SessionOptions struct {
 }
 
 // Session is the state of a Ruleset for one shard. It belongs to one
-// goroutine.
+// goroutine, all but Agents.
 type Session struct {
+	mu       sync.Mutex // Held while an event is judged: Agents comes from outside.
 	set      *Ruleset
 	lateness int64
 	maxKeys  int
@@ -53,8 +55,9 @@ type Session struct {
 
 	clock      func() time.Time // nil: nothing is timed.
 	budget     time.Duration
-	costs      []cost      // By number of the rule, where there is a clock.
-	fleet      *fleetWatch // nil where no rule is about the fleet.
+	costs      []cost       // By number of the rule, where there is a clock.
+	fleet      *fleetWatch  // nil where no rule is about the fleet.
+	roster     *fleet.Fleet // That lists the session's agents; nil without one.
 	now        int64
 	target     int64 // Where the clock is going.
 	rebuilding bool  // The events were judged before.
@@ -134,6 +137,10 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 		}
 	}
 	s.joinFleet(o.Fleet)
+	if o.Fleet != nil {
+		s.roster = o.Fleet
+		o.Fleet.Enlist(s)
+	}
 	if o.Clock != nil {
 		s.clock, s.budget, s.costs = o.Clock, o.Budget, make([]cost, len(set.rules))
 	}
@@ -145,6 +152,8 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 // Matching rules are put on the event in edr.rules. Alerts go to emit and are
 // valid until it returns. The sequence of alerts depends on the calls alone.
 func (s *Session) Detect(now int64, e *event.Event, emit func(alert *event.Event)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.emit = emit
 	if now > s.now {
 		s.advance(now)
@@ -294,6 +303,9 @@ func (s *Session) groupKey(r *Rule, m *moment) ([]byte, bool) {
 // Close reports the last counts. The session is not used afterwards.
 func (s *Session) Close() {
 	s.publish()
+	if s.roster != nil {
+		s.roster.Dismiss(s)
+	}
 	if s.fleet != nil {
 		s.fleet.leave()
 	}

@@ -59,6 +59,8 @@ func (f *feed) late(at, happened time.Duration, fields ...any) {
 			f.e.SetString(id, v)
 		case float64:
 			f.e.Set(id, event.Float(v))
+		case bool:
+			f.e.Set(id, event.Bool(v))
 		case int:
 			f.e.Set(id, event.Int(int64(v)))
 		}

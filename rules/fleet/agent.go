@@ -9,7 +9,8 @@ type Agent struct {
 	Model, Site, Ring        string
 	Content                  string // edr.content.version that was reported last
 	Mode, State              string
-	Account                  string // edr.privilege.account
+	Account, StartType       string // edr.privilege.{account,start_type}
+	Protected                Answer // edr.privilege.protected
 	FirstSeen, LastSeen      int64  // clock at its first and last record of any kind
 	AwakeSince               int64  // clock at the first record after a long gap
 	reported                 string // Version when it was compared last
@@ -27,6 +28,24 @@ type Agent struct {
 	beat                     beat
 	settled, queued, evicted bool
 	updated                  bool // the start that belongs to the latest sensor has come
+}
+
+// Answer is what an agent told about itself, if it did.
+type Answer uint8
+
+// The answers.
+const (
+	Untold Answer = iota
+	No
+	Yes
+)
+
+// Told returns the answer that an agent gave.
+func Told(yes bool) Answer {
+	if yes {
+		return Yes
+	}
+	return No
 }
 
 // Name is the host's name, else the agent's id.

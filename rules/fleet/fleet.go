@@ -17,6 +17,7 @@ type Fleet struct {
 	judge    *Judge
 	shards   *collector
 	gateways *collector
+	rosters  map[Roster]struct{}
 	heard    int64 // the latest record of the exchange, nanoseconds since 1970
 }
 
@@ -32,7 +33,7 @@ const (
 // slow partition from an idle one and nothing else; nil for a replay, whose
 // findings depend on its records alone.
 func New(cfg Config, now func() time.Time) *Fleet {
-	return &Fleet{cfg: cfg.withDefaults(), now: now, judge: NewJudge(cfg), shards: newCollector(idleShard), gateways: newCollector(idleGateway)}
+	return &Fleet{cfg: cfg.withDefaults(), now: now, judge: NewJudge(cfg), shards: newCollector(idleShard), gateways: newCollector(idleGateway), rosters: map[Roster]struct{}{}}
 }
 
 // NewMember returns the part of a gateway in a fleet of several. The steps of
