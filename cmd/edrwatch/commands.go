@@ -8,6 +8,6 @@ func commands() []*cobra.Command {
 		demoCommand(), runCommand(),
 		normalizeCommand(), replayCommand(), captureCommand(), simulateCommand(), benchCommand(),
 		rulesCommand(), mappingsCommand(), explainCommand(), schemaCommand(),
-		rolloutCommand(), setupCommand(), checkCommand(), configCommand(),
+		fleetCommand(), rolloutCommand(), setupCommand(), checkCommand(), configCommand(),
 	}
 }

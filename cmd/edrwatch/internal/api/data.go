@@ -21,6 +21,7 @@ type Settings struct {
 	Store    Store        // nil: neither console nor searches
 	Gateway  Gateway
 	Rollouts Rollouts
+	Agents   Inventory
 	Hub      *Hub
 }
 
@@ -31,16 +32,17 @@ type Data struct {
 	store   Store
 	gateway Gateway
 	watched Rollouts
+	agents  Inventory
 	hub     *Hub
 	handler http.Handler
 }
 
 // NewData returns the handler of the console and the JSON API.
 func NewData(cfg DataConfig, set Settings) (*Data, error) {
-	if set.Gateway == nil || set.Rollouts == nil || set.Hub == nil {
-		return nil, errors.New("making the data handler: expected a gateway, rollouts and a hub")
+	if set.Gateway == nil || set.Rollouts == nil || set.Agents == nil || set.Hub == nil {
+		return nil, errors.New("making the data handler: expected a gateway, rollouts, agents and a hub")
 	}
-	d := &Data{cfg: cfg, log: set.Logger, store: set.Store, gateway: set.Gateway, watched: set.Rollouts, hub: set.Hub}
+	d := &Data{cfg: cfg, log: set.Logger, store: set.Store, gateway: set.Gateway, watched: set.Rollouts, agents: set.Agents, hub: set.Hub}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -53,6 +55,7 @@ func NewData(cfg DataConfig, set Settings) (*Data, error) {
 		mux.Handle("GET "+route.pattern, d.limited(route.serve))
 	}
 	mux.HandleFunc("GET /api/v1/stream", d.stream)
+	mux.HandleFunc("GET /api/v1/fleet/inventory", d.inventory)
 	mux.HandleFunc("GET /api/v1/rollouts/events", d.rolloutEvents)
 	mux.HandleFunc("GET /api/", func(w http.ResponseWriter, r *http.Request) {
 		message := "no such route: " + r.URL.Path
@@ -79,6 +82,7 @@ type route struct {
 
 func (d *Data) routes() []route {
 	always := []route{
+		{"/api/v1/fleet/inventory/summary", d.inventorySummary},
 		{"/api/v1/rollouts", d.rollouts},
 		{"/api/v1/rollouts/{product}/{version}", d.rollout},
 		{"/api/v1/rules", d.rules},

@@ -181,7 +181,7 @@ func serve(tb testing.TB, change func(*DataConfig), docs ...*event.Document) *ha
 	})
 	h := &harness{store: s, hub: hub}
 	h.write(tb, docs...)
-	if h.data, err = NewData(conf, Settings{Store: s, Gateway: gateway{}, Rollouts: versions{}, Hub: hub}); err != nil {
+	if h.data, err = NewData(conf, Settings{Store: s, Gateway: gateway{}, Rollouts: versions{}, Agents: roll{}, Hub: hub}); err != nil {
 		tb.Fatal(err)
 	}
 	return h

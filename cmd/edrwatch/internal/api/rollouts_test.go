@@ -56,7 +56,7 @@ func TestRolloutsAreAnswered(t *testing.T) {
 
 func TestRolloutsNeedNoStore(t *testing.T) {
 	hub := NewHub(1)
-	data, err := NewData(DefaultConfig().Data, Settings{Gateway: gateway{}, Rollouts: versions{}, Hub: hub})
+	data, err := NewData(DefaultConfig().Data, Settings{Gateway: gateway{}, Rollouts: versions{}, Agents: roll{}, Hub: hub})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -93,6 +94,43 @@ func (c *Client) Rollout(ctx context.Context, product, kind, channel, version st
 	}
 	err := c.get(ctx, "/api/v1/rollouts/"+url.PathEscape(product)+"/"+url.PathEscape(version), query, &r)
 	return r, err
+}
+
+// Inventory returns a page of the agents that the gateway knows.
+func (c *Client) Inventory(ctx context.Context, q fleet.Query) (fleet.Page, error) {
+	var page fleet.Page
+	query := selection(q)
+	if q.After != "" {
+		query.Set("after", q.After)
+	}
+	if q.Limit > 0 {
+		query.Set("limit", strconv.Itoa(q.Limit))
+	}
+	err := c.get(ctx, "/api/v1/fleet/inventory", query, &page)
+	return page, err
+}
+
+// Summary returns how many agents the gateway knows, by what they are.
+func (c *Client) Summary(ctx context.Context, q fleet.Query) (fleet.Summary, error) {
+	var sum fleet.Summary
+	err := c.get(ctx, "/api/v1/fleet/inventory/summary", selection(q), &sum)
+	return sum, err
+}
+
+// selection is what both questions about the inventory have in common.
+func selection(q fleet.Query) url.Values {
+	query := url.Values{}
+	for name, value := range map[string]string{
+		"product": q.Product, "version": q.Version, "ring": q.Ring, "mode": q.Mode, "state": q.State, "site": q.Site, "presence": q.Presence, "host": q.Host,
+	} {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+	if q.Behind {
+		query.Set("behind", "true")
+	}
+	return query
 }
 
 func (c *Client) get(ctx context.Context, path string, query url.Values, into any) error {
