@@ -12,7 +12,7 @@ import (
 
 // world drives agents that beat every two minutes through shards.
 type world struct {
-	t        *testing.T
+	t        testing.TB
 	fleet    *Fleet
 	members  []*Fleet // where several gateways share the shards
 	shards   []*Shard
@@ -23,7 +23,7 @@ type world struct {
 	findings []Finding
 }
 
-func newWorld(t *testing.T, agents, shards int, sites int) *world {
+func newWorld(t testing.TB, agents, shards int, sites int) *world {
 	t.Helper()
 	dict, err := ecs.New()
 	if err != nil {

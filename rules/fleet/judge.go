@@ -29,7 +29,7 @@ type Judge struct {
 func NewJudge(cfg Config) *Judge {
 	return &Judge{
 		cfg: cfg.withDefaults(), versions: map[Version]*judgedVersion{}, strata: map[Stratum]*judgedStratum{},
-		cohorts: map[cohortKey]*judgedCohort{}, sites: map[string]*judgedSite{}, feeds: map[string]*judgedFeed{},
+		alive: map[Stratum]int{}, cohorts: map[cohortKey]*judgedCohort{}, sites: map[string]*judgedSite{}, feeds: map[string]*judgedFeed{},
 	}
 }
 

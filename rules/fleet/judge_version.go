@@ -30,6 +30,12 @@ type judgedVersion struct {
 	noControl   bool
 }
 
+func newJudgedVersion(v Version, first int64) *judgedVersion {
+	return &judgedVersion{
+		version: v, first: first, rings: map[string]int{}, ringFirst: map[string]int64{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{},
+	}
+}
+
 // leastHarmed is the number of failed agents below which no version is
 // accused, whatever the test says: what a handful of hosts have in common may
 // be something else.
@@ -48,9 +54,7 @@ func (j *Judge) takeVersions(s *Step) {
 		step := s.Versions[v]
 		jv := j.versions[v]
 		if jv == nil {
-			jv = &judgedVersion{
-				version: v, first: s.At, rings: map[string]int{}, ringFirst: map[string]int64{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{},
-			}
+			jv = newJudgedVersion(v, s.At)
 			j.versions[v] = jv
 			j.begun++
 		}

@@ -21,6 +21,10 @@ type EProcess struct {
 	Control float64              // and in the other
 }
 
+// Bets returns the logarithms of the bets, to be kept and set again; they are
+// the process's own.
+func (p *EProcess) Bets() []float64 { return p.logs[:] }
+
 // Observe counts failures: fresh of them in the new arm, whose share of those
 // at risk was r, and control in the other. A share of 0 or 1 leaves nothing
 // to compare and only counts.
