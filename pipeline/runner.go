@@ -105,17 +105,25 @@ func (r *Runner) Open(_ context.Context, p event.Partition) (event.Worker, error
 func (r *Runner) OpenKept(scope string) func(context.Context, event.Partition) (event.Worker, error) {
 	return func(_ context.Context, p event.Partition) (event.Worker, error) {
 		w := r.worker(p, NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p), r.set.Processors...))
-		if _, ok := w.shard.detector.(Snapshotter); ok && r.set.Checkpoints != nil {
-			w.checkpoints = newCheckpoints(r.set.Checkpoints, shardName(scope, p), r.set.CheckpointEvery)
-		}
+		r.keep(w, shardName(scope, p))
 		return w, nil
 	}
 }
 
 // OpenJudge returns the worker of a partition whose records are no events. What
-// the judge raises goes the way of all alerts.
-func (r *Runner) OpenJudge(p event.Partition, judge RecordJudge) event.Worker {
-	return r.worker(p, NewShard(r.cfg.Shard(), judge, nil))
+// the judge raises goes the way of all alerts. Its state is kept under the name,
+// where it is a Snapshotter.
+func (r *Runner) OpenJudge(p event.Partition, judge RecordJudge, name string) event.Worker {
+	w := r.worker(p, NewShard(r.cfg.Shard(), judge, nil))
+	r.keep(w, name)
+	return w
+}
+
+// keep makes the worker's state one of the Checkpoints.
+func (r *Runner) keep(w *worker, name string) {
+	if _, ok := w.shard.keeper(); ok && r.set.Checkpoints != nil {
+		w.checkpoints = newCheckpoints(r.set.Checkpoints, name, r.set.CheckpointEvery)
+	}
 }
 
 func (r *Runner) worker(p event.Partition, shard *Shard) *worker {

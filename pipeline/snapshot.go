@@ -9,15 +9,24 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// Snapshotter is a Detector whose state can be kept outside the process.
+// Snapshotter is a Detector, or a RecordJudge, whose state can be kept outside
+// the process.
 type Snapshotter interface {
-	Detector
 	// AppendSnapshot appends the bytes of the whole state; false when a part of
 	// it cannot be kept, and the bytes are of no use.
 	AppendSnapshot(to []byte) ([]byte, bool)
-	// Restore takes the state up, in a detector that has judged nothing; after
-	// an error it is still as new.
+	// Restore takes the state up, in one that has judged nothing; after an
+	// error it is still as new.
 	Restore(snapshot []byte) error
+}
+
+// keeper is the part of the shard that keeps the state of rules.
+func (s *Shard) keeper() (Snapshotter, bool) {
+	if k, ok := s.judge.(Snapshotter); ok {
+		return k, true
+	}
+	k, ok := s.detector.(Snapshotter)
+	return k, ok
 }
 
 // The bytes of a shard's state: the format; of the clock now, records beyond
@@ -29,7 +38,7 @@ const shardFormat = "edrwatch shard 1\n"
 // AppendSnapshot appends the state after the record that was processed last.
 // False means that the detector cannot keep its own.
 func (s *Shard) AppendSnapshot(to []byte) ([]byte, bool) {
-	d, ok := s.detector.(Snapshotter)
+	d, ok := s.keeper()
 	if !ok {
 		return to, false
 	}
@@ -68,18 +77,14 @@ func (s *hashSet) appendSorted(to []byte) []byte {
 // Restore takes up the state that AppendSnapshot wrote, in a shard that has
 // processed nothing. After an error the shard is still as new.
 func (s *Shard) Restore(snapshot []byte) error {
-	d, ok := s.detector.(Snapshotter)
+	d, ok := s.keeper()
 	if !ok {
 		return errors.New("restoring a shard: its detector keeps no state")
 	}
-	if len(snapshot) < len(shardFormat)+8 || string(snapshot[:len(shardFormat)]) != shardFormat {
-		return fmt.Errorf("restoring a shard: expected the format %q", shardFormat[:len(shardFormat)-1])
+	r, err := openSnapshot(snapshot)
+	if err != nil {
+		return err
 	}
-	body := snapshot[:len(snapshot)-8]
-	if sum := binary.LittleEndian.Uint64(snapshot[len(body):]); sum != xxhash.Sum64(body) {
-		return errors.New("restoring a shard: the snapshot is damaged: its sum is another one")
-	}
-	r := snapshotReader{b: body[len(shardFormat):]}
 	c := clock{now: r.varint(), beyond: int(r.varint()), nearest: r.varint()}
 	began := r.varint()
 	young, old := r.sums(), r.sums()
@@ -92,6 +97,35 @@ func (s *Shard) Restore(snapshot []byte) error {
 	}
 	s.clock, s.dedupe.began, s.dedupe.young, s.dedupe.old = c, began, young, old
 	return nil
+}
+
+// KeptState returns the part of a shard's snapshot that its Snapshotter wrote.
+func KeptState(snapshot []byte) ([]byte, error) {
+	r, err := openSnapshot(snapshot)
+	if err != nil {
+		return nil, err
+	}
+	for range 4 {
+		r.varint()
+	}
+	r.sums()
+	r.sums()
+	if state := r.rest(); !r.short {
+		return state, nil
+	}
+	return nil, errors.New("restoring a shard: the snapshot ends early")
+}
+
+// openSnapshot checks format and sum.
+func openSnapshot(snapshot []byte) (*snapshotReader, error) {
+	if len(snapshot) < len(shardFormat)+8 || string(snapshot[:len(shardFormat)]) != shardFormat {
+		return nil, fmt.Errorf("restoring a shard: expected the format %q", shardFormat[:len(shardFormat)-1])
+	}
+	body := snapshot[:len(snapshot)-8]
+	if sum := binary.LittleEndian.Uint64(snapshot[len(body):]); sum != xxhash.Sum64(body) {
+		return nil, errors.New("restoring a shard: the snapshot is damaged: its sum is another one")
+	}
+	return &snapshotReader{b: body[len(shardFormat):]}, nil
 }
 
 // snapshotReader reads; after the end it returns zeros.

@@ -17,6 +17,7 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/exchange"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/state"
 	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
@@ -46,6 +47,7 @@ type App struct {
 	mappings   *live[mappings.Plan]
 	fleet      *fleet.Fleet       // what the partitions judge together
 	exchange   *exchange.Exchange // nil: the gateway is the whole fleet
+	state      *state.Store       // nil: no state is kept
 	processors *Processors
 	runner     *pipeline.Runner
 	sources    []namedSource
@@ -88,6 +90,9 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 	a.registerBuildInfo()
 	a.detection, err = LoadDetection(DetectionOf(&cfg))
 	if err != nil {
+		return nil, err
+	}
+	if err := a.keepState(); err != nil {
 		return nil, err
 	}
 	if err := a.joinFleet(); err != nil {
@@ -155,12 +160,13 @@ func (a *App) buildPipeline() error {
 		NewDetector: func(event.Partition) pipeline.Detector {
 			return newLiveDetector(a.rules, &a.cfg, a.fleet)
 		},
-		Processors: a.processors.List(),
-		Outputs:    outputs,
-		DeadLetter: a.dead,
-		Observe:    a.observe,
-		Logger:     a.log,
-		Metrics:    a.registry,
+		Processors:  a.processors.List(),
+		Outputs:     outputs,
+		DeadLetter:  a.dead,
+		Checkpoints: a.checkpoints(), CheckpointEvery: a.cfg.State.Interval,
+		Observe: a.observe,
+		Logger:  a.log,
+		Metrics: a.registry,
 	})
 	return err
 }
@@ -177,7 +183,11 @@ func (a *App) buildSources() error {
 				"source", s.Name, "max_rewind", k.MaxRewind, "needed", a.detection.Rules.Horizon())
 		}
 		a.own(source)
-		a.sources = append(a.sources, namedSource{s.Name, source, a.runner.Open})
+		open := a.runner.Open
+		if k, ok := s.Settings.(*kafkasource.Config); ok {
+			open = a.runner.OpenKept(k.Group)
+		}
+		a.sources = append(a.sources, namedSource{s.Name, source, open})
 		a.setSourceHealth(s.Name, nil)
 	}
 	return a.buildExchange()

@@ -30,6 +30,7 @@ func (a *App) joinFleet() error {
 	a.exchange, err = exchange.New(cfg, exchange.Settings{
 		Logger: a.log, Metrics: a.registry, Fleet: fleet.DefaultConfig(),
 		Health: func(err error) { a.setSourceHealth(exchangeName, err) },
+		Kept:   a.keptJudge(),
 	})
 	if err != nil {
 		return fmt.Errorf("fleet.exchange: %w", err)
@@ -62,5 +63,6 @@ func (a *App) buildExchange() error {
 
 func (a *App) openJudge(_ context.Context, p event.Partition) (event.Worker, error) {
 	a.log.Info("this gateway raises the alerts about the fleet", "topic", p.Topic)
-	return a.runner.OpenJudge(p, exchange.NewJudge(a.cfg.Fleet.Exchange, fleet.DefaultConfig(), func() *rules.Ruleset { return a.rules.current.Load() })), nil
+	judge := exchange.NewJudge(a.cfg.Fleet.Exchange, fleet.DefaultConfig(), func() *rules.Ruleset { return a.rules.current.Load() })
+	return a.runner.OpenJudge(p, judge, a.keptName()), nil
 }

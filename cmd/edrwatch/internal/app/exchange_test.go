@@ -354,3 +354,52 @@ func TestTakeover(t *testing.T) {
 		}
 	}
 }
+
+// TestJudgeGoesOnFromItsState restarts the only gateway in the middle of the
+// incident, with state that is kept and steps that are not read again.
+func TestJudgeGoesOnFromItsState(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
+	s := newSite(t)
+	keeping := func(cfg *config.Config) {
+		s.exchanging(cfg)
+		cfg.State.Brokers, cfg.State.Topic, cfg.State.Interval = []string{s.addr}, "edrwatch.state", time.Second
+	}
+	f := s.feed("july19-small", 1000, 45*time.Minute)
+	one := s.gateways(1, keeping)[0]
+	f.until(40 * time.Minute)
+	settled(t, f.sent, one)
+	one.end()
+	if n := one.total("edrwatch_checkpoints_total"); n == 0 {
+		t.Fatal("no state was kept")
+	}
+	told := one.fleetAlerts("bad_rollout")
+	two := s.gateways(1, keeping)[0]
+	within(t, 30*time.Second, "the exchange to be owned", func() bool { return two.owned("edrwatch.fleet") == 1 })
+	if n := two.total("edrwatch_checkpoint_restores_total"); n == 0 {
+		t.Error("no state was restored")
+	}
+	f.until(45 * time.Minute)
+	within(t, 60*time.Second, "the incident to grow", func() bool { return len(two.fleetAlerts("bad_rollout")) > 0 })
+	if n, err := two.rebuilt("edrwatch.fleet"); err != nil || n > 5 {
+		t.Errorf("%d steps were read again (%v), though the judge's state was kept after nearly all of them", n, err)
+	}
+	two.end()
+	later := two.fleetAlerts("bad_rollout")
+	if !slices.Equal(alertIDs(told), alertIDs(later)) {
+		t.Errorf("the alerts are %v after the restart, and were %v", alertIDs(later), alertIDs(told))
+	}
+	if first, last := later[0].EDR.Alert, told[len(told)-1].EDR.Alert; first.Count <= last.Count {
+		t.Errorf("after %+v the next gateway tells %+v", last, first)
+	}
+}
+
+// rebuilt is the number of records of a topic that were read again.
+func (m *member) rebuilt(topic string) (n int, err error) {
+	err = m.app.series(func(family string, s *dto.Metric) {
+		if family == "edrwatch_records_rebuilt_total" && label(s, "topic") == topic {
+			n += int(s.GetCounter().GetValue())
+		}
+	})
+	return n, err
+}

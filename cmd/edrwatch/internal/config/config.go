@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/exchange"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/state"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/enrich"
 	"github.com/edrwatch/edrwatch/pipeline/redact"
@@ -41,6 +42,8 @@ type Config struct {
 	RolloutPolicy fleet.Policy `yaml:"rollout_policy"`
 	// Fleet concerns what all agents together show.
 	Fleet Fleet `yaml:"fleet"`
+	// State keeps what was learned, so that a restart goes on where it was.
+	State state.Config `yaml:"state"`
 	// Pipeline concerns the way from source to sinks.
 	Pipeline pipeline.Config `yaml:"pipeline"`
 	// Sinks are where events and alerts go. Each has a name of its own.
@@ -154,6 +157,7 @@ func Default() Config {
 		Redact:   redact.DefaultConfig(),
 		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000},
 		Fleet:    Fleet{Exchange: exchange.DefaultConfig()},
+		State:    state.DefaultConfig(),
 		Pipeline: pipeline.DefaultConfig(),
 
 		RolloutPolicy: fleet.DefaultPolicy(),

@@ -26,6 +26,9 @@ type Settings struct {
 	Fleet fleet.Config
 	// Health is told of what keeps steps from being exchanged, or nil. It must not block.
 	Health func(error)
+	// Kept, where set, gives what a judge that owned the partition kept to
+	// restore, the newest first, and returns the offset of the step after it.
+	Kept func(ctx context.Context, restore func(state []byte) error) (offset int64, ok bool)
 	// Now is the gateway's clock; default time.Now.
 	Now func() time.Time
 }
@@ -36,6 +39,7 @@ type Exchange struct {
 	log     *slog.Logger
 	now     func() time.Time
 	health  func(error)
+	kept    func(context.Context, func([]byte) error) (int64, bool)
 	gateway string
 	fleet   *fleet.Fleet
 	dialer  *kafkago.Dialer
@@ -68,7 +72,7 @@ func New(cfg Config, set Settings) (*Exchange, error) {
 		return nil, err
 	}
 	e := &Exchange{
-		cfg: cfg, log: log, now: set.Now, health: set.Health, gateway: name, dialer: dialer, problems: map[string]error{},
+		cfg: cfg, log: log, now: set.Now, health: set.Health, kept: set.Kept, gateway: name, dialer: dialer, problems: map[string]error{},
 		writer: &kafkago.Writer{
 			Addr: kafkago.TCP(cfg.Brokers...), Topic: cfg.Topic, Balancer: onePartition{}, RequiredAcks: kafkago.RequireAll,
 			MaxAttempts: 1, // Steps are sent again in their order.

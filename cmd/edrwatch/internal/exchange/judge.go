@@ -62,6 +62,12 @@ func (j *Judge) Judge(_ int64, _ *event.Partition, r *event.Record, emit func(*e
 	return nil
 }
 
+// AppendSnapshot implements pipeline.Snapshotter.
+func (j *Judge) AppendSnapshot(to []byte) ([]byte, bool) { return j.fleet.AppendSnapshot(to), true }
+
+// Restore implements pipeline.Snapshotter.
+func (j *Judge) Restore(snapshot []byte) error { return j.fleet.Restore(snapshot) }
+
 // Map is never called: the records are no events.
 func (j *Judge) Map(*event.Partition, *event.Record, func(*event.Event)) error { return nil }
 

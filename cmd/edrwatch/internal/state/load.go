@@ -20,48 +20,63 @@ type found struct {
 }
 
 // Load implements pipeline.Checkpoints: it reads the shard's partition of the
-// topic from its beginning.
+// topic from its beginning. What Save does next follows from what was found.
 func (s *Store) Load(ctx context.Context, name string, committed int64, restore func(offset int64, snapshot []byte) error) (int64, bool, error) {
+	known, list, err := s.find(ctx, name)
+	if err != nil {
+		return 0, false, err
+	}
+	s.mu.Lock()
+	s.shards[name] = known
+	s.mu.Unlock()
+	for _, f := range list {
+		if f.offset <= committed && restore(f.offset, f.snapshot) == nil {
+			known.newest = f.slot // The other one is of no use, and makes room.
+			return f.offset, true, nil
+		}
+	}
+	return 0, false, nil
+}
+
+// Peek is Load for one who does not save the shard.
+func (s *Store) Peek(ctx context.Context, name string, restore func(snapshot []byte) error) (offset int64, ok bool, err error) {
+	_, list, err := s.find(ctx, name)
+	for _, f := range list {
+		if restore(f.snapshot) == nil {
+			return f.offset, true, nil
+		}
+	}
+	return 0, false, err
+}
+
+// find returns the snapshots of a shard that are whole, the one of the highest
+// offset first.
+func (s *Store) find(ctx context.Context, name string) (*shard, []found, error) {
 	chunks, err := s.read(ctx, name)
 	if err != nil {
-		return 0, false, fmt.Errorf("state: reading topic %s: %w", s.cfg.Topic, err)
+		return nil, nil, fmt.Errorf("state: reading topic %s: %w", s.cfg.Topic, err)
 	}
 	known := &shard{}
 	var list []found
-	newest := int64(-1)
 	for slot := range chunks {
-		for number := range chunks[slot] {
-			known.chunks[slot] = max(known.chunks[slot], number+1)
-		}
 		if len(chunks[slot]) == 0 {
 			continue
+		}
+		for number := range chunks[slot] {
+			known.chunks[slot] = max(known.chunks[slot], number+1)
 		}
 		snapshot, err := join(chunks[slot])
 		if err != nil {
 			s.log.Warn("a snapshot is not whole; trying the other one", "shard", name, "slot", slot, "error", err)
 			continue
 		}
-		offset := chunks[slot][0].offset
-		if offset > newest {
-			known.newest, newest = slot, offset
-		}
-		if offset <= committed {
-			list = append(list, found{slot, offset, snapshot})
-		}
+		list = append(list, found{slot, chunks[slot][0].offset, snapshot})
 	}
 	slices.SortFunc(list, func(a, b found) int { return cmp.Compare(b.offset, a.offset) })
-	s.mu.Lock()
-	s.shards[name] = known
-	s.mu.Unlock()
-	for _, f := range list {
-		if restore(f.offset, f.snapshot) == nil {
-			s.mu.Lock()
-			known.newest = f.slot // The other one is of no use, and makes room.
-			s.mu.Unlock()
-			return f.offset, true, nil
-		}
+	if len(list) > 0 {
+		known.newest = list[0].slot
 	}
-	return 0, false, nil
+	return known, list, nil
 }
 
 // quietFor is the time without a record after which the rest is taken for
@@ -73,7 +88,7 @@ func (s *Store) read(ctx context.Context, name string) (chunks [slots]map[int]*c
 	for slot := range chunks {
 		chunks[slot] = map[int]*chunk{}
 	}
-	at, err := s.find(ctx, name)
+	at, err := s.locate(ctx, name)
 	if err != nil || at.first == at.last {
 		return chunks, err
 	}
@@ -126,9 +141,9 @@ type place struct {
 	first, last int64 // offsets; last is the next to be written
 }
 
-// find finds a shard's partition of the topic, with the first broker that
+// locate finds a shard's partition of the topic, with the first broker that
 // answers.
-func (s *Store) find(ctx context.Context, name string) (place, error) {
+func (s *Store) locate(ctx context.Context, name string) (place, error) {
 	var errs []error
 	for _, i := range rand.Perm(len(s.cfg.Brokers)) {
 		at, err := s.ask(ctx, s.cfg.Brokers[i], name)

@@ -1,0 +1,60 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/state"
+	"github.com/edrwatch/edrwatch/pipeline"
+)
+
+// keepState makes the store of snapshots, where one is configured.
+func (a *App) keepState() error {
+	if !a.cfg.State.Enabled() {
+		return nil
+	}
+	store, err := state.New(a.cfg.State, a.log)
+	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	a.own(store)
+	a.state = store
+	return nil
+}
+
+// checkpoints are what the runner keeps state with; nil for none.
+func (a *App) checkpoints() pipeline.Checkpoints {
+	if a.state == nil {
+		return nil // Not a nil *state.Store, which would be something.
+	}
+	return a.state
+}
+
+// keptName is that of the state of the fleet's judge.
+func (a *App) keptName() string {
+	return a.cfg.Fleet.Exchange.Group + "/" + a.cfg.Fleet.Exchange.Topic
+}
+
+// keptJudge returns how a gateway that does not own the exchange takes up what
+// the judge of the one that does has kept.
+func (a *App) keptJudge() func(context.Context, func([]byte) error) (int64, bool) {
+	if a.state == nil {
+		return nil
+	}
+	return func(ctx context.Context, restore func([]byte) error) (int64, bool) {
+		ctx, cancel := context.WithTimeout(ctx, time.Minute)
+		defer cancel()
+		offset, ok, err := a.state.Peek(ctx, a.keptName(), func(snapshot []byte) error {
+			kept, err := pipeline.KeptState(snapshot)
+			if err != nil {
+				return err
+			}
+			return restore(kept)
+		})
+		if err != nil {
+			a.log.Warn("what the judge of the fleet knew cannot be read; steps are read again", "error", err)
+		}
+		return offset, ok
+	}
+}
