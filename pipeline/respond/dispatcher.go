@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/fault"
 )
@@ -85,6 +86,13 @@ func New(cfg Config, set Settings) (*Dispatcher, error) {
 	}
 	for _, to := range set.Responders {
 		d.lanes = append(d.lanes, newLane(d, to))
+		// From zero: an increase from nothing to one is none to Prometheus, and
+		// the one act that fails may be the first.
+		for _, action := range ecs.ResponseActions() {
+			for _, outcome := range outcomes() {
+				d.count.WithLabelValues(to.Name, action, string(outcome))
+			}
+		}
 	}
 	return d, nil
 }

@@ -44,6 +44,7 @@ type bench struct {
 	told         []map[string]any
 	now          time.Time
 	asks         []Ask
+	registry     *prometheus.Registry
 }
 
 func newBench(t *testing.T, cfg Config, asks ...Ask) *bench {
@@ -52,10 +53,10 @@ func newBench(t *testing.T, cfg Config, asks ...Ask) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, now: time.Date(2024, 7, 19, 4, 12, 0, 0, time.UTC), asks: asks}
+	b := &bench{t: t, now: time.Date(2024, 7, 19, 4, 12, 0, 0, time.UTC), asks: asks, registry: prometheus.NewRegistry()}
 	b.d, err = New(cfg, Settings{
 		Responders: []Named{{Name: "soar", Responder: &b.soar}, {Name: "worker", Responder: &b.worker}},
-		Asks:       func(string) []Ask { return b.asks }, Tell: Teller{dict}.Tell, Logger: slog.New(slog.DiscardHandler), Metrics: prometheus.NewRegistry(),
+		Asks:       func(string) []Ask { return b.asks }, Tell: Teller{dict}.Tell, Logger: slog.New(slog.DiscardHandler), Metrics: b.registry,
 		Now: func() time.Time { return b.now },
 		Publish: func(_ context.Context, docs []*event.Document) error {
 			for _, d := range docs {
@@ -143,6 +144,35 @@ func TestNothingIsSentInADryRun(t *testing.T) {
 	}
 	if got := b.statuses(); got != "pause_rollout/soar:dry_run pause_rollout/worker:dry_run" {
 		t.Errorf("told %s", got)
+	}
+}
+
+func TestOutcomesAreCountedFromZero(t *testing.T) {
+	b := newBench(t, Config{MaxPerHour: 10}, Ask{Action: "pause_rollout", To: []string{"soar"}})
+	if _, err := b.write(alert("a1", "firing", "high", 0)); err != nil {
+		t.Fatal(err)
+	}
+	families, err := b.registry.Gather()
+	if err != nil || len(families) != 1 {
+		t.Fatalf("%v, %d families", err, len(families))
+	}
+	seen := 0
+	for _, m := range families[0].Metric {
+		labels := map[string]string{}
+		for _, l := range m.Label {
+			labels[l.GetName()] = l.GetValue()
+		}
+		want := 0.0
+		if labels["responder"] == "soar" && labels["action"] == "pause_rollout" && labels["outcome"] == "dry_run" {
+			want = 1
+		}
+		if got := m.GetCounter().GetValue(); got != want {
+			t.Errorf("%v: %g, want %g", labels, got, want)
+		}
+		seen++
+	}
+	if want := 2 * len(ecs.ResponseActions()) * len(outcomes()); seen != want {
+		t.Errorf("%d counters, want %d", seen, want)
 	}
 }
 

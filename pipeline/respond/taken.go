@@ -21,6 +21,8 @@ const (
 	Suppressed Outcome = "suppressed" // over the limit of the hour
 )
 
+func outcomes() []Outcome { return []Outcome{Sent, DryRun, Failed, Refused, Suppressed} }
+
 // Taken is one attempt to act.
 type Taken struct {
 	Act     *Act
