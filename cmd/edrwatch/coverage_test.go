@@ -25,6 +25,12 @@ func TestNormalizeCoverage(t *testing.T) {
 			t.Errorf("exit code %d, no %q in\n%s", code, line, stdout)
 		}
 	}
+	// Of many lines the buffers are used again: names must not change under the account.
+	stdout, _, code = cli(t, strings.Repeat(`{"event_simpleName":"SensorHeartbeat","aid":"a","timestamp":"1721362140000","Extra":"1","Nested":{"a":{"b":[1]}}}`+"\n", 2000)+
+		strings.Repeat(`{"zeta":"`+strings.Repeat("x", 300)+`"}`+"\n", 2000), "normalize", "--coverage", "--output", "json")
+	if want := `"events":2000,"no_home":{"Extra":2000,"Nested":2000}}`; code != 0 || !strings.Contains(stdout, want) {
+		t.Errorf("exit code %d, no %s in\n%s", code, want, stdout)
+	}
 	if _, stderr, code := cli(t, in, "normalize", "--coverage", "--output", "xml"); code != 2 || !strings.Contains(stderr, "expected text or json") {
 		t.Errorf("exit code %d: %s", code, stderr)
 	}

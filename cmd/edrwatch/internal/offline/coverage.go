@@ -33,8 +33,8 @@ type kind struct{ source, typ, action string }
 
 type covered struct {
 	events int
-	homes  map[string]int // events by raw field
-	more   int            // fields for which there was no room
+	homes  map[string]*int // events by raw field
+	more   int             // fields for which there was no room
 }
 
 // CoverageRow is what became of the events of one type.
@@ -58,19 +58,23 @@ func (c *Coverage) Process(e *event.Event) {
 			c.More++
 			return
 		}
-		known = &covered{homes: map[string]int{}}
+		known = &covered{homes: map[string]*int{}}
 		c.kinds[kind{strings.Clone(k.source), strings.Clone(k.typ), strings.Clone(k.action)}] = known
 	}
 	known.events++
 	for key := range e.Extras {
-		if _, ok := known.homes[key]; !ok && len(known.homes) >= maxFields {
-			known.more++
-			continue
+		n := known.homes[key]
+		if n == nil {
+			if len(known.homes) >= maxFields {
+				known.more++
+				continue
+			}
+			// Keys live as long as the event. An assignment to a key that a map has
+			// would put the new string into it, hence the pointer.
+			n = new(int)
+			known.homes[strings.Clone(key)] = n
 		}
-		if _, ok := known.homes[key]; !ok {
-			key = strings.Clone(key)
-		}
-		known.homes[key]++
+		*n++
 	}
 }
 
@@ -78,7 +82,11 @@ func (c *Coverage) Process(e *event.Event) {
 func (c *Coverage) Rows() []CoverageRow {
 	rows := make([]CoverageRow, 0, len(c.kinds))
 	for k, v := range c.kinds {
-		rows = append(rows, CoverageRow{k.source, k.typ, k.action, v.events, v.homes})
+		homes := make(map[string]int, len(v.homes))
+		for key, n := range v.homes {
+			homes[key] = *n
+		}
+		rows = append(rows, CoverageRow{k.source, k.typ, k.action, v.events, homes})
 	}
 	slices.SortFunc(rows, func(a, b CoverageRow) int {
 		return cmp.Or(cmp.Compare(a.Source, b.Source), cmp.Compare(a.Type, b.Type), cmp.Compare(a.Action, b.Action))
