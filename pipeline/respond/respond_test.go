@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -44,6 +45,7 @@ type bench struct {
 	told         []map[string]any
 	now          time.Time
 	asks         []Ask
+	dict         *ecs.Dictionary
 	registry     *prometheus.Registry
 }
 
@@ -53,10 +55,10 @@ func newBench(t *testing.T, cfg Config, asks ...Ask) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, now: time.Date(2024, 7, 19, 4, 12, 0, 0, time.UTC), asks: asks, registry: prometheus.NewRegistry()}
+	b := &bench{t: t, now: time.Date(2024, 7, 19, 4, 12, 0, 0, time.UTC), dict: dict, asks: asks, registry: prometheus.NewRegistry()}
 	b.d, err = New(cfg, Settings{
 		Responders: []Named{{Name: "soar", Responder: &b.soar}, {Name: "worker", Responder: &b.worker}},
-		Asks:       func(string) []Ask { return b.asks }, Tell: Teller{dict}.Tell, Logger: slog.New(slog.DiscardHandler), Metrics: b.registry,
+		Asks:       func(string) []Ask { return b.asks }, Tell: Teller{Dictionary: dict}.Tell, Logger: slog.New(slog.DiscardHandler), Metrics: b.registry,
 		Now: func() time.Time { return b.now },
 		Publish: func(_ context.Context, docs []*event.Document) error {
 			for _, d := range docs {
@@ -173,6 +175,23 @@ func TestOutcomesAreCountedFromZero(t *testing.T) {
 	}
 	if want := 2 * len(ecs.ResponseActions()) * len(outcomes()); seen != want {
 		t.Errorf("%d counters, want %d", seen, want)
+	}
+}
+
+func TestActsAreDatedByTheClockUnlessOldRecordsArePlayed(t *testing.T) {
+	b := newBench(t, Config{MaxPerHour: 10}, Ask{Action: "pause_rollout", To: []string{"soar"}})
+	tell := Teller{Dictionary: b.dict, Playback: true}.Tell
+	for _, doc := range []*event.Document{alert("a1", "firing", "high", 0), alert("a2", "firing", "high", 0)} {
+		if _, err := b.write(doc); err != nil {
+			t.Fatal(err)
+		}
+		b.d.set.Tell = tell
+	}
+	if b.told[0]["@timestamp"] != "2024-07-19T04:12:00.000Z" || b.told[1]["@timestamp"] != "2024-07-19T04:11:40.000Z" {
+		t.Errorf("told at %v and %v", b.told[0]["@timestamp"], b.told[1]["@timestamp"])
+	}
+	if c := b.told[0]["edr"].(map[string]any)["content"]; !reflect.DeepEqual(c, map[string]any{"version": "32", "channel": "291"}) {
+		t.Errorf("about content %v", c)
 	}
 }
 

@@ -35,13 +35,21 @@ type Taken struct {
 }
 
 // Teller makes the documents about acts.
-type Teller struct{ Dictionary *ecs.Dictionary }
+type Teller struct {
+	Dictionary *ecs.Dictionary
+	// Playback dates them by the alert instead of the clock.
+	Playback bool
+}
 
 // Tell returns the document (event.action: response-taken) about an attempt.
 func (w Teller) Tell(t *Taken) *event.Document {
 	e, a := event.New(w.Dictionary), t.Act
 	id := hash(a.ID, strconv.Itoa(t.Attempt), string(t.Outcome))
-	e.Set(ecs.Timestamp, event.Time(t.At.UTC().Truncate(time.Millisecond).UnixNano()))
+	at := t.At
+	if w.Playback {
+		at = a.Requested
+	}
+	e.Set(ecs.Timestamp, event.Time(at.UTC().Truncate(time.Millisecond).UnixNano()))
 	e.SetString(ecs.EcsVersion, ecs.Version)
 	e.SetString(ecs.EventID, id)
 	e.SetString(ecs.EventKind, "event")
@@ -72,8 +80,13 @@ func (w Teller) Tell(t *Taken) *event.Document {
 	e.SetString(ecs.EDRAlertStatus, a.Alert.Status)
 	e.SetString(ecs.RuleID, a.Rule.ID)
 	e.SetString(ecs.RuleName, a.Rule.Name)
-	if a.Subject.Product != "" {
-		e.SetString(ecs.AgentType, a.Subject.Product)
+	for id, value := range map[ecs.ID]string{
+		ecs.AgentType: a.Subject.Product, ecs.AgentVersion: a.Subject.SensorVersion,
+		ecs.EDRContentVersion: a.Subject.ContentVersion, ecs.EDRContentChannel: a.Subject.ContentChannel,
+	} {
+		if value != "" {
+			e.SetString(id, value)
+		}
 	}
 	e.SetString(ecs.Message, fmt.Sprintf("%s asked of %s (%s): %s", a.Action, a.Responder, t.Outcome, a.Alert.Reason))
 	return &event.Document{

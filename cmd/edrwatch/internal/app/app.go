@@ -33,6 +33,9 @@ type Options struct {
 	Logger  *slog.Logger
 	Stdout  io.Writer
 	Version string
+	// Playback says that old records are played: what is told of acts has the
+	// time of their alerts then, among which it is looked for.
+	Playback bool
 }
 
 // App is one gateway. New builds it, Run runs it until its context ends, Close

@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/playback"
+	kafkasink "github.com/edrwatch/edrwatch/sinks/kafka"
 	"github.com/edrwatch/edrwatch/sources/simulator"
 )
 
@@ -52,8 +54,8 @@ func Run(ctx context.Context, cfg Config) (_ Verdict, err error) {
 		listen = "127.0.0.1:0"
 	}
 	gateway, err := app.New(
-		app.Embedded(broker, app.EmbeddedConfig{Dir: dir, Listen: listen, HealthListen: "127.0.0.1:0"}),
-		app.Options{Logger: cfg.Logger, Stdout: io.Discard, Version: cfg.Version})
+		configuration(broker, app.EmbeddedConfig{Dir: dir, Listen: listen, HealthListen: "127.0.0.1:0"}),
+		app.Options{Logger: cfg.Logger, Stdout: io.Discard, Version: cfg.Version, Playback: true})
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -83,6 +85,16 @@ func Run(ctx context.Context, cfg Config) (_ Verdict, err error) {
 		err = nil // Interrupted while the console was kept up: that is how it ends.
 	}
 	return verdict, err
+}
+
+// configuration is that of the evaluation set-up with a worker before a vendor's
+// console, which does not exist: what it would be asked for is told of.
+func configuration(broker *app.Broker, e app.EmbeddedConfig) config.Config {
+	cfg := app.Embedded(broker, e)
+	worker := kafkasink.DefaultResponderConfig()
+	worker.Brokers = []string{broker.Addr()}
+	cfg.Responders = []config.Responder{{Name: "worker", Type: "kafka", Settings: &worker}}
+	return cfg
 }
 
 func newFleet(cfg Config) (*simulator.Fleet, error) {

@@ -29,7 +29,7 @@ func TestDemoCatchesJuly19(t *testing.T) {
 	if len(verdict.Unexpected) > 0 {
 		t.Errorf("alerts without an incident: %v", verdict.Unexpected)
 	}
-	for _, want := range []string{"Console http://127.0.0.1:", "channel-file-291", "bad_rollout after"} {
+	for _, want := range []string{"Console http://127.0.0.1:", "channel-file-291", "bad_rollout after", "would pause_rollout crowdstrike-falcon 291 32"} {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("the demo does not tell %q:\n%s", want, out.String())
 		}

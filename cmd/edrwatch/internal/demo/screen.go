@@ -19,11 +19,12 @@ type screen struct {
 	store *store.Store
 	read  int             // alert documents looked at
 	told  map[string]bool // episodes that have a line
+	acts  map[string]bool // acts that have a line
 	width int
 }
 
 func newScreen(cfg Config, truth simulator.Truth, s *store.Store) *screen {
-	return &screen{cfg: cfg, truth: truth, store: s, told: map[string]bool{}}
+	return &screen{cfg: cfg, truth: truth, store: s, told: map[string]bool{}, acts: map[string]bool{}}
 }
 
 // colours of severities, as SGR parameters.
@@ -78,6 +79,9 @@ func (s *screen) watch(ctx context.Context, now, sent *atomic.Int64) error {
 		case <-tick.C:
 		}
 		if err := s.showAlerts(context.WithoutCancel(ctx)); err != nil {
+			return err
+		}
+		if err := s.showActs(context.WithoutCancel(ctx)); err != nil {
 			return err
 		}
 		if last {
