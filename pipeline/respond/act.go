@@ -63,6 +63,25 @@ type Subject struct {
 	OS             string `json:"os,omitempty"`
 	Site           string `json:"site,omitempty"`
 	Verdict        string `json:"verdict,omitempty"` // of a bad_rollout
+	// Suspected says that the version is not what the alert is about but what
+	// may be behind it, as in a mass_silence: enough to pause, not to roll back.
+	Suspected bool `json:"suspected,omitempty"`
+}
+
+// suspect fills in the version that evidence points to, where the alert itself
+// names none.
+func (s *Subject) suspect(evidence map[string]any) {
+	version, _ := evidence["suspect_version"].(string)
+	if version == "" || s.SensorVersion != "" || s.ContentVersion != "" {
+		return
+	}
+	switch evidence["suspect_kind"] {
+	case "content":
+		s.ContentVersion, s.Suspected = version, true
+		s.ContentChannel, _ = evidence["suspect_channel"].(string)
+	case "sensor":
+		s.SensorVersion, s.Suspected = version, true
+	}
 }
 
 // text is a string in a document that may be a list.
@@ -155,7 +174,7 @@ func parse(d *event.Document) (Act, error) {
 	if hosts == nil {
 		hosts = []string{}
 	}
-	return Act{
+	act := Act{
 		Schema: Schema, Requested: doc.Timestamp.UTC(),
 		Alert: Alert{
 			ID: a.ID, Status: a.Status, Kind: a.Kind, Severity: a.Severity, Scope: a.Scope, Key: a.Key, Reason: a.Reason,
@@ -166,7 +185,9 @@ func parse(d *event.Document) (Act, error) {
 			Product: string(doc.Agent.Type), AgentID: string(doc.Agent.ID), SensorVersion: string(doc.Agent.Version), ContentVersion: string(c.Version),
 			ContentChannel: string(c.Channel), OS: string(doc.Host.OS.Type), Site: a.Site, Verdict: verdict,
 		},
-	}, nil
+	}
+	act.Subject.suspect(a.Evidence)
+	return act, nil
 }
 
 // with completes an act. Its id does not hold the document's: a further document

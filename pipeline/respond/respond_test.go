@@ -138,6 +138,24 @@ func TestActsAreAskedOfWhomTheRuleNames(t *testing.T) {
 	}
 }
 
+func TestAnActNamesTheVersionThatIsSuspected(t *testing.T) {
+	for evidence, want := range map[string]Subject{
+		`{"suspect_version":"32","suspect_kind":"content","suspect_channel":"291"}`: {Product: "p", ContentVersion: "32", ContentChannel: "291", Suspected: true},
+		`{"suspect_version":"7.2","suspect_kind":"sensor","suspect_channel":""}`:    {Product: "p", SensorVersion: "7.2", Suspected: true},
+		`{"suspect_version":"7.2"}`: {Product: "p"},
+		`{}`:                        {Product: "p"},
+	} {
+		body := fmt.Sprintf(`{"rule":{"id":"r"},"agent":{"type":"p"},"edr":{"alert":{"id":"a","status":"firing","kind":"mass_silence","evidence":%s}}}`, evidence)
+		if a, err := parse(&event.Document{Body: []byte(body)}); err != nil || a.Subject != want {
+			t.Errorf("%s: %v, %+v", evidence, err, a.Subject)
+		}
+	}
+	a, err := parse(alert("a1", "firing", "high", 0))
+	if err != nil || a.Subject.Suspected {
+		t.Errorf("%v, %+v", err, a.Subject)
+	}
+}
+
 func TestNothingIsSentInADryRun(t *testing.T) {
 	b := newBench(t, Config{MaxPerHour: 10}, Ask{Action: "pause_rollout"})
 	results, err := b.write(alert("a1", "firing", "high", 0))

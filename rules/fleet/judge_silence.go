@@ -191,7 +191,7 @@ func (j *Judge) tellCohort(key cohortKey, c *judgedCohort, status, reason string
 	}
 	if suspect := j.suspect(key); suspect != nil {
 		class, l := suspect.strongest()
-		f.Evidence = append(f.Evidence, Evidence{Name: "suspect_version", Text: suspect.version.Version}, Evidence{Name: "suspect_channel", Text: suspect.version.Channel},
+		f.Evidence = append(f.Evidence, Evidence{Name: "suspect_version", Text: suspect.version.Version}, Evidence{Name: "suspect_kind", Text: suspect.version.Kind}, Evidence{Name: "suspect_channel", Text: suspect.version.Channel},
 			Evidence{Name: "suspect_log_e", Number: l}, Evidence{Name: "suspect_failure", Text: class.String()})
 		f.Reason += "; suspect: " + suspect.version.Kind + " " + suspect.version.Channel + " " + suspect.version.Version
 	}

@@ -121,6 +121,8 @@ func (c *Console) Do(ctx context.Context, a *respond.Act) error {
 		return fmt.Errorf("%w: an alert that is %s asks for nothing of this console", errUseless, a.Alert.Status)
 	case verb == "":
 		return fmt.Errorf("%w: this console knows no %s", errUseless, a.Action)
+	case verb == "rollback" && a.Subject.Suspected:
+		return fmt.Errorf("%w: the version is only suspected", errUseless)
 	case verb == "rollback" && a.Subject.ContentVersion == "":
 		return fmt.Errorf("%w: the alert names no content to roll back", errUseless)
 	case a.Subject.Product == "" || version == "":

@@ -37,6 +37,7 @@ func TestConsoleDoesWhatItCan(t *testing.T) {
 		"knows no open_case": func(a *respond.Act) { a.Action = "open_case" },
 		"that is resolved":   func(a *respond.Act) { a.Alert.Status = "resolved" },
 		"names no version":   func(a *respond.Act) { a.Subject.ContentVersion = "" },
+		"only suspected":     func(a *respond.Act) { a.Action, a.Subject.Suspected = "rollback_content", true },
 		"no content to roll": func(a *respond.Act) {
 			a.Action, a.Subject.ContentVersion, a.Subject.SensorVersion = "rollback_content", "", "7"
 		},
@@ -78,7 +79,7 @@ func TestSchemaKnowsEveryKey(t *testing.T) {
 	full := act()
 	full.Parameters = map[string]string{"ring": "x"}
 	full.Alert.Denominator, full.Alert.Key, full.Alert.Start = 1, "k", "s"
-	full.Subject = respond.Subject{Product: "p", AgentID: "a", SensorVersion: "s", ContentVersion: "c", ContentChannel: "n", OS: "o", Site: "s", Verdict: "hold"}
+	full.Subject = respond.Subject{Product: "p", AgentID: "a", SensorVersion: "s", ContentVersion: "c", ContentChannel: "n", OS: "o", Site: "s", Verdict: "hold", Suspected: true}
 	sent, err := json.Marshal(full)
 	if err != nil {
 		t.Fatal(err)
