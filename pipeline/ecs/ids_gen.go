@@ -2681,4 +2681,16 @@ const (
 	EDRResponseStatus                                           ID = 2671
 	EDRResponseDryRun                                           ID = 2672
 	EDRResponseAttempt                                          ID = 2673
+	EDRFleetPresence                                            ID = 2674
+	EDRFleetBehind                                              ID = 2675
+	EDRFleetLastSeen                                            ID = 2676
+	EDRFleetCadenceSeconds                                      ID = 2677
+	EDRGatewayVersion                                           ID = 2678
+	EDRGatewayUptime                                            ID = 2679
+	EDRGatewayDocuments                                         ID = 2680
+	EDRGatewayDead                                              ID = 2681
+	EDRGatewayLate                                              ID = 2682
+	EDRGatewayDelaySeconds                                      ID = 2683
+	EDRGatewayFailing                                           ID = 2684
+	EDRGatewayAgents                                            ID = 2685
 )

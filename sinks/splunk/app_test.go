@@ -113,6 +113,9 @@ func TestAppUsesKnownFields(t *testing.T) {
 	for name, settings := range conf(t, "eventtypes.conf") {
 		check("eventtypes.conf "+name, settings["search"])
 	}
+	for name, settings := range conf(t, "savedsearches.conf") {
+		check("savedsearches.conf "+name, settings["search"])
+	}
 }
 
 var (
@@ -125,6 +128,9 @@ func TestAppUsesKnownValues(t *testing.T) {
 	var actions []string
 	for _, a := range ecs.Actions() {
 		actions = append(actions, a.Name)
+	}
+	for name, search := range conf(t, "savedsearches.conf") {
+		types[name] = search
 	}
 	for name, settings := range types {
 		for _, m := range macro.FindAllStringSubmatch(settings["search"], -1) {

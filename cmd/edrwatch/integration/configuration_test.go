@@ -35,6 +35,9 @@ func (f *feed) text(c configuration) string {
 cluster: %s
 log: {level: info, format: json}
 http: {listen: "127.0.0.1:0", health_listen: "127.0.0.1:0"}
+# The documents of records are counted here, to the last one.
+gateway: {heartbeat: 0s}
+fleet: {documents: 0s}
 sources:
   - name: edr
     type: kafka

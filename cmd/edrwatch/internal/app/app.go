@@ -64,6 +64,8 @@ type App struct {
 	started    time.Time
 	rate       rate
 
+	ownDocuments *prometheus.CounterVec // by action and outcome
+
 	mu     sync.Mutex
 	health map[string]error // of sources
 }
@@ -91,6 +93,7 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 	}()
 	a.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	a.registerBuildInfo()
+	a.ownDocuments = newOwnDocuments(a.registry)
 	a.detection, err = LoadDetection(DetectionOf(&cfg))
 	if err != nil {
 		return nil, err
@@ -224,6 +227,9 @@ func (a *App) Run(ctx context.Context) error {
 		close(served)
 	}()
 	var watching sync.WaitGroup
+	telling, stopTelling := context.WithCancel(running)
+	defer stopTelling()
+	told := a.tell(telling)
 	watching.Go(func() { a.processors.Enricher.Run(serving) })
 	watching.Go(func() { a.rules.run(serving) })
 	watching.Go(func() { a.mappings.run(serving) })
@@ -246,6 +252,8 @@ func (a *App) Run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		a.log.Info("edrwatch has drained and stops")
 	}
+	stopTelling()
+	told(err)
 	stopServing()
 	for range served {
 	}

@@ -38,7 +38,8 @@ type live[T any] struct {
 	current atomic.Pointer[T]
 	reloads *prometheus.CounterVec
 	loaded  prometheus.Gauge
-	seen    uint64 // state of the files
+	seen    uint64                       // state of the files
+	told    func(what string, err error) // nil: nobody else hears of reloads
 }
 
 func newLive[T any](what string, dirs []string, first *T, load func(before *T) (*T, error), log *slog.Logger, reg prometheus.Registerer) *live[T] {
@@ -88,6 +89,9 @@ func (l *live[T]) run(ctx context.Context) {
 // reload takes all the files up, or none of them.
 func (l *live[T]) reload() {
 	next, err := l.load(l.current.Load())
+	if l.told != nil {
+		defer l.told(l.what, err)
+	}
 	if err != nil {
 		l.reloads.WithLabelValues("failed").Inc()
 		l.log.Error(l.what+" are not reloaded; those before stay in use", "error", err)

@@ -44,6 +44,8 @@ type Config struct {
 	Fleet Fleet `yaml:"fleet"`
 	// State keeps what was learned, so that a restart goes on where it was.
 	State state.Config `yaml:"state"`
+	// Gateway says what the gateway tells about itself.
+	Gateway Gateway `yaml:"gateway"`
 	// Pipeline concerns the way from source to sinks.
 	Pipeline pipeline.Config `yaml:"pipeline"`
 	// Sinks are where events and alerts go. Each has a name of its own.
@@ -107,8 +109,11 @@ func (r *Rules) Validate() error {
 	return errors.Join(errs...)
 }
 
-// Fleet says how several gateways judge one fleet.
+// Fleet says how several gateways judge one fleet, and how often they tell of it.
 type Fleet struct {
+	// Documents is the time in which every agent is told of once (metrics-edr.agent-*, event.action: inventory), so that
+	// dashboards show the whole fleet. 0 is never.
+	Documents time.Duration `yaml:"documents"`
 	// Exchange brings the steps of all gateways together that share the partitions; without a topic there is one gateway.
 	Exchange exchange.Config `yaml:"exchange"`
 }
@@ -156,8 +161,9 @@ func Default() Config {
 		Enrich:   enrich.DefaultConfig(),
 		Redact:   redact.DefaultConfig(),
 		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000},
-		Fleet:    Fleet{Exchange: exchange.DefaultConfig()},
 		State:    state.DefaultConfig(),
+		Fleet:    Fleet{Documents: time.Hour, Exchange: exchange.DefaultConfig()},
+		Gateway:  Gateway{Heartbeat: time.Minute},
 		Pipeline: pipeline.DefaultConfig(),
 
 		RolloutPolicy: fleet.DefaultPolicy(),

@@ -54,11 +54,13 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	check(root.Get("enrich"), &c.Enrich)
 	check(root.Get("redact"), &c.Redact)
 	check(root.Get("rules"), &c.Rules)
+	check(root.Get("fleet"), &c.Fleet)
 	check(placeIn(root.Get("fleet"), "exchange"), &c.Fleet.Exchange)
 	check(root.Get("state"), &c.State)
 	if c.State.Enabled() && !c.Fleet.Exchange.Enabled() {
 		report(placeIn(root.Get("state"), "topic"), "set fleet.exchange.topic, for one gateway too", "topic: expected an exchange beside it, over which the fleet's judge knows what was before a restart")
 	}
+	check(root.Get("gateway"), &c.Gateway)
 	check(root.Get("rollout_policy"), &c.RolloutPolicy)
 
 	sources := make([]string, len(c.Sources))

@@ -1,0 +1,139 @@
+package app
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/telltale"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/sinks/store"
+)
+
+// stopPatience is how long the gateway's last document may take.
+const stopPatience = 5 * time.Second
+
+// newOwnDocuments counts the documents that no record became.
+func newOwnDocuments(reg prometheus.Registerer) *prometheus.CounterVec {
+	sent := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: "edrwatch", Name: "own_documents_total", Help: "Documents that no record became, by event.action and outcome: sent, failed.",
+	}, []string{"action", "outcome"})
+	for _, action := range []string{"inventory", "gateway-started", "gateway-heartbeat", "gateway-reloaded", "gateway-stopped"} {
+		for _, outcome := range []string{"sent", "failed"} {
+			sent.WithLabelValues(action, outcome)
+		}
+	}
+	reg.MustRegister(sent)
+	return sent
+}
+
+// tell begins to tell of the gateway and its fleet, until ctx ends. What it
+// returns tells of the end, and is called once all records are done.
+func (a *App) tell(ctx context.Context) (stopped func(error)) {
+	count := func(action string, n int, ok bool) {
+		a.ownDocuments.WithLabelValues(action, map[bool]string{true: "sent", false: "failed"}[ok]).Add(float64(n))
+	}
+	var telling sync.WaitGroup
+	if period := a.cfg.Fleet.Documents; period > 0 {
+		f := &telltale.Fleet{
+			Dictionary: a.detection.Dictionary, Period: period, Agents: a.fleet.Part, Now: time.Now, Logger: a.log, Publish: a.publishOwn,
+			Sent: func(n int, ok bool) { count("inventory", n, ok) },
+		}
+		telling.Go(func() { f.Run(ctx) })
+	}
+	if a.cfg.Gateway.Heartbeat <= 0 {
+		return func(error) { telling.Wait() }
+	}
+	g := &telltale.Gateway{
+		Dictionary: a.detection.Dictionary, Interval: a.cfg.Gateway.Heartbeat, Status: a.heartbeat, Now: time.Now, Logger: a.log,
+		Publish: a.publishHeartbeat,
+		Sent:    func(action string, ok bool) { count(action, 1, ok) },
+	}
+	telling.Go(func() { g.Run(ctx) })
+	reloaded := func(what string, err error) { g.Reloaded(ctx, what, err) }
+	a.rules.told, a.mappings.told = reloaded, reloaded
+	return func(err error) {
+		telling.Wait()
+		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
+		defer cancel()
+		reason := "stopped in order"
+		if err != nil {
+			reason = "stopped: " + err.Error()
+		}
+		g.Stopped(ending, reason)
+	}
+}
+
+// publishHeartbeat delivers documents about the gateway. What a sink does not
+// take until the next one is due is given up: otherwise one sink that is down
+// would silence the gateway in all others.
+func (a *App) publishHeartbeat(ctx context.Context, docs []*event.Document) error {
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Gateway.Heartbeat)
+	defer cancel()
+	return a.publishOwn(ctx, docs)
+}
+
+// publishOwn delivers documents that no record became, but not to the embedded
+// store: it keeps the fleet itself and would take documents about agents for
+// signs of life, and its console tells about the gateway.
+func (a *App) publishOwn(ctx context.Context, docs []*event.Document) error {
+	but := []string{responsesName}
+	for i, s := range a.cfg.Sinks {
+		if _, ok := a.sinks[i].(*store.Store); ok {
+			but = append(but, s.Name)
+		}
+	}
+	return a.runner.Publish(ctx, docs, but...)
+}
+
+// heartbeat is what the gateway tells of itself, out of its metrics.
+func (a *App) heartbeat() telltale.Status {
+	s := telltale.Status{Name: a.cfg.Cluster, Version: a.opts.Version, Started: a.started, Agents: int64(a.fleet.Size())}
+	if s.Name == "" {
+		s.Name = "edrwatch"
+	}
+	newest, lag, lagKnown := 0.0, int64(0), false
+	err := a.series(func(family string, m *dto.Metric) {
+		value := m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		switch family {
+		case "edrwatch_records_total":
+			s.Records += int64(value)
+		case "edrwatch_documents_total":
+			if label(m, "outcome") == event.Indexed.String() {
+				s.Documents += int64(value)
+			}
+		case "edrwatch_dead_letters_total":
+			s.Dead += int64(value)
+		case "edrwatch_late_events_total":
+			s.Late += int64(value)
+		case "edrwatch_kafka_lag_records":
+			lag, lagKnown = lag+int64(value), true
+		case "edrwatch_watermark_seconds":
+			newest = max(newest, value)
+		}
+	})
+	if err != nil {
+		a.log.Error("the heartbeat is incomplete", "error", err)
+	}
+	if lagKnown {
+		s.Lag = &lag
+	}
+	if newest > 0 {
+		delay := max(time.Since(time.UnixMilli(int64(newest*1000))).Round(time.Millisecond).Seconds(), 0)
+		s.Delay = &delay
+	}
+	for _, h := range a.runner.Health() {
+		if h.Err != nil {
+			s.Failing = append(s.Failing, "sink "+h.Name)
+		}
+	}
+	for _, source := range a.sources {
+		if a.sourceHealth(source.name) != nil {
+			s.Failing = append(s.Failing, "source "+source.name)
+		}
+	}
+	return s
+}

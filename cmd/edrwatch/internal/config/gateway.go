@@ -1,0 +1,29 @@
+package config
+
+import (
+	"fmt"
+	"time"
+)
+
+// Gateway says what the gateway tells about itself.
+type Gateway struct {
+	// Heartbeat is the time between two documents (logs-edr.gateway-*) that say that the gateway lives, so that a SIEM notices
+	// when it does not. Its start, stop and reloads are told of, too. 0 is never.
+	Heartbeat time.Duration `yaml:"heartbeat"`
+}
+
+// Validate reports every setting that makes no sense.
+func (g *Gateway) Validate() error {
+	if g.Heartbeat != 0 && (g.Heartbeat < time.Second || g.Heartbeat > time.Hour) {
+		return fmt.Errorf("heartbeat: expected 1s to 1h, or 0 for none, found %s", g.Heartbeat)
+	}
+	return nil
+}
+
+// Validate reports every setting that makes no sense.
+func (f *Fleet) Validate() error {
+	if f.Documents != 0 && (f.Documents < time.Minute || f.Documents > 24*time.Hour) {
+		return fmt.Errorf("documents: expected 1m to 24h, or 0 for none, found %s", f.Documents)
+	}
+	return nil
+}

@@ -1,0 +1,162 @@
+package telltale
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
+)
+
+// box keeps what is published.
+type box struct {
+	docs []*event.Document
+	err  error
+}
+
+func (b *box) publish(_ context.Context, docs []*event.Document) error {
+	if b.err != nil {
+		return b.err
+	}
+	b.docs = append(b.docs, docs...)
+	return nil
+}
+
+func dictionary(t *testing.T) *ecs.Dictionary {
+	t.Helper()
+	dict, err := ecs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dict
+}
+
+func TestGatewayTellsOfItsLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out box
+		failed := 0
+		lag := int64(7)
+		started := time.Now()
+		g := &Gateway{
+			Dictionary: dictionary(t), Interval: time.Minute, Publish: out.publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+			Status: func() Status {
+				return Status{Name: "gw", Version: "1", Records: 10, Lag: &lag, Failing: []string{"sink es"}, Started: started}
+			},
+			Sent: func(_ string, ok bool) {
+				if !ok {
+					failed++
+				}
+			},
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { g.Run(ctx); close(done) }()
+		time.Sleep(2*time.Minute + time.Second)
+		out.err = errors.New("down")
+		time.Sleep(time.Minute)
+		out.err = nil
+		time.Sleep(time.Minute)
+		g.Reloaded(ctx, "rules", errors.New("line 3"))
+		cancel()
+		<-done
+		g.Stopped(t.Context(), "stopped in order")
+		var actions []string
+		ids := map[string]bool{}
+		for _, d := range out.docs {
+			actions = append(actions, d.Action)
+			ids[d.ID] = true
+			if d.Stream != event.Gateway || d.AgentID != "" {
+				t.Errorf("%s goes to %s, agent %q", d.Action, d.Stream, d.AgentID)
+			}
+		}
+		if got, want := fmt.Sprint(actions), "[gateway-started gateway-heartbeat gateway-heartbeat gateway-heartbeat gateway-reloaded gateway-stopped]"; got != want {
+			t.Errorf("told of %s, want %s", got, want)
+		}
+		if len(ids) != len(out.docs) || failed != 1 {
+			t.Errorf("%d ids of %d documents, %d failed, want 1", len(ids), len(out.docs), failed)
+		}
+		var told struct {
+			Event struct{ Dataset, Kind, Outcome string }
+			EDR   struct {
+				Gateway struct {
+					Name         string
+					Records, Lag int64
+					Uptime       int64
+					Failing      []string
+				}
+			}
+		}
+		if err := json.Unmarshal(out.docs[2].Body, &told); err != nil {
+			t.Fatal(err)
+		}
+		if g := told.EDR.Gateway; told.Event.Dataset != "edr.gateway" || told.Event.Kind != "metric" || g.Name != "gw" || g.Records != 10 || g.Lag != 7 || g.Uptime != 120 || len(g.Failing) != 1 {
+			t.Errorf("heartbeat: %s", out.docs[2].Body)
+		}
+		if err := json.Unmarshal(out.docs[4].Body, &told); err != nil || told.Event.Outcome != "failure" {
+			t.Errorf("a reload that failed: %s", out.docs[4].Body)
+		}
+	})
+}
+
+func TestEveryAgentIsToldOfOnceAPeriod(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out box
+		all := make([]fleet.Record, 300)
+		for i := range all {
+			all[i] = fleet.Record{ID: fmt.Sprint("agent", i), Host: fmt.Sprint("h", i), Product: "p", Presence: "silent", LastSeen: time.Now().Add(-time.Hour)}
+		}
+		f := &Fleet{
+			Dictionary: dictionary(t), Period: time.Hour, Publish: out.publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {},
+			Agents: func(part, of int) []fleet.Record {
+				var some []fleet.Record
+				for i := range all {
+					if int(all[i].Hash()%uint64(of)) == part {
+						some = append(some, all[i])
+					}
+				}
+				return some
+			},
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { f.Run(ctx); close(done) }()
+		time.Sleep(30*time.Minute + time.Second)
+		if n := len(out.docs); n < 75 || n > 225 {
+			t.Errorf("%d of 300 agents in half of the period", n)
+		}
+		time.Sleep(30 * time.Minute)
+		ids := map[string]bool{}
+		for _, d := range out.docs {
+			ids[d.ID] = true
+		}
+		if len(out.docs) != 300 || len(ids) != 300 {
+			t.Errorf("%d documents with %d ids in a period, want 300", len(out.docs), len(ids))
+		}
+		time.Sleep(time.Hour)
+		cancel()
+		<-done
+		for _, d := range out.docs {
+			ids[d.ID] = true
+		}
+		if len(ids) != 600 {
+			t.Errorf("%d ids in two periods, want 600", len(ids))
+		}
+		var told struct {
+			Event struct{ Kind, Action string }
+			EDR   struct{ Fleet struct{ Presence string } }
+		}
+		if err := json.Unmarshal(out.docs[0].Body, &told); err != nil || told.Event.Kind != "state" || told.Event.Action != "inventory" || told.EDR.Fleet.Presence != "silent" {
+			t.Errorf("document: %s", out.docs[0].Body)
+		}
+		if d := out.docs[0]; d.Stream != event.Metrics || d.AgentID == "" {
+			t.Errorf("it goes to %s", d.Stream)
+		}
+	})
+}
