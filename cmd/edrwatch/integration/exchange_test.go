@@ -31,10 +31,11 @@ http: {listen: "127.0.0.1:0", health_listen: "127.0.0.1:0"}
 sources:
   - {name: edr, type: kafka, brokers: [%s], group: %s, topics: [%s], session_timeout: 6s}
 fleet: {exchange: {brokers: [%s], topic: %s, group: %s-judge, idle: 5s}}
+state: {brokers: [%s], topic: %s, interval: 1s}
 sinks:
   - {name: out, type: file, path: %q, route: {streams: [alerts]}}
 dead_letter: {type: file, path: %q}
-`, cluster, brokers, f.group(), f.topic(simulator.TopicFDR), brokers, f.topic("fleet"), f.group(),
+`, cluster, brokers, f.group(), f.topic(simulator.TopicFDR), brokers, f.topic("fleet"), f.group(), brokers, f.topic("state"),
 		filepath.Join(dir, "alerts.ndjson"), filepath.Join(dir, "dead.ndjson"))
 }
 
@@ -45,7 +46,7 @@ func (f *feed) simulated(fleet *simulator.Fleet, until time.Time, w *kafka.Write
 	for {
 		e, ok := fleet.Next()
 		if !ok || e.Time >= until.UnixMilli() {
-			break // The one that came too far is lost, to which no test minds.
+			break // The one that came too far is lost, which no test minds.
 		}
 		if e.Topic == simulator.TopicFDR {
 			batch = append(batch, kafka.Message{Key: e.Key, Value: e.Value, Time: time.UnixMilli(e.Time)})
@@ -89,6 +90,7 @@ func TestOneJudgeForTwoGateways(t *testing.T) {
 	f := connect(t, "exchange")
 	f.server.CreateTopic(t, f.topic(simulator.TopicFDR), 4)
 	f.server.CreateTopic(t, f.topic("fleet"), 1)
+	f.server.CreateTopic(t, f.topic("state"), 3, "cleanup.policy", "compact")
 	shipped, err := simulator.Shipped("july19-small")
 	if err != nil {
 		t.Fatal(err)
@@ -127,6 +129,28 @@ func TestOneJudgeForTwoGateways(t *testing.T) {
 		if a+b != 4 || a == 0 || b == 0 || owned(gateways[0], f.topic("fleet"))+owned(gateways[1], f.topic("fleet")) != 1 {
 			return fmt.Errorf("they have %d and %d", a, b)
 		}
+		for i, g := range gateways {
+			// Who joins later may get the partition of the exchange.
+			if s, err := g.tryScrape(); err != nil || s.sum("edrwatch_kafka_rebalances_total", "source", "fleet.exchange.judge") == 0 {
+				return fmt.Errorf("gateway %d has not joined the group of the exchange: %w", i, err)
+			}
+		}
+		return nil
+	})
+	// Little by little, so that the judge's state is kept in between.
+	until := shipped.Start.Add(30 * time.Minute)
+	eventually(t, time.Minute, "keeping the judge's state", func() error {
+		f.simulated(fleet, until, w)
+		until = until.Add(15 * time.Second)
+		saved := 0.0
+		for _, g := range gateways {
+			if s, err := g.tryScrape(); err == nil {
+				saved += s.sum("edrwatch_checkpoints_total", "outcome", "saved")
+			}
+		}
+		if saved == 0 {
+			return fmt.Errorf("not kept until %s", until)
+		}
 		return nil
 	})
 	f.simulated(fleet, shipped.Start.Add(40*time.Minute), w)
@@ -141,6 +165,17 @@ func TestOneJudgeForTwoGateways(t *testing.T) {
 		}
 		return nil
 	})
+	eventually(t, time.Minute, "committing the steps that were judged", func() error {
+		published := gateways[0].scrape().sum("edrwatch_fleet_steps_total") + gateways[1].scrape().sum("edrwatch_fleet_steps_total")
+		answer, err := f.client.OffsetFetch(t.Context(), &kafka.OffsetFetchRequest{GroupID: f.group() + "-judge", Topics: map[string][]int{f.topic("fleet"): {0}}})
+		if err != nil {
+			return err
+		}
+		if n := answer.Topics[f.topic("fleet")][0].CommittedOffset; n < int64(published) {
+			return fmt.Errorf("%d of %.0f", n, published)
+		}
+		return nil
+	})
 	gateways[owner].kill()
 	before, told := rollouts(t, dirs[owner])
 	if n, _ := rollouts(t, dirs[other]); len(n) > 0 {
@@ -152,6 +187,9 @@ func TestOneJudgeForTwoGateways(t *testing.T) {
 		}
 		return nil
 	})
+	if s := gateways[other].scrape(); s.sum("edrwatch_checkpoint_restores_total", "outcome", "restored") == 0 {
+		t.Error("the new owner has not taken up what the one before knew")
+	}
 	f.simulated(fleet, shipped.Start.Add(45*time.Minute), w)
 	eventually(t, time.Minute, "going on with the incident", func() error {
 		_, documents := rollouts(t, dirs[other])
