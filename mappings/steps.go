@@ -76,6 +76,9 @@ func (s *move) try(m *Mapper) bool {
 	}
 	for i := range s.sources {
 		from := &s.sources[i]
+		if from.isKey && m.at[from.key] == 0 {
+			continue
+		}
 		v, ok := s.value(m, from)
 		if !ok {
 			continue

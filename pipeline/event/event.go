@@ -27,7 +27,8 @@ type Event struct {
 
 	vendor     string
 	extras     []extra
-	vendorDone bool // while encoding: the extras are written
+	extraKeys  [4]uint64 // bits of the keys of extras, by keyBit
+	vendorDone bool      // while encoding: the extras are written
 
 	arena []byte
 	lists []string
@@ -70,6 +71,7 @@ func (e *Event) Reset() {
 	clear(e.present)
 	e.vals = e.vals[:0]
 	e.extras = e.extras[:0]
+	e.extraKeys = [4]uint64{}
 	e.arena = e.arena[:0]
 	e.lists = e.lists[:0]
 	e.vendor, e.RecordID, e.Mapped, e.RecordType, e.Feed, e.Late = "", "", "", "", "", false
@@ -153,6 +155,12 @@ func (e *Event) Vendor() string { return e.vendor }
 // its JSON text, key its name without anything to escape. Of a repeated key
 // the last value stands. Neither string is copied.
 func (e *Event) Extra(key, fragment string) {
+	word, bit := keyBit(key)
+	if e.extraKeys[word]&bit == 0 { // Nearly every key is new.
+		e.extraKeys[word] |= bit
+		e.extras = append(e.extras, extra{key, fragment})
+		return
+	}
 	for i := range e.extras {
 		if len(e.extras[i].key) == len(key) && e.extras[i].key == key {
 			e.extras[i].json = fragment
@@ -160,6 +168,16 @@ func (e *Event) Extra(key, fragment string) {
 		}
 	}
 	e.extras = append(e.extras, extra{key, fragment})
+}
+
+// keyBit returns the bit that stands for a key and those like it.
+func keyBit(key string) (word int, bit uint64) {
+	n := len(key)
+	if n == 0 {
+		return 0, 1
+	}
+	h := uint(n)*7 + uint(key[0])*31 + uint(key[n/2])*59 + uint(key[n-1])*101
+	return int(h >> 6 & 3), 1 << (h & 63)
 }
 
 // Extras calls yield with the key and JSON text of every vendor field.

@@ -154,10 +154,31 @@ func (f *finder) begin(s string, command, escaped bool) {
 	f.s, f.command, f.escaped, f.followed = s, command, escaped, false
 }
 
+// What a secret can be found by, as bits: characters below 64, and the letters
+// from 64 on that its word, or the word in front of it, begins with. Of a text
+// most characters are none of these.
+const (
+	secretMarks    uint64 = 1<<'=' | 1<<':' | 1<<'-' | 1<<'/'
+	secretLetters  uint64 = 1<<('B'-64) | 1<<('b'-64) | 1<<('C'-64) | 1<<('c'-64) | 1<<('e'-64) | 1<<('g'-64) | 1<<('x'-64) | 1<<('A'-64)
+	commandLetters uint64 = 1<<('u'-64) | 1<<('U'-64) | 1<<('s'-64) | 1<<('S'-64)
+)
+
 // next finds the next secret at or behind from; begin is -1 when there is none.
 func (f *finder) next(from int) (begin, end int) {
 	s, escaped := f.s, f.escaped
+	letters := secretLetters
+	if f.command {
+		letters |= commandLetters
+	}
 	for i := from; i < len(s); i++ {
+		switch c := s[i]; {
+		case c < 64:
+			if secretMarks>>c&1 == 0 {
+				continue
+			}
+		case c >= 128 || letters>>(c-64)&1 == 0 || i > 0 && isWord(s[i-1]):
+			continue
+		}
 		ok := false
 		switch s[i] {
 		case '=', ':':
@@ -175,21 +196,17 @@ func (f *finder) next(from int) (begin, end int) {
 				begin, end, ok = privateKey(s, i)
 			}
 		case 'u', 'U', 's', 'S', 'C', 'c':
-			if i == 0 || !isWord(s[i-1]) {
-				begin, end = f.spoken(i)
-				ok = begin >= 0
-			}
+			begin, end = f.spoken(i)
+			ok = begin >= 0
 		case 'B', 'b':
-			if len(s)-i > 15 && strings.EqualFold(s[i:i+7], "bearer ") && (i == 0 || !isWord(s[i-1])) {
+			if len(s)-i > 15 && strings.EqualFold(s[i:i+7], "bearer ") {
 				begin = i + 7
 				end = endOfToken(s, begin)
 				ok = end-begin >= 8
 			}
 		case 'e', 'g', 'x', 'A':
-			if i == 0 || !isWord(s[i-1]) {
-				begin, end, ok = i, knownToken(s, i), true
-				ok = end > 0
-			}
+			begin, end = i, knownToken(s, i)
+			ok = end > 0
 		}
 		if ok && begin >= from && s[begin:end] != mark {
 			return begin, end
@@ -247,6 +264,9 @@ func wordBefore(s string, i int) string {
 
 // isSecretKey reports whether a setting of this name holds a secret.
 func isSecretKey(name string) bool {
+	if n := len(name); n == 0 || isWord(name[n-1]) && !canEndSecretKey(name[n-1]) {
+		return false
+	}
 	var room [40]byte
 	key := room[:0]
 	for _, c := range []byte(name) {
@@ -276,6 +296,12 @@ func isSecretKey(name string) bool {
 		return true
 	}
 	return false
+}
+
+// canEndSecretKey rules most names out by their last letter.
+func canEndSecretKey(c byte) bool {
+	const ends uint64 = 1<<('d'-96) | 1<<('e'-96) | 1<<('t'-96) | 1<<('n'-96) | 1<<('y'-96) | 1<<('l'-96) | 1<<('s'-96) | 1<<('g'-96) | 1<<('w'-96)
+	return c == '_' || c|0x20-'a' < 26 && ends>>(c&0x1f)&1 != 0
 }
 
 // isWorkingDirectory reports whether a setting called PWD is the shell's
