@@ -154,7 +154,7 @@ const hexDigits = "0123456789abcdef"
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
-	for i := 0; i < len(s); {
+	for i := plainEnd(s, 0); i < len(s); {
 		c := s[i]
 		if c >= 0x20 && c != '"' && c != '\\' && c < utf8.RuneSelf {
 			i++
@@ -187,6 +187,7 @@ func appendString(dst []byte, s string) []byte {
 		}
 		i++
 		start = i
+		i = plainEnd(s, i)
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')

@@ -96,25 +96,24 @@ func fieldEnd(text string, i int) int {
 // standard wants them escaped, equal signs.
 func (p *Parser) split(text string, at int) {
 	p.pairs = p.pairs[:0]
-	word := at // where the word at hand begins
-	for i := at; i < len(text) && len(p.pairs) < maxPairs; i++ {
-		switch text[i] {
-		case '\\':
-			if i+1 < len(text) && (text[i+1] == '=' || text[i+1] == '\\') {
-				i++
-			}
-		case ' ', '\n', '\t':
-			word = i + 1
-		case '=':
-			if word < 0 || !isKey(text[word:i]) {
-				continue
-			}
+	for from := at; len(p.pairs) < maxPairs; {
+		equals := strings.IndexByte(text[from:], '=')
+		if equals < 0 {
+			break
+		}
+		equals += from
+		word := equals
+		for word > from && isKeyByte(text[word-1]) {
+			word--
+		}
+		// A key stands behind white space; an equal sign in a value, escaped or not, has none.
+		if word < equals && (word == at || word > at && strings.IndexByte(" \n\t", text[word-1]) >= 0) {
 			if n := len(p.pairs); n > 0 {
 				p.pairs[n-1].end = max(trimRight(text, word), p.pairs[n-1].equals+1)
 			}
-			p.pairs = append(p.pairs, pair{word, i, len(text)})
-			word = -1 // No other key before the next space.
+			p.pairs = append(p.pairs, pair{word, equals, len(text)})
 		}
+		from = equals + 1
 	}
 	if n := len(p.pairs); n > 0 {
 		last := &p.pairs[n-1]
@@ -129,13 +128,8 @@ func trimRight(text string, end int) int {
 	return end
 }
 
-func isKey(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; c|0x20-'a' >= 26 && c-'0' >= 10 && c != '_' && c != '-' && c != '.' && c != '[' && c != ']' {
-			return false
-		}
-	}
-	return s != ""
+func isKeyByte(c byte) bool {
+	return c|0x20-'a' < 26 || c-'0' < 10 || c == '_' || c == '-' || c == '.' || c == '[' || c == ']'
 }
 
 // appendLabels appends the custom fields by the names that their labels give.

@@ -10,6 +10,8 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"unicode/utf8"
+
+	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
 // Kind is the type of a JSON value.
@@ -218,29 +220,13 @@ func (t *Tape) add(i int, n Node) int {
 	return len(t.Nodes) - 1
 }
 
-// Eight bytes are looked at together: the constants repeat a byte eight times.
-const (
-	ones  = 0x0101010101010101
-	highs = 0x80 * ones
-)
-
-// special marks (by its highest bit) the first byte of w that ends or
-// interrupts a plain run of a string: a quote, a backslash, a control
-// character, or the beginning of a character beyond ASCII. Marks above the
-// first may be wrong.
-func special(w uint64) uint64 {
-	quote := w ^ '"'*ones
-	slash := w ^ '\\'*ones
-	return ((quote-ones)&^quote | (slash-ones)&^slash | (w-0x20*ones)&^w | w) & highs
-}
-
 // text reads a string whose first character stands at i and returns where its
 // closing quote stands.
 func (t *Tape) text(i int) (end int, escaped bool) {
 	data := t.Data
 	for {
 		for i+8 <= len(data) {
-			mark := special(binary.LittleEndian.Uint64(data[i:]))
+			mark := event.JSONSpecial(binary.LittleEndian.Uint64(data[i:]))
 			if mark != 0 {
 				i += bits.TrailingZeros64(mark) >> 3
 				break
