@@ -5,6 +5,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
 )
 
 // fleetWatch is a session's part in the fleet: it tells the shard of every
@@ -26,7 +27,13 @@ func (s *Session) joinFleet(f *fleet.Fleet) {
 	if f == nil {
 		f = fleet.New(fleet.DefaultConfig(), nil)
 	}
-	s.fleet = &fleetWatch{s: s, fleet: f, shard: f.Shard(), states: states}
+	s.fleet = &fleetWatch{s: s, fleet: f, shard: f.Shard()}
+	s.rejoinFleet()
+}
+
+// rejoinFleet puts the watch behind states that are new.
+func (s *Session) rejoinFleet() {
+	s.fleet.states = s.fleetStates()
 	s.states = append(s.states, s.fleet)
 	s.entities.onForget = func(n *entity) { s.fleet.shard.Evict(&n.Agent) }
 }
@@ -87,3 +94,33 @@ func (w *fleetWatch) fire(int64) {
 func (w *fleetWatch) observe(int, *moment) {}
 func (w *fleetWatch) step(int64) int64     { return math.MaxInt64 }
 func (w *fleetWatch) keys() (int, uint64)  { return 0, 0 }
+
+// persist writes or reads the shard.
+func (w *fleetWatch) persist(a *archive) {
+	w.shard.Persist(a.Codec, func(p **fleet.Agent) {
+		number := 0
+		if !a.Reading() {
+			number = int((*p).Number)
+		}
+		snapshot.Int(a.Codec, &number)
+		switch {
+		case !a.Reading():
+		case number <= 0 || number > len(a.agents.list):
+			a.Fail("expected one of %d agents, found number %d", len(a.agents.list), number)
+		default:
+			*p = &a.agents.list[number-1].Agent
+		}
+	})
+	if !a.Reading() || a.Err() != nil {
+		return
+	}
+	for _, n := range a.agents.list {
+		if !w.shard.Fits(&n.Agent) {
+			a.Fail("agent %q stands in no place of the fleet's", n.key)
+			return
+		}
+	}
+	if w.shard.NextStep() > 0 {
+		w.fleet.Begin(w.shard)
+	}
+}

@@ -45,19 +45,24 @@ func (k *keyed[T]) obtain(key []byte) (e *entry[T], created bool) {
 	if e := k.get(key); e != nil {
 		return e, false
 	}
-	if len(k.entries) >= k.max && k.oldest != nil {
-		k.evicted++
-		victim := k.oldest
-		if k.onEvict != nil {
-			k.onEvict(victim)
-		}
-		k.remove(victim)
+	for len(k.entries) >= k.max && k.oldest != nil { // More than one too many come out of a snapshot.
+		k.evict()
 	}
 	k.made++
 	e = &entry[T]{key: string(key), made: k.made, pos: -1}
 	k.entries[e.key] = e
 	k.link(e)
 	return e, true
+}
+
+// evict forgets the entry that was not used for longest.
+func (k *keyed[T]) evict() {
+	k.evicted++
+	victim := k.oldest
+	if k.onEvict != nil {
+		k.onEvict(victim)
+	}
+	k.remove(victim)
 }
 
 func (k *keyed[T]) remove(e *entry[T]) {

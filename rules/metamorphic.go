@@ -10,6 +10,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
 // Metamorphic runs change how the events of a test reach the rule in ways that
@@ -36,6 +37,7 @@ func relations() []relation {
 			return r.Scope == "host" && r.rollup == nil && slices.ContainsFunc(r.groupBy, func(p keyPart) bool { return p.entity })
 		}, (*metamorphosis).split},
 		{"restarted", func(*Rule) bool { return true }, (*metamorphosis).restarted},
+		{"restored", func(*Rule) bool { return true }, (*metamorphosis).restored},
 	}
 }
 
@@ -187,6 +189,47 @@ func (m *metamorphosis) restarted() []string {
 	}
 	return differences
 }
+
+// restored gives up the session whenever the clock has moved and after every
+// event, and goes on with a new one that has taken its snapshot up. The fleet's
+// judge, which is of all sessions, stays. The alerts are the same to the byte.
+// A large state is given up less often, or the work would grow with its square.
+func (m *metamorphosis) restored() []string {
+	o := m.session
+	if o.Fleet == nil {
+		o.Fleet = fleet.New(fleet.DefaultConfig(), nil)
+	}
+	var failure error
+	var snapshot []byte
+	wait := 0
+	got := playOn(m.set.NewSession(o), m.arrivals, m.end, nil, nil, func(s *Session) *Session {
+		if wait -= restoredBytes; wait > 0 || failure != nil {
+			return s
+		}
+		snapshot, _ = s.AppendSnapshot(snapshot[:0])
+		wait = len(snapshot)
+		next := m.set.NewSession(o)
+		if failure = next.Restore(snapshot); failure != nil {
+			next.Close()
+			return s
+		}
+		s.Close()
+		return next
+	})
+	if failure != nil {
+		return []string{failure.Error()}
+	}
+	differences := compare(document, m.plain, got)
+	for i := range min(len(got), len(m.plain)) {
+		if len(differences) == 0 && got[i].body != m.plain[i].body {
+			differences = append(differences, fmt.Sprintf("%s is another one: %s, not %s", document(&got[i]), got[i].body, m.plain[i].body))
+		}
+	}
+	return differences
+}
+
+// restoredBytes is how large a state is that is taken up after every event.
+const restoredBytes = 4096
 
 // document identifies an alert document as a sink does.
 func document(r *raised) string {

@@ -127,9 +127,30 @@ func randomStream(r *rand.Rand, x *oracleRule, n int) []oracleEvent {
 
 // raiseAll runs the engine over the events.
 func raiseAll(tb testing.TB, x *oracleRule, events []oracleEvent, end int64) (alerts []oracleAlert, ids []string) {
+	return raiseFrom(tb, x, events, end, func(s *Session) *Session { return s })
+}
+
+// document is the event.
+func (e *oracleEvent) document(dict *ecs.Dictionary) *event.Event {
+	doc := event.New(dict)
+	doc.Set(ecs.Timestamp, event.Time(e.at))
+	for id, value := range map[ecs.ID]string{ecs.AgentID: e.agent, ecs.AgentType: e.typ, ecs.EventAction: e.action, ecs.ProcessName: e.process} {
+		if value != "" {
+			doc.SetString(id, value)
+		}
+	}
+	if e.hasCPU {
+		doc.Set(ecs.EDRResourceCPUPct, event.Float(e.cpu))
+	}
+	return doc
+}
+
+// raiseFrom gives the session to next whenever the clock has moved and whenever
+// an event was judged.
+func raiseFrom(tb testing.TB, x *oracleRule, events []oracleEvent, end int64, next func(*Session) *Session) (alerts []oracleAlert, ids []string) {
 	set := compileRules(tb, dictionary(tb), x.yaml())
 	s := set.NewSession(SessionOptions{Lateness: time.Duration(x.lateness)})
-	defer s.Close()
+	defer func() { s.Close() }()
 	emit := func(a *event.Event) {
 		var document struct {
 			Event struct {
@@ -147,19 +168,12 @@ func raiseAll(tb testing.TB, x *oracleRule, events []oracleEvent, end int64) (al
 		})
 		ids = append(ids, document.Event.ID)
 	}
-	doc := event.New(set.dict)
 	for _, e := range events {
-		doc.Reset()
-		doc.Set(ecs.Timestamp, event.Time(e.at))
-		for id, value := range map[ecs.ID]string{ecs.AgentID: e.agent, ecs.AgentType: e.typ, ecs.EventAction: e.action, ecs.ProcessName: e.process} {
-			if value != "" {
-				doc.SetString(id, value)
-			}
-		}
-		if e.hasCPU {
-			doc.Set(ecs.EDRResourceCPUPct, event.Float(e.cpu))
-		}
+		doc := e.document(set.dict)
+		s.Detect(e.now, nil, emit)
+		s = next(s)
 		s.Detect(e.now, doc, emit)
+		s = next(s)
 	}
 	s.Detect(end, nil, emit)
 	return alerts, ids

@@ -69,6 +69,7 @@ type Session struct {
 	writer     alertWriter
 	key        []byte
 	scalar     []byte // A part of a key that is no text.
+	restored   RestoreReport
 }
 
 // moment is the event that is being judged.
@@ -97,6 +98,8 @@ type state interface {
 	keys() (held int, evicted uint64)
 	// open calls end for every alert of the rule that has begun and not ended.
 	open(end func(openAlert))
+	// persist writes the state, or reads it into one that is new.
+	persist(a *archive)
 	// rebind puts the state under a rule that judges alike.
 	rebind(r *Rule)
 }
@@ -117,25 +120,12 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 	}
 	s := &Session{
 		set: set, lateness: int64(o.Lateness), maxKeys: o.MaxKeys,
-		entities:   newEntities(o.MaxKeys),
 		candidates: make([]uint64, set.index.words),
 		counters:   make([]Counters, len(set.rules)),
 		published:  make([]int64, len(set.rules)),
-		nextDue:    math.MaxInt64, minStep: math.MaxInt64,
 	}
 	s.writer.init(set.dict)
-	for _, r := range set.rules {
-		st := r.plan.newState(s, r)
-		s.states = append(s.states, st)
-		s.minStep = min(s.minStep, st.step(0))
-	}
-	s.rollups = make([]*rollupState, len(set.rules))
-	for i, r := range set.rules {
-		if r.rollup != nil {
-			s.rollups[i] = newRollupState(s, r)
-			s.states = append(s.states, s.rollups[i])
-		}
-	}
+	s.begin()
 	s.joinFleet(o.Fleet)
 	if o.Fleet != nil {
 		s.roster = o.Fleet
@@ -145,6 +135,25 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 		s.clock, s.budget, s.costs = o.Clock, o.Budget, make([]cost, len(set.rules))
 	}
 	return s
+}
+
+// begin gives every rule a state without memory.
+func (s *Session) begin() {
+	s.entities = newEntities(s.maxKeys)
+	s.states = nil
+	s.nextDue, s.minStep = math.MaxInt64, math.MaxInt64
+	for _, r := range s.set.rules {
+		st := r.plan.newState(s, r)
+		s.states = append(s.states, st)
+		s.minStep = min(s.minStep, st.step(0))
+	}
+	s.rollups = make([]*rollupState, len(s.set.rules))
+	for i, r := range s.set.rules {
+		if r.rollup != nil {
+			s.rollups[i] = newRollupState(s, r)
+			s.states = append(s.states, s.rollups[i])
+		}
+	}
 }
 
 // Detect moves the clock to now, firing what is due until then, and judges e

@@ -23,7 +23,8 @@ type TestOptions struct {
 	Coverage bool
 	// Metamorphic runs every test also with its events duplicated, shuffled
 	// within lateness and split over two sessions, where the semantics of the
-	// rule promise the same alerts, and with restarts. Differences are failures.
+	// rule promise the same alerts, with restarts, and going on from snapshots.
+	// Differences are failures.
 	Metamorphic bool
 	// Rewind is how far a metamorphic restart goes back; 0: to the first event.
 	Rewind time.Duration
@@ -255,8 +256,13 @@ func (x *expectation) judge(number int, start int64, got []raised) string {
 
 // play runs events through a new session.
 func play(set *Ruleset, arrivals []arrival, end int64, wheres []*expression.Expression, o SessionOptions, seen *coverage) []raised {
-	s := set.NewSession(o)
-	defer s.Close()
+	return playOn(set.NewSession(o), arrivals, end, wheres, seen, func(s *Session) *Session { return s })
+}
+
+// playOn runs events through a session, and gives it to next whenever the
+// clock has moved and whenever an event was judged.
+func playOn(s *Session, arrivals []arrival, end int64, wheres []*expression.Expression, seen *coverage, next func(*Session) *Session) []raised {
+	defer func() { s.Close() }()
 	var got []raised
 	env := expression.Env{}
 	emit := func(a *event.Event) {
@@ -268,18 +274,20 @@ func play(set *Ruleset, arrivals []arrival, end int64, wheres []*expression.Expr
 		r.body = string(a.AppendJSON(nil))
 		got = append(got, r)
 	}
-	e := event.New(set.dict)
+	e := event.New(s.set.dict)
 	for i := range arrivals {
 		if arrivals[i].at > end {
 			break
 		}
+		s.Detect(arrivals[i].at, nil, emit)
+		s = next(s)
 		if arrivals[i].elsewhere {
-			s.Detect(arrivals[i].at, nil, emit)
 			continue
 		}
 		arrivals[i].fill(e)
 		seen.see(e)
 		s.Detect(arrivals[i].at, e, emit)
+		s = next(s)
 	}
 	s.Detect(end, nil, emit)
 	return got

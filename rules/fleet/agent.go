@@ -27,7 +27,8 @@ type Agent struct {
 	longer                   uint8 // gaps in a row that were far above the cadence
 	beat                     beat
 	settled, queued, evicted bool
-	updated                  bool // the start that belongs to the latest sensor has come
+	Number                   uint32 // its owner's: place in the snapshot that is being written
+	updated                  bool   // the start that belongs to the latest sensor has come
 }
 
 // Answer is what an agent told about itself, if it did.

@@ -1,0 +1,174 @@
+package rules
+
+import (
+	"slices"
+
+	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
+)
+
+func (st *matchState) persist(a *archive) {
+	st.watch.persist(a)
+	persist(a, st.table, func(e *entry[matchKey]) {
+		k := &e.data
+		k.episode.persist(a)
+		k.dataKey.persist(a)
+		a.Bool(&k.firing)
+		a.agent(&k.entity)
+		for _, t := range []*int64{&k.last, &k.atLeast, &k.since, &k.reading} {
+			a.Time(t)
+		}
+		snapshot.Int(a.Codec, &k.readings)
+	})
+}
+
+func (st *thresholdState) persist(a *archive) {
+	persist(a, st.table, func(e *entry[thresholdKey]) {
+		k := &e.data
+		k.episode.persist(a)
+		k.subjects.persist(a)
+		k.trace.persist(a)
+		a.persistTimes(&k.times)
+		a.Bool(&k.firing)
+		for _, t := range []*int64{&k.newest, &k.atLeast, &k.settled} {
+			a.Time(t)
+		}
+		if k.firing && int64(len(k.times)) < st.p.low {
+			a.Fail("an alert for %d events has %d", st.p.low, len(k.times))
+		}
+	})
+}
+
+// persistTimes writes or reads times in ascending order.
+func (a *archive) persistTimes(list *[]int64) {
+	snapshot.List(a.Codec, list, a.Time)
+	if a.Reading() && !slices.IsSorted(*list) {
+		a.Fail("times are not in order")
+	}
+}
+
+func (st *valueCountState) persist(a *archive) {
+	persist(a, st.table, func(e *entry[valueCountKey]) {
+		k := &e.data
+		k.episode.persist(a)
+		k.subjects.persist(a)
+		k.trace.persist(a)
+		snapshot.List(a.Codec, &k.seen, func(s *sighting) {
+			a.Time(&s.at)
+			a.Time(&s.next)
+			a.Shared(&s.value)
+		})
+		a.Bool(&k.firing)
+		for _, t := range []*int64{&k.newest, &k.atLeast, &k.enough, &k.settled} {
+			a.Time(t)
+		}
+	})
+}
+
+func (st *bucketState) persist(a *archive) {
+	persist(a, st.table, func(e *entry[bucketKey]) {
+		k := &e.data
+		k.episode.persist(a)
+		k.subjects.persist(a)
+		k.trace.persist(a)
+		k.samples.persist(a)
+		snapshot.List(a.Codec, &k.marks, a.Time)
+		a.Bool(&k.firing)
+		for _, t := range []*int64{&k.close, &k.newest, &k.atLeast} {
+			a.Time(t)
+		}
+	})
+}
+
+func (st *metricState) persist(a *archive) {
+	st.watch.persist(a)
+	persist(a, st.table, func(e *entry[metricKey]) {
+		k := &e.data
+		k.episode.persist(a)
+		k.subjects.persist(a)
+		k.trace.persist(a)
+		k.dataKey.persist(a)
+		snapshot.List(a.Codec, &k.samples, func(s *sample) {
+			a.Time(&s.at)
+			a.Float(&s.value)
+		})
+		a.Bool(&k.firing)
+		for _, t := range []*int64{&k.last, &k.newest, &k.atLeast, &k.settled} {
+			a.Time(t)
+		}
+	})
+}
+
+func (st *bucketMetric) persist(a *archive) {
+	persist(a, st.table, func(e *entry[bucketMetricKey]) {
+		k := &e.data
+		k.subjects.persist(a)
+		k.trace.persist(a)
+		if k.samples.persist(a); len(k.samples) == 0 {
+			a.Fail("a window without samples")
+		}
+	})
+	st.found.persist(a)
+}
+
+func (st *changeState) persist(a *archive) {
+	persist(a, st.table, func(e *entry[changeKey]) {
+		a.Shared(&e.data.value)
+		a.Time(&e.data.since)
+		a.Time(&e.data.newest)
+	})
+	st.found.persist(a)
+}
+
+func (st *newTermsState) persist(a *archive) {
+	persist(a, st.table, func(e *entry[newTermsKey]) {
+		k := &e.data
+		a.Time(&k.since)
+		a.Time(&k.last)
+		snapshot.List(a.Codec, &k.terms, func(t *term) {
+			a.Fixed(&t.hash)
+			a.Time(&t.last)
+		})
+	})
+	st.found.persist(a)
+}
+
+func (st *sequenceState) persist(a *archive) {
+	a.Time(&st.stalled)
+	persist(a, st.table, func(e *entry[sequenceKey]) {
+		k := &e.data
+		snapshot.List(a.Codec, &k.steps, func(s *stepEvent) {
+			a.Time(&s.at)
+			snapshot.Int(a.Codec, &s.number)
+			snapshot.Int(a.Codec, &s.slot)
+			a.agent(&s.entity)
+			a.Text(&s.id)
+			if s.slot < 0 || s.slot >= len(st.p.absent) {
+				a.Fail("step %d of %d", s.slot, len(st.p.absent))
+			}
+		})
+		snapshot.Int(a.Codec, &k.crowd)
+		a.Time(&k.used)
+		a.Time(&k.newest)
+	})
+	st.found.persist(a)
+}
+
+func (st *spikeState) persist(a *archive) {
+	a.Time(&st.stalled)
+	persist(a, st.table, func(e *entry[spikeKey]) {
+		k := &e.data
+		k.subjects.persist(a)
+		snapshot.List(a.Codec, &k.counts, func(n *uint32) { snapshot.Int(a.Codec, n) })
+		for _, w := range []*int64{&k.first, &k.newest, &k.judged, &k.raised} {
+			snapshot.Int(a.Codec, w)
+		}
+		if int64(len(k.counts)) != st.slots || k.newest < 0 || k.first < 0 {
+			a.Fail("expected %d counts, found %d", st.slots, len(k.counts))
+		}
+	})
+	st.found.persist(a)
+}
+
+// What the fleet's rules know stands with the fleet's judge.
+func (st *fleetState) persist(*archive) {}
+func (noState) persist(*archive)        {}
