@@ -43,6 +43,11 @@ type Config struct {
 	Enabled bool
 	// MaxPerHour bounds how often one action is asked of one responder.
 	MaxPerHour int
+	// GiveUpAfter is how long a responder may fail before what it is asked for
+	// is given up at once, but for one attempt in as long: a case system that is
+	// down must not slow down what watches for the next alert. The alert is
+	// refused then, and so dead-lettered. 0 never gives up.
+	GiveUpAfter time.Duration
 }
 
 // Settings are what the composition root gives to a Dispatcher.
@@ -78,7 +83,7 @@ func New(cfg Config, set Settings) (*Dispatcher, error) {
 	d := &Dispatcher{
 		cfg: cfg, set: set,
 		count: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "edrwatch", Name: "responses_total", Help: "Acts that were asked of responders, by outcome: sent, dry_run, failed (an attempt), refused, suppressed (over max_per_hour).",
+			Namespace: "edrwatch", Name: "responses_total", Help: "Acts that were asked of responders, by outcome: sent, dry_run, failed (an attempt), given_up, refused, suppressed (over max_per_hour).",
 		}, []string{"responder", "action", "outcome"}),
 	}
 	if err := set.Metrics.Register(d.count); err != nil {
@@ -121,13 +126,19 @@ func (d *Dispatcher) Write(ctx context.Context, docs []*event.Document, results 
 	}
 	errs := make([]error, len(d.lanes))
 	left := make([][]job, len(d.lanes))
+	givenUp := make([][]job, len(d.lanes))
 	var group sync.WaitGroup
 	for n, l := range d.lanes {
 		if len(due[n]) > 0 {
-			group.Go(func() { left[n], errs[n] = l.take(ctx, due[n]) })
+			group.Go(func() { left[n], givenUp[n], errs[n] = l.take(ctx, due[n]) })
 		}
 	}
 	group.Wait()
+	for n := range givenUp {
+		for _, j := range givenUp[n] {
+			results[j.document] = event.Result{Outcome: event.Refused, Err: j.err}
+		}
+	}
 	var worst error
 	for n, err := range errs {
 		for _, j := range left[n] {

@@ -18,12 +18,20 @@ type lane struct {
 	taken    taken
 	attempts map[string]int     // by id of acts that are being tried
 	buckets  map[string]*bucket // by action
+	failing  failing
+}
+
+// failing is since when a responder takes nothing, and why.
+type failing struct {
+	since, last time.Time
+	err         error
 }
 
 // job is an act that a document of a batch asks for.
 type job struct {
 	document int
 	act      Act
+	err      error // why it was given up
 }
 
 // maxAttempts bounds the acts whose attempts are counted at a time.
@@ -35,11 +43,11 @@ func newLane(d *Dispatcher, to Named) *lane {
 
 // take takes the acts in order and then tells of them. It stops at the first
 // that has to be tried again and returns it and what came after, with the
-// reason.
-func (l *lane) take(ctx context.Context, jobs []job) ([]job, error) {
-	left, told, err := l.act(ctx, jobs)
+// reason, besides what was given up.
+func (l *lane) take(ctx context.Context, jobs []job) (left, givenUp []job, err error) {
+	left, givenUp, told, err := l.act(ctx, jobs)
 	if len(told) == 0 {
-		return left, err
+		return left, givenUp, err
 	}
 	// Told of when all of it is done and the next may have their turn: a store
 	// that is down holds no act up, and a batch is one request to it.
@@ -47,17 +55,17 @@ func (l *lane) take(ctx context.Context, jobs []job) ([]job, error) {
 		// The acts themselves stand; doing them again to tell of them would be worse.
 		l.d.set.Logger.Error("acts could not be told of", "responder", l.to.Name, "acts", len(told), "error", problem)
 	}
-	return left, err
+	return left, givenUp, err
 }
 
-// act takes the acts in order and returns those that are left, and a document
-// about each attempt.
-func (l *lane) act(ctx context.Context, jobs []job) (left []job, told []*event.Document, err error) {
+// act takes the acts in order and returns those that are left and those that
+// were given up, and a document about each attempt.
+func (l *lane) act(ctx context.Context, jobs []job) (left, givenUp []job, told []*event.Document, err error) {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
-		return jobs, nil, context.Cause(ctx)
+		return jobs, nil, nil, context.Cause(ctx)
 	}
 	for i := range jobs {
 		t, err := l.attempt(ctx, &jobs[i].act)
@@ -65,10 +73,14 @@ func (l *lane) act(ctx context.Context, jobs []job) (left []job, told []*event.D
 			told = append(told, l.d.set.Tell(t))
 		}
 		if err != nil {
-			return jobs[i:], told, err
+			return jobs[i:], givenUp, told, err
+		}
+		if t != nil && t.Outcome == GivenUp {
+			jobs[i].err = t.Err
+			givenUp = append(givenUp, jobs[i])
 		}
 	}
-	return nil, told, nil
+	return nil, givenUp, told, nil
 }
 
 // attempt takes an act unless it is done, and returns what is to be told of it;
@@ -80,6 +92,8 @@ func (l *lane) attempt(ctx context.Context, a *Act) (*Taken, error) {
 	d := l.d
 	t := &Taken{Act: a, At: d.set.Now(), Attempt: l.attempts[a.ID] + 1, DryRun: !d.cfg.Enabled}
 	switch {
+	case l.givesUp(t.At) && t.At.Sub(l.failing.last) < d.cfg.GiveUpAfter:
+		t.Outcome, t.Attempt, t.Err = GivenUp, t.Attempt-1, l.gaveUp(t.At)
 	case t.Attempt == 1 && !l.begun(a) && !l.allowed(a.Action, t.At):
 		t.Outcome = Suppressed
 	case t.DryRun:
@@ -88,15 +102,16 @@ func (l *lane) attempt(ctx context.Context, a *Act) (*Taken, error) {
 		t.Status, t.Err = l.to.Responder.Send(ctx, a)
 		switch {
 		case t.Err == nil:
-			t.Outcome = Sent
+			t.Outcome, l.failing = Sent, failing{}
 		case ctx.Err() != nil:
 			// Not an attempt that failed; it is not known whether it arrived.
 			l.tried(t)
 			return nil, context.Cause(ctx)
 		case fault.Of(t.Err).Class == fault.Permanent:
-			t.Outcome = Refused
+			t.Outcome, l.failing = Refused, failing{}
 		default:
 			t.Outcome = Failed
+			l.failed(t)
 		}
 	}
 	switch t.Outcome {
@@ -104,6 +119,10 @@ func (l *lane) attempt(ctx context.Context, a *Act) (*Taken, error) {
 		l.tried(t)
 	case Suppressed:
 		// Not taken: the next document of the alert, when it has grown, asks again.
+	case GivenUp: // Nor is this.
+		if t.Attempt > 0 {
+			l.tried(t)
+		}
 	default:
 		delete(l.attempts, a.ID)
 		l.taken.add(a.ID)
@@ -122,6 +141,28 @@ func (l *lane) tried(t *Taken) {
 		clear(l.attempts)
 	}
 	l.attempts[t.Act.ID] = t.Attempt
+}
+
+// failed notes an attempt that failed, which is the last if the responder has
+// failed for too long.
+func (l *lane) failed(t *Taken) {
+	f, now := &l.failing, l.d.set.Now()
+	if f.since.IsZero() {
+		f.since = t.At
+	}
+	f.last, f.err = now, t.Err
+	if l.givesUp(now) {
+		t.Outcome, t.Err = GivenUp, l.gaveUp(now)
+	}
+}
+
+func (l *lane) givesUp(now time.Time) bool {
+	return l.d.cfg.GiveUpAfter > 0 && !l.failing.since.IsZero() && now.Sub(l.failing.since) >= l.d.cfg.GiveUpAfter
+}
+
+func (l *lane) gaveUp(now time.Time) error {
+	f := fault.Of(l.failing.err)
+	return fault.New(fault.Permanent, f.Reason, "responder %s has failed for %s: %w", l.to.Name, now.Sub(l.failing.since).Round(time.Second), l.failing.err)
 }
 
 // begun reports whether a is the end of what the responder was told had begun.

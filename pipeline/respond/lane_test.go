@@ -129,3 +129,48 @@ func TestAStoreThatIsDownHoldsNoActUp(t *testing.T) {
 		cancel()
 	})
 }
+
+// TestAResponderThatIsDownIsGivenUp: it costs one attempt now and then, and not
+// one for every alert, until it is back.
+func TestAResponderThatIsDownIsGivenUp(t *testing.T) {
+	b := newBench(t, Config{Enabled: true, MaxPerHour: 100, GiveUpAfter: 30 * time.Second}, Ask{Action: "open_case"})
+	down := fault.New(fault.Transient, fault.Unavailable, "down")
+	b.soar.fails = []error{down, down, down}
+	for _, step := range []struct {
+		after           time.Duration
+		alert           string
+		asked           int // the SOAR, in all
+		outcome         event.Outcome
+		told, openError string
+	}{
+		{0, "a1", 1, event.Pending, "failed", ""},
+		{31 * time.Second, "a1", 2, event.Refused, "given_up", "responder soar has failed for 31s: down"},
+		{10 * time.Second, "a2", 2, event.Refused, "given_up", "responder soar has failed for 41s: down"},
+		{10 * time.Second, "a3", 2, event.Refused, "given_up", "responder soar has failed for 51s: down"},
+		{10 * time.Second, "a4", 3, event.Refused, "given_up", "responder soar has failed for 1m1s: down"},
+		{29 * time.Second, "a5", 3, event.Refused, "given_up", "responder soar has failed for 1m30s: down"},
+		{2 * time.Second, "a6", 4, event.Indexed, "sent", ""},
+		{time.Second, "a5", 5, event.Indexed, "sent", ""}, // The alert has grown.
+	} {
+		b.now = b.now.Add(step.after)
+		results, _ := b.write(alert(step.alert, "firing", "high", 0))
+		if results[0].Outcome != step.outcome || step.openError != "" && results[0].Err.Error() != step.openError {
+			t.Errorf("%s: %v, %v, want %v, %s", step.alert, results[0].Outcome, results[0].Err, step.outcome, step.openError)
+		}
+		if len(b.soar.got) != step.asked {
+			t.Errorf("%s: the SOAR was asked %d times, want %d", step.alert, len(b.soar.got), step.asked)
+		}
+		told := ""
+		for _, r := range b.responses() {
+			if r["responder"] == "soar" {
+				told = r["status"].(string)
+			}
+		}
+		if told != step.told {
+			t.Errorf("%s: told %s, want %s", step.alert, told, step.told)
+		}
+	}
+	if len(b.worker.got) != 6 {
+		t.Errorf("the worker got %d acts, want 6", len(b.worker.got))
+	}
+}

@@ -18,16 +18,17 @@ const (
 	DryRun     Outcome = "dry_run"    // responses are not enabled
 	Failed     Outcome = "failed"     // it is tried again
 	Refused    Outcome = "refused"    // another attempt is of no use
+	GivenUp    Outcome = "given_up"   // the responder has failed for too long
 	Suppressed Outcome = "suppressed" // over the limit of the hour
 )
 
-func outcomes() []Outcome { return []Outcome{Sent, DryRun, Failed, Refused, Suppressed} }
+func outcomes() []Outcome { return []Outcome{Sent, DryRun, Failed, GivenUp, Refused, Suppressed} }
 
 // Taken is one attempt to act.
 type Taken struct {
 	Act     *Act
 	At      time.Time
-	Attempt int // from 1
+	Attempt int // from 1; 0 where none was made
 	Status  int // of HTTP; 0 without
 	DryRun  bool
 	Outcome Outcome
@@ -56,7 +57,7 @@ func (w Teller) Tell(t *Taken) *event.Document {
 	e.Set(ecs.EventCategory, event.StringList([]string{"configuration"}))
 	e.Set(ecs.EventType, event.StringList([]string{"info"}))
 	e.SetString(ecs.EventAction, "response-taken")
-	outcome := map[Outcome]string{Sent: "success", Failed: "failure", Refused: "failure"}[t.Outcome]
+	outcome := map[Outcome]string{Sent: "success", Failed: "failure", GivenUp: "failure", Refused: "failure"}[t.Outcome]
 	if outcome == "" {
 		outcome = "unknown"
 	}

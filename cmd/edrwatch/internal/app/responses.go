@@ -38,7 +38,11 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 	if !cfg.Enabled {
 		a.log.Info("responses are a dry run: acts are told of and not taken, until responses.enabled is true", "responders", len(named))
 	}
-	d, err := respond.New(respond.Config{Enabled: cfg.Enabled, MaxPerHour: cfg.MaxPerHour}, respond.Settings{
+	patience := a.cfg.Pipeline.OptionalPatience
+	if cfg.Required {
+		patience = 0
+	}
+	d, err := respond.New(respond.Config{Enabled: cfg.Enabled, MaxPerHour: cfg.MaxPerHour, GiveUpAfter: patience}, respond.Settings{
 		Responders: named, Asks: a.asks, Tell: respond.Teller{Dictionary: a.detection.Dictionary, Playback: a.opts.Playback}.Tell, Logger: a.log, Metrics: a.registry, Now: time.Now,
 		Publish: func(ctx context.Context, docs []*event.Document) error {
 			return a.runner.Publish(ctx, docs, responsesName)
