@@ -26,6 +26,7 @@ type RestoreReport struct {
 type archive struct {
 	*snapshot.Codec
 	agents *roll
+	known  *keyed[*entity] // nil where keys are no agents', or these are not known yet.
 }
 
 // roll numbers the agents of a snapshot, from 1.
@@ -93,13 +94,13 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 		if r.removed || r.judges == "" {
 			continue
 		}
-		w.Section(r.section(), stateVersion, func(c *snapshot.Codec) { s.persistRule(&archive{c, agents}, i) })
+		w.Section(r.section(), stateVersion, func(c *snapshot.Codec) { s.persistRule(&archive{c, agents, s.entities.known}, i) })
 	}
 	s.entities.enroll(agents)
 	// Last, because by now it is known whom the rules remember.
-	w.Section("agents", sessionVersion, func(c *snapshot.Codec) { s.entities.persist(&archive{c, agents}) })
+	w.Section("agents", sessionVersion, func(c *snapshot.Codec) { s.entities.persist(&archive{c, agents, nil}) })
 	if s.fleet != nil {
-		w.Section("fleet", sessionVersion, func(c *snapshot.Codec) { s.fleet.persist(&archive{c, agents}) })
+		w.Section("fleet", sessionVersion, func(c *snapshot.Codec) { s.fleet.persist(&archive{c, agents, nil}) })
 	}
 	return w.Finish(), true
 }
@@ -156,7 +157,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 	}
 	f.Base = s.now
 	agents := &roll{}
-	if err := f.Read("agents", func(c *snapshot.Codec) { s.entities.persist(&archive{c, agents}) }); err != nil {
+	if err := f.Read("agents", func(c *snapshot.Codec) { s.entities.persist(&archive{c, agents, nil}) }); err != nil {
 		return report, err
 	}
 	for i, r := range s.set.rules {
@@ -167,7 +168,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 			report.Anew = append(report.Anew, r.ID)
 			continue
 		}
-		if err := f.Read(r.section(), func(c *snapshot.Codec) { s.persistRule(&archive{c, agents}, i) }); err != nil {
+		if err := f.Read(r.section(), func(c *snapshot.Codec) { s.persistRule(&archive{c, agents, s.entities.known}, i) }); err != nil {
 			return report, err
 		}
 		report.Restored++
@@ -177,7 +178,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		for _, n := range agents.list {
 			n.Agent.Detach() // What the fleet knew of it is not there.
 		}
-	} else if err := f.Read("fleet", func(c *snapshot.Codec) { s.fleet.persist(&archive{c, agents}) }); err != nil {
+	} else if err := f.Read("fleet", func(c *snapshot.Codec) { s.fleet.persist(&archive{c, agents, nil}) }); err != nil {
 		return report, err
 	}
 	s.nextDue, s.minStep = math.MaxInt64, math.MaxInt64
@@ -222,7 +223,7 @@ func persist[T any](a *archive, k *keyed[T], each func(e *entry[T])) {
 }
 
 func persistEntry[T any](a *archive, e *entry[T]) {
-	a.Text(&e.key)
+	a.persistKey(&e.key)
 	snapshot.Int(a.Codec, &e.made)
 	due := e.due
 	if !a.Reading() && e.pos < 0 {
@@ -231,4 +232,24 @@ func persistEntry[T any](a *archive, e *entry[T]) {
 	if a.Time(&due); a.Reading() {
 		e.due = due
 	}
+}
+
+// persistKey writes or reads a key: of a rule by agent it is a number, and the
+// text that the agent has.
+func (a *archive) persistKey(key *string) {
+	if a.known == nil {
+		a.Text(key)
+		return
+	}
+	var n *entity
+	if !a.Reading() {
+		if e := a.known.entries[*key]; e != nil {
+			n = e.data
+		}
+	}
+	if a.agent(&n); n == nil {
+		a.Text(key)
+		return
+	}
+	*key = n.key
 }

@@ -119,6 +119,12 @@ func (t *entities) circular(list []*entity) bool {
 }
 
 func (a *archive) persistAgent(n *entity) {
+	plain := n.ID == n.key
+	if a.Bool(&plain); plain {
+		n.ID = n.key
+	} else {
+		a.Text(&n.ID)
+	}
 	a.Time(&n.present)
 	a.Time(&n.presentSince)
 	n.Agent.Persist(a.Codec)

@@ -8,9 +8,9 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
 )
 
-// Persist writes what is known of the agent, or reads it into a new one.
+// Persist writes what is known of the agent but for its id, or reads it into a
+// new one.
 func (a *Agent) Persist(c *snapshot.Codec) {
-	c.Text(&a.ID)
 	c.Text(&a.HostName)
 	c.Text(&a.HostID)
 	for _, text := range []*string{
