@@ -191,6 +191,22 @@ func (d *liveDetector) Detect(now int64, e *event.Event, emit func(alert *event.
 	d.session.Detect(now, e, emit)
 }
 
+// AppendSnapshot implements pipeline.Snapshotter.
+func (d *liveDetector) AppendSnapshot(to []byte) ([]byte, bool) { return d.session.AppendSnapshot(to) }
+
+// Restore implements pipeline.Snapshotter. What is known of rules that are
+// other ones by now is given up, and said.
+func (d *liveDetector) Restore(snapshot []byte) error {
+	if err := d.session.Restore(snapshot); err != nil {
+		return err
+	}
+	if r := d.session.Restored(); len(r.Anew) > 0 || r.Dropped > 0 {
+		d.live.log.Info("some rules begin without what they knew: they are new, or judge otherwise than when it was kept",
+			"restored", r.Restored, "anew", r.Anew, "dropped", r.Dropped)
+	}
+	return nil
+}
+
 // Rebuild implements pipeline.Rebuilder.
 func (d *liveDetector) Rebuild(on bool) { d.session.Rebuild(on) }
 
