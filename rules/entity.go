@@ -145,13 +145,15 @@ func (t *entities) unlist(n *entity) {
 	if n.HostName == "" {
 		return
 	}
-	t.buf = appendShort(t.buf[:0], n.HostName)
-	first := t.hosts[string(t.buf)]
+	// Room of its own: in buf stands the key of the agent that takes the place.
+	var room [64]byte
+	host := appendShort(room[:0], n.HostName)
+	first := t.hosts[string(host)]
 	if first == n {
 		if n.neighbor == nil {
-			delete(t.hosts, string(t.buf))
+			delete(t.hosts, string(host))
 		} else {
-			t.hosts[string(t.buf)] = n.neighbor
+			t.hosts[string(host)] = n.neighbor
 		}
 		return
 	}

@@ -84,6 +84,28 @@ func TestRestoreKeepsWhatJudgesAlike(t *testing.T) {
 	g.expect("1m0s firing rule 1 a 2")
 }
 
+// TestRestoreUnderSmallerLimit forgets what was not used for longest once there
+// is something new.
+func TestRestoreUnderSmallerLimit(t *testing.T) {
+	set, events := everyType(t)
+	f := newFeed(t, set, SessionOptions{})
+	for i := range 20 {
+		f.send(time.Duration(i)*time.Second, "event.action", "sensor-heartbeat", "agent.type", "x", "agent.id", fmt.Sprintf("agent %d", i), "host.name", fmt.Sprintf("host-%d", i))
+	}
+	snapshot, _ := f.s.AppendSnapshot(nil)
+	s := set.NewSession(SessionOptions{MaxKeys: 3})
+	if err := s.Restore(snapshot); err != nil {
+		t.Fatal(err)
+	}
+	for i := range events {
+		s.Detect(start+int64(time.Hour)+events[i].now-events[0].now, events[i].document(set.dict), func(*event.Event) {})
+	}
+	if n := len(s.entities.known.entries); n > 3 {
+		t.Errorf("%d agents are known, of 3 at most", n)
+	}
+	restored(t, s)
+}
+
 // TestDamagedSnapshotLeavesSessionNew refuses every byte that is another one,
 // and every end that is missing.
 func TestDamagedSnapshotLeavesSessionNew(t *testing.T) {
