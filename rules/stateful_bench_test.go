@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"testing"
 
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
@@ -67,4 +68,46 @@ func BenchmarkKeys(b *testing.B) {
 	runtime.ReadMemStats(&after)
 	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(b.N), "B/agent")
 	runtime.KeepAlive(f)
+}
+
+// BenchmarkKeysByType tells how much memory a key takes: one rule over as many
+// agents as iterations, each with three events. The first case is the agent
+// itself, which the others have, too. Run it with -benchtime 1000000x.
+func BenchmarkKeysByType(b *testing.B) {
+	dict := dictionary(b)
+	for _, tc := range []struct{ name, typ, rest string }{
+		{"agent alone", "match", "condition: event.action == \"host-crashed\""},
+		{"threshold", "threshold", "condition: has(edr.resource.cpu_pct)\nwindow: 1h\nhaving: {gte: 5}"},
+		{"change", "change", "field: agent.version\nwindow: 1d"},
+		{"value_count", "value_count", "condition: has(agent.version)\nfield: agent.version\nwindow: 1h\nhaving: {gte: 5}"},
+		{"anomaly", "anomaly", "condition: has(edr.resource.cpu_pct)\nfield: edr.resource.cpu_pct\nwindow: 1d"},
+	} {
+		b.Run(tc.name, func(b *testing.B) {
+			s := compileRules(b, dict, ruleYAML(1, tc.typ, tc.rest)).NewSession(SessionOptions{MaxKeys: 1 << 30})
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			e := event.New(dict)
+			for round := range 3 {
+				for i := range b.N {
+					now := start + int64(round)*60e9
+					e.Reset()
+					e.Set(ecs.Timestamp, event.Time(now))
+					e.SetString(ecs.EventID, fmt.Sprintf("%016x-0-%d-0", i, round))
+					e.SetString(ecs.EventAction, "resource-usage")
+					e.SetString(ecs.AgentID, fmt.Sprintf("%032x", i))
+					e.SetString(ecs.AgentType, "crowdstrike-falcon")
+					e.SetString(ecs.AgentVersion, "7.16.18605")
+					e.SetString(ecs.HostName, fmt.Sprintf("host-%d", i))
+					e.SetString(ecs.HostOSType, "windows")
+					e.Set(ecs.EDRResourceCPUPct, event.Float(float64(i%17)))
+					s.Detect(now, e, nil)
+				}
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(b.N), "B/key")
+			runtime.KeepAlive(s)
+		})
+	}
 }
