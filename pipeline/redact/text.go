@@ -138,7 +138,9 @@ func mayHoldSecret(s string) bool {
 	if strings.IndexByte(s, '=') >= 0 || strings.IndexByte(s, ':') >= 0 || strings.IndexByte(s, ' ') >= 0 {
 		return true
 	}
-	return len(s) >= 15 && (strings.Contains(s, "eyJ") || strings.Contains(s, "gh") || strings.Contains(s, "xox") || strings.Contains(s, "IA"))
+	return len(s) >= 15 && strings.Contains(s, "xox") ||
+		len(s) >= 20 && (strings.IndexByte(s, '_') >= 0 && strings.Contains(s, "gh") || strings.Contains(s, "IA")) ||
+		len(s) >= 30 && strings.Contains(s, "eyJ")
 }
 
 // finder finds the secrets of one text.

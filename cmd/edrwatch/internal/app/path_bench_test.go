@@ -119,11 +119,8 @@ func benchmarkPath(b *testing.B, records []event.Record, plan *mappings.Plan, se
 	cfg := pipeline.DefaultShardConfig()
 	shard := pipeline.NewShard(cfg, plan.NewMapper(), set.NewSession(rules.SessionOptions{Lateness: cfg.Lateness}), processors...)
 	p := event.Partition{Prefix: "00c0ffee00c0ffee", Topic: "edr.crowdstrike.fdr"}
-	b.ReportAllocs()
-	b.SetBytes(int64(len(records[0].Value)))
-	started := time.Now()
 	offset := int64(0)
-	for b.Loop() {
+	one := func() {
 		i := int(offset) % len(records)
 		if i%500 == 0 {
 			shard.Reset() // a batch of 500 records
@@ -136,5 +133,16 @@ func benchmarkPath(b *testing.B, records []event.Record, plan *mappings.Plan, se
 		}
 		offset++
 	}
-	b.ReportMetric(float64(offset)/time.Since(started).Seconds(), "events/s")
+	// The state of 5,000 hosts and the room of a batch grow to 11 MB first, whatever the number of runs. What B/op shows
+	// of the runs after that is the window of de-duplication, which grows up to its bound.
+	for range 2 * len(records) {
+		one()
+	}
+	b.ReportAllocs()
+	b.SetBytes(int64(len(records[0].Value)))
+	started, before := time.Now(), offset
+	for b.Loop() {
+		one()
+	}
+	b.ReportMetric(float64(offset-before)/time.Since(started).Seconds(), "events/s")
 }
