@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
@@ -21,6 +23,7 @@ type changeRule struct {
 	From      []string      `yaml:"from"`            // Only changes from one of these.
 	To        []string      `yaml:"to"`              // Only changes to one of these.
 	Direction string        `yaml:"direction"`       // up or down: only that way, compared as versions.
+	Returns   int64         `yaml:"returns"`         // Only where the value has gone back to the one before so many times.
 	Window    time.Duration `yaml:"window,required"` // How long a value is remembered that is not heard again.
 }
 
@@ -33,13 +36,19 @@ func (d *changeRule) check(c *checker) {
 	if d.Direction != "" {
 		c.oneOf("direction", d.Direction, []string{"up", "down"})
 	}
+	if d.Returns < 0 || d.Returns > 1000 {
+		c.problem("returns", fmt.Sprintf("returns is %d, expected 1 to 1000", d.Returns), "")
+	}
+	if d.Returns > 0 && (d.Direction != "" || len(d.From) > 0 || len(d.To) > 0) {
+		c.problem("returns", "from, to and direction have no meaning beside returns", "")
+	}
 	if len(d.From) == 1 && len(d.To) == 1 && d.From[0] == d.To[0] {
 		c.problem("to", fmt.Sprintf("from and to are both %q, so that nothing would be a change", d.To[0]), "")
 	}
 }
 
 func (d *changeRule) compile(c *compiler) plan {
-	p := &changePlan{name: d.Field, from: d.From, to: d.To, direction: d.Direction, window: int64(d.Window)}
+	p := &changePlan{name: d.Field, from: d.From, to: d.To, direction: d.Direction, returns: d.Returns, window: int64(d.Window)}
 	p.field = c.field("field", d.Field)
 	source := d.Condition
 	if source.Value == "" {
@@ -61,6 +70,7 @@ type changePlan struct {
 	name      string
 	from, to  []string
 	direction string
+	returns   int64
 	window    int64
 }
 
@@ -97,6 +107,7 @@ type changeState struct {
 	p     *changePlan
 	table *keyed[changeKey]
 	found occurrences
+	host  []byte
 }
 
 // changeKey is the last value of a key.
@@ -104,6 +115,21 @@ type changeKey struct {
 	value  string
 	since  int64 // Event time of its first appearance.
 	newest int64 // Event time of its last one.
+
+	// Where the rule is about returns: the value before, and how many times in a
+	// row it was gone back to, each within a window.
+	before  string
+	returns int64
+}
+
+// turn notes the change to another value.
+func (k *changeKey) turn(to string, at, window int64) {
+	if to == k.before && at-k.since < window {
+		k.returns++
+	} else {
+		k.returns = 0
+	}
+	k.before = k.value
 }
 
 func (st *changeState) keys() (int, uint64) {
@@ -136,23 +162,39 @@ func (st *changeState) observe(_ int, m *moment) {
 		st.table.wake(e, max(due, st.s.now+1))
 		st.s.wakeAt(e.due)
 	}
-	value := v.Str()
+	value := st.valueOf(v)
 	forgotten := !created && m.at-k.newest >= st.p.window
 	k.newest = m.at
 	if !created && value == k.value {
 		return
 	}
 	from, since := k.value, k.since
+	if st.p.returns > 0 && !created && !forgotten {
+		k.turn(value, m.at, st.p.window)
+	}
 	k.value, k.since = strings.Clone(value), m.at
 	if created || forgotten || !st.p.asked(from, k.value) {
 		return
 	}
+	if k.returns < st.p.returns {
+		return
+	}
 	st.s.mark(m, st.r)
-	st.report(e.key, m, from, since)
+	st.report(e.key, m, from, since, k.returns)
 }
 
-func (st *changeState) report(key string, m *moment, from string, since int64) {
-	to := m.e.Str(st.p.field)
+// valueOf is the value of the field, valid until the next call. A host is
+// called the same with and without its domain, as in the rest of the session.
+func (st *changeState) valueOf(v *event.Value) string {
+	if st.p.field != ecs.HostName && st.p.field != ecs.HostHostname {
+		return v.Str()
+	}
+	st.host = appendShort(st.host[:0], v.Str())
+	return event.View(st.host)
+}
+
+func (st *changeState) report(key string, m *moment, from string, since, returns int64) {
+	to := strings.Clone(st.valueOf(m.e.Get(st.p.field)))
 	evidence := append(clauses(st.p.x, m), []pair{
 		text("field", st.p.name), text("from", from), text("to", to),
 		text("from_since", timeText(since)),
@@ -160,10 +202,14 @@ func (st *changeState) report(key string, m *moment, from string, since int64) {
 	if id := m.e.Str(ecs.EventID); id != "" {
 		evidence = append(evidence, text("event_id", id))
 	}
+	reason := fmt.Sprintf("%s of %s changed from %s to %s", st.p.name, subject(m.entity, key), from, to)
+	if returns > 0 {
+		reason = fmt.Sprintf("%s of %s went back and forth between %s and %s, %d times", st.p.name, subject(m.entity, key), from, to, returns)
+		evidence = append(evidence, pair{"returns", strconv.FormatInt(returns, 10)})
+	}
 	f := finding{
 		key: key, at: m.now, start: m.at, end: m.at, source: m.e, further: from + " → " + to,
-		reason:   fmt.Sprintf("%s of %s changed from %s to %s", st.p.name, subject(m.entity, key), from, to),
-		evidence: evidence,
+		reason: reason, evidence: evidence,
 	}
 	if st.r.perAgent() {
 		f.entity = m.entity

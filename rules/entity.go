@@ -48,7 +48,8 @@ type entities struct {
 	shared  map[string]string
 	buf     []byte
 
-	onForget func(*entity) // nil: nobody minds.
+	onForget  func(*entity) // nil: nobody minds.
+	onReplace func(*entity) // A host has another agent of the type; nil: nobody minds.
 }
 
 // maxShared bounds the texts that are kept once for all agents; a hostile feed
@@ -117,6 +118,11 @@ func (t *entities) settle(n *entity) {
 	for other := first; other != nil; other = other.neighbor {
 		if other == n {
 			return
+		}
+		// A host that is set up anew has a new agent; the one before is not heard
+		// again. One that only has the same name will be.
+		if t.onReplace != nil && other.Type == n.Type && other.ID != "" && n.ID != "" && other.LastSeen < n.FirstSeen {
+			t.onReplace(other)
 		}
 	}
 	if first == nil && len(t.hosts) >= t.known.max {

@@ -36,6 +36,7 @@ func (s *Session) rejoinFleet() {
 	s.fleet.states = s.fleetStates()
 	s.states = append(s.states, s.fleet)
 	s.entities.onForget = func(n *entity) { s.fleet.shard.Evict(&n.Agent) }
+	s.entities.onReplace = func(n *entity) { s.fleet.shard.Replace(&n.Agent) }
 }
 
 // fleetStates are the states of rules about the fleet, by kind of finding.

@@ -122,6 +122,8 @@ func (s *Session) persistRule(a *archive, number int) {
 // judged nothing. After an error the session is as new. It implements
 // pipeline.Snapshotter; Restored tells which rules go on.
 func (s *Session) Restore(data []byte) error {
+	s.mu.Lock() // Agents may be asked for meanwhile.
+	defer s.mu.Unlock()
 	if s.judged > 0 || s.now != 0 {
 		return fmt.Errorf("restoring the rules' state: the session has judged already")
 	}

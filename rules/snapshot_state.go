@@ -115,6 +115,10 @@ func (st *changeState) persist(a *archive) {
 		a.Shared(&e.data.value)
 		a.Time(&e.data.since)
 		a.Time(&e.data.newest)
+		if st.p.returns > 0 {
+			a.Shared(&e.data.before)
+			snapshot.Int(a.Codec, &e.data.returns)
+		}
 	})
 	st.found.persist(a)
 }

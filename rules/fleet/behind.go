@@ -3,61 +3,98 @@ package fleet
 import (
 	"cmp"
 	"strings"
+	"time"
 )
 
 // versions are what most agents of a product and ring have.
-type versions map[versionKey]string
+type versions map[peers]*peerVersions
 
-// versionKey is a sensor (no channel) or the content of a channel.
-type versionKey struct {
-	product, ring, channel string
-	content                bool
+type peers struct{ product, ring string }
+
+// peerVersions are the usual versions of one kind and ring: of the sensor, and of
+// the content by channel.
+type peerVersions struct {
+	sensor  string
+	content map[string]string
+}
+
+// usualFor is how long the usual versions of a running gateway are not counted
+// anew: pages of a large fleet follow each other.
+const usualFor = 30 * time.Second
+
+// usual returns the usual versions of all agents.
+func (f *Fleet) usual(lists []Roster) versions {
+	now := f.clock()
+	f.mu.Lock()
+	known, counted := f.versions, f.counted
+	f.mu.Unlock()
+	if known != nil && !now.IsZero() && now.Sub(counted) < usualFor {
+		return known
+	}
+	known = usualVersions(lists)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.versions, f.counted = known, now
+	return known
+}
+
+// votes counts the versions of one kind and ring.
+type votes struct {
+	sensor  map[string]int
+	content map[channel]int
 }
 
 // usualVersions finds what most agents have that are not gone; of two versions
 // that equally many have, the older one.
 func usualVersions(lists []Roster) versions {
-	counts := map[versionKey]map[string]int{}
-	add := func(k versionKey, version string) {
-		if version == "" {
-			return
-		}
-		of := counts[k]
-		if of == nil {
-			of = map[string]int{}
-			counts[k] = of
-		}
-		of[version]++
-	}
+	counts := map[peers]*votes{}
 	agents(lists, func(a *Agent) {
 		if a.life == gone {
 			return
 		}
-		add(versionKey{product: a.Type, ring: a.Ring}, a.Version)
+		of := counts[peers{a.Type, a.Ring}]
+		if of == nil {
+			of = &votes{map[string]int{}, map[channel]int{}}
+			counts[peers{a.Type, a.Ring}] = of
+		}
+		if a.Version != "" {
+			of.sensor[a.Version]++
+		}
 		for _, c := range a.channels {
-			add(versionKey{a.Type, a.Ring, c.name, true}, c.version)
+			of.content[c]++
 		}
 	})
 	usual := versions{}
 	for k, of := range counts {
-		best, most := "", 0
-		for version, n := range of {
-			if n > most || n == most && older(version, best) {
-				best, most = version, n
+		found := &peerVersions{content: map[string]string{}}
+		most := 0
+		for version, n := range of.sensor {
+			if n > most || n == most && older(version, found.sensor) {
+				found.sensor, most = version, n
 			}
 		}
-		usual[k] = best
+		best := map[string]int{}
+		for c, n := range of.content {
+			if most := best[c.name]; n > most || n == most && older(c.version, found.content[c.name]) {
+				found.content[c.name], best[c.name] = c.version, n
+			}
+		}
+		usual[k] = found
 	}
 	return usual
 }
 
 // behind reports whether something of the agent is older than the usual.
 func (v versions) behind(a *Agent) bool {
-	if older(a.Version, v[versionKey{product: a.Type, ring: a.Ring}]) {
+	of := v[peers{a.Type, a.Ring}]
+	if of == nil {
+		return false
+	}
+	if older(a.Version, of.sensor) {
 		return true
 	}
 	for _, c := range a.channels {
-		if older(c.version, v[versionKey{a.Type, a.Ring, c.name, true}]) {
+		if older(c.version, of.content[c.name]) {
 			return true
 		}
 	}
@@ -68,7 +105,7 @@ func (v versions) behind(a *Agent) bool {
 // as texts, and a version that is a prefix of another is older. What is unknown
 // is not older.
 func older(a, b string) bool {
-	if a == "" || b == "" {
+	if a == "" || b == "" || a == b {
 		return false
 	}
 	for a != "" || b != "" {

@@ -18,7 +18,9 @@ type Fleet struct {
 	shards   *collector
 	gateways *collector
 	rosters  map[Roster]struct{}
-	heard    int64 // the latest record of the exchange, nanoseconds since 1970
+	versions versions  // as counted last
+	counted  time.Time // when
+	heard    int64     // the latest record of the exchange, nanoseconds since 1970
 }
 
 // Shards and gateways of which nothing came for so long are not waited for. A

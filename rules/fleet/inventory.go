@@ -129,7 +129,7 @@ func agents(lists []Roster, yield func(*Agent)) {
 // together. It does not hold the judge up.
 func (f *Fleet) Inventory(q Query) Page {
 	lists := f.lists()
-	usual := usualVersions(lists)
+	usual := f.usual(lists)
 	page := Page{Agents: []Record{}}
 	more := false
 	trim := func() {
@@ -233,7 +233,7 @@ func (a *Agent) record(behind bool) Record {
 // by product and ring, state, presence, and what they run as.
 func (f *Fleet) Summarize(q Query) Summary {
 	lists := f.lists()
-	usual := usualVersions(lists)
+	usual := f.usual(lists)
 	tables := []*counted{
 		{by: []string{"product", "mode"}}, {by: []string{"product", "ring", "version"}}, {by: []string{"product", "state"}},
 		{by: []string{"product", "presence"}}, {by: []string{"product", "account", "start_type", "protected"}},

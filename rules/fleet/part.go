@@ -7,7 +7,7 @@ import "github.com/cespare/xxhash/v2"
 // evenly over an hour.
 func (f *Fleet) Part(part, of int) []Record {
 	lists := f.lists()
-	usual := usualVersions(lists)
+	usual := f.usual(lists)
 	var records []Record
 	agents(lists, func(a *Agent) {
 		if int(a.hash()%uint64(of)) == part {

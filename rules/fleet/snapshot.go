@@ -9,7 +9,8 @@ import (
 )
 
 // Persist writes what is known of the agent but for its id, or reads it into a
-// new one.
+// new one. How it starts and whether it is protected is not kept: agents tell
+// it again.
 func (a *Agent) Persist(c *snapshot.Codec) {
 	c.Text(&a.HostName)
 	c.Text(&a.HostID)
@@ -58,7 +59,7 @@ func (l *level) persist(c *snapshot.Codec) {
 func (a *Agent) Detach() {
 	*a = Agent{
 		ID: a.ID, Type: a.Type, Version: a.Version, HostName: a.HostName, HostID: a.HostID, HostType: a.HostType, OSType: a.OSType,
-		Model: a.Model, Site: a.Site, Ring: a.Ring, Content: a.Content, Mode: a.Mode, State: a.State, Account: a.Account,
+		Model: a.Model, Site: a.Site, Ring: a.Ring, Content: a.Content, Mode: a.Mode, State: a.State, Account: a.Account, StartType: a.StartType, Protected: a.Protected,
 		FirstSeen: a.FirstSeen, LastSeen: a.LastSeen, AwakeSince: a.AwakeSince, Number: a.Number,
 	}
 }
