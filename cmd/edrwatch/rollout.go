@@ -179,14 +179,16 @@ func rolloutVerdictCommand() *cobra.Command {
 
 // await returns the verdict on a version; with wait not before it is something
 // else than hold or the time is over. A gateway that cannot be asked for a
-// while, because it is restarted, ends no wait.
+// while, because it is restarted, ends no wait; one that does not understand
+// the question or refuses it ends it at once, since asking again is in vain.
 func (f *rolloutFlags) await(cmd *cobra.Command, product, version string, wait bool, timeout, poll time.Duration) (fleet.Rollout, error) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 	defer cancel()
 	told := ""
 	for {
 		r, err := f.one(cmd, product, version)
-		if !wait || err == nil && r.Verdict != fleet.Hold {
+		later := errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrUnavailable)
+		if !wait || err == nil && r.Verdict != fleet.Hold || err != nil && !later {
 			return r, err
 		}
 		news := ""

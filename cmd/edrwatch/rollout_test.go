@@ -87,3 +87,33 @@ func TestRolloutVerdictIsWaitedFor(t *testing.T) {
 		t.Errorf("without a gateway exit code %d: %s", code, stderr)
 	}
 }
+
+func TestRolloutWaitsNotForWhatNeverComes(t *testing.T) {
+	ask := []string{"rollout", "verdict", "crowdstrike-falcon", "7/1", "--wait", "--timeout", "1h", "--poll", "10ms", "--server"}
+	t.Setenv("EDRWATCH_TOKEN", "wrong")
+	if _, stderr, code := cli(t, "", append(ask, gate(t, fleet.Hold))...); code != exitUsage || !strings.Contains(stderr, "EDRWATCH_TOKEN") {
+		t.Errorf("a refused token: exit code %d: %s", code, stderr)
+	}
+	if _, stderr, code := cli(t, "", append(ask, "gateway:8686")...); code != exitUsage || !strings.Contains(stderr, "expected a URL") {
+		t.Errorf("a server that is no URL: exit code %d: %s", code, stderr)
+	}
+	several := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		http.Error(w, `{"error":{"message":"several rollouts have this version: add kind= or channel="}}`, http.StatusBadRequest)
+	}))
+	defer several.Close()
+	if _, stderr, code := cli(t, "", append(ask, several.URL)...); code != exitUsage || !strings.Contains(stderr, "add kind=") {
+		t.Errorf("an ambiguous version: exit code %d: %s", code, stderr)
+	}
+	asked := 0
+	restarting := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked < 3 {
+			http.Error(w, "", http.StatusBadGateway)
+			return
+		}
+		_ = json.NewEncoder(w).Encode(fleet.Rollout{Product: "crowdstrike-falcon", Kind: "sensor", Version: "7/1", Verdict: fleet.Continue})
+	}))
+	defer restarting.Close()
+	if stdout, stderr, code := cli(t, "", append(ask, restarting.URL)...); code != exitOK || !strings.HasPrefix(stdout, "continue") {
+		t.Errorf("behind a proxy while the gateway restarts: exit code %d: %s%s", code, stdout, stderr)
+	}
+}

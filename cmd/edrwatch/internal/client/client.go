@@ -42,6 +42,10 @@ type Client struct {
 // not know.
 var ErrNotFound = errors.New("not known")
 
+// ErrUnavailable is the error of a question that may be answered later: nobody
+// listens, the answer is cut off, or a proxy or the gateway is overloaded.
+var ErrUnavailable = errors.New("the gateway cannot be asked now")
+
 // maxAnswer bounds an answer.
 const maxAnswer = 256 << 20
 
@@ -148,12 +152,12 @@ func (c *Client) get(ctx context.Context, path string, query url.Values, into an
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return fmt.Errorf("asking the gateway: %w: does it run, and is --server its http.listen?", err)
+		return fmt.Errorf("%w: %w: does it run, and is --server its http.listen?", ErrUnavailable, err)
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswer))
 	if err != nil {
-		return fmt.Errorf("reading the gateway's answer: %w", err)
+		return fmt.Errorf("%w: reading its answer: %w", ErrUnavailable, err)
 	}
 	if response.StatusCode != http.StatusOK {
 		return c.refused(response, body)
@@ -174,8 +178,13 @@ func (c *Client) refused(response *http.Response, body []byte) error {
 	if json.Unmarshal(body, &answer) == nil && answer.Error.Message != "" {
 		message = answer.Error.Message
 	}
-	if response.StatusCode == http.StatusNotFound {
+	switch code := response.StatusCode; {
+	case code == http.StatusNotFound:
 		return fmt.Errorf("%w: %s", ErrNotFound, message)
+	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
+		return fmt.Errorf("%w: it answers %s", ErrUnavailable, message)
+	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+		return fmt.Errorf("the gateway, or a proxy in front of it, refused: %s: is EDRWATCH_TOKEN right?", message)
 	}
 	return fmt.Errorf("the gateway refused: %s", message)
 }
