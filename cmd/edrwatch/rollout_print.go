@@ -42,7 +42,7 @@ func printRollouts(w io.Writer, output string, list []fleet.Rollout) error {
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "PRODUCT\tVERSION\tVERDICT\tRING\tEXPOSED\tAT RISK\tFLEET\tHARMED\tFIRST\tLATEST")
+	fmt.Fprintln(t, "PRODUCT\tVERSION\tVERDICT\tRING\tEXPOSED\tAT RISK\tFLEET\tFAILED\tFIRST\tLATEST")
 	for i := range list {
 		r := &list[i]
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%d\t%d\t%d\t%d\t%s\t%s\n", r.Product, versionName(r), r.Verdict, dash(r.CurrentRing), r.Exposed, r.AtRisk, r.Fleet, r.Harmed,
@@ -146,7 +146,7 @@ func rolloutReport(r *fleet.Rollout, markdown bool) string {
 	}
 	b.item("exposed", "%d agents got it, %d of the %d that live have it; ring %s", r.Exposed, r.AtRisk, r.Fleet, dash(r.CurrentRing))
 	b.item("exposures", "%s to %s", r.FirstExposure.Format(time.RFC3339), r.LastExposure.Format(time.RFC3339))
-	b.item("harmed", "%d agents at %d of %d sites", r.Harmed, r.SitesHarmed, r.Sites)
+	b.item("failed", "%d agents at %d of %d sites", r.Harmed, r.SitesHarmed, r.Sites)
 	if r.FirstHarm != nil {
 		b.item("first failure", "%s", r.FirstHarm.Format(time.RFC3339))
 	}
@@ -172,9 +172,16 @@ func rolloutReport(r *fleet.Rollout, markdown bool) string {
 		b.heading(2, "Rings")
 		rows = nil
 		for _, ring := range r.Rings {
-			rows = append(rows, []string{dash(ring.Name), fmt.Sprint(ring.Exposed), fmt.Sprint(ring.AtRisk), ring.FirstExposure.Format(time.RFC3339)})
+			kept := "kept"
+			if !ring.SoakKept {
+				kept = "cut short"
+			} else if ring.Soaked < ring.Soak {
+				kept = "goes on"
+			}
+			rows = append(rows, []string{dash(ring.Name), fmt.Sprint(ring.Exposed), fmt.Sprint(ring.AtRisk), ring.FirstExposure.Format(time.RFC3339),
+				fmt.Sprintf("%s of %s, %s", untilText(&ring.Soaked), untilText(&ring.Soak), kept), untilText(&ring.Compared)})
 		}
-		b.table([]string{"ring", "exposed", "at risk", "first"}, rows)
+		b.table([]string{"ring", "exposed", "at risk", "first", "soak", "compared for"}, rows)
 		b.WriteByte('\n')
 	}
 	b.conformance(&r.Conformance)

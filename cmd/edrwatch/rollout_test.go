@@ -37,6 +37,24 @@ func TestRolloutOfACapture(t *testing.T) {
 	}
 }
 
+func TestHealthyRolloutOfACaptureContinues(t *testing.T) {
+	capture := filepath.Join(t.TempDir(), "staged.capture")
+	if _, stderr, code := cli(t, "", "simulate", "--scenario", "staged-rollout", "--agents", "400", "--out", capture); code != exitOK {
+		t.Fatal(stderr)
+	}
+	stdout, stderr, code := cli(t, "", "rollout", "show", "crowdstrike-falcon", "7.17.18721.0", "--in", capture, "--output", "json")
+	var r fleet.Rollout
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != exitOK {
+		t.Fatalf("exit code %d, %v: %s", code, err, stderr)
+	}
+	if r.Verdict != fleet.Continue || !r.Conformance.Phased || r.Harmed == 0 || r.FirstHarm != nil || r.Conformance.HarmToStop != nil || len(r.Rings) == 0 || !r.Rings[0].SoakKept || r.Rings[0].Compared < 3600 {
+		t.Errorf("%s because of %v; the usual failures count as harm, or the rollout not as phased: %s", r.Verdict, r.Reasons, stdout)
+	}
+	if stdout, _, code := cli(t, "", "rollout", "verdict", "crowdstrike-falcon", "7.17.18721.0", "--in", capture); code != exitOK || !strings.HasPrefix(stdout, "continue: ") {
+		t.Errorf("exit code %d: %s", code, stdout)
+	}
+}
+
 // gate answers as a gateway whose verdicts follow each other.
 func gate(t *testing.T, verdicts ...fleet.Verdict) string {
 	t.Helper()

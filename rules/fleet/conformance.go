@@ -15,7 +15,7 @@ type SDP struct {
 	To90Percent   *float64 `json:"seconds_to_90_percent"`
 	FastestPerMin float64  `json:"fastest_percent_per_minute"` // of the fleet, over the densest stretch
 	LongestPause  float64  `json:"longest_pause_seconds"`
-	HarmToStop    *float64 `json:"seconds_from_harm_to_stop"` // from the first harm to the last exposure; null without harm
+	HarmToStop    *float64 `json:"seconds_from_harm_to_stop"` // from the first failure to the last exposure; null: it was never accused
 	Spreading     bool     `json:"spreading"`                 // an agent got it in the last ten minutes
 	OS            int      `json:"os"`                        // distinct ones among those with it
 	HostTypes     int      `json:"host_types"`
@@ -63,7 +63,7 @@ func (jv *judgedVersion) conformance(fleet int, now int64) SDP {
 		s.FastestPerMin = max(s.FastestPerMin, perMinute)
 	}
 	s.Phased = len(jv.rings) > 1 && s.FirstRing <= 0.2 || s.To50Percent == nil || *s.To50Percent >= 3600
-	if jv.firstHarm != 0 {
+	if jv.start != 0 { // Agents fail with a good version, too: only one that was accused did harm.
 		seconds := time.Duration(max(jv.lastExposed-jv.firstHarm, 0)).Seconds()
 		s.HarmToStop = &seconds
 	}

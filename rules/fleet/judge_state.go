@@ -10,7 +10,7 @@ import (
 )
 
 // fleetFormat begins the bytes of a fleet's state.
-const fleetFormat = "edrwatch fleet 1\n"
+const fleetFormat = "edrwatch fleet 2\n"
 
 // AppendSnapshot appends what the judge knows and the steps of gateways that
 // it waits with: all that Hear has told. The same state gives the same bytes.
@@ -135,7 +135,7 @@ func (c *coder) judgedVersion(v **judgedVersion) {
 	}
 	jv := *v
 	c.incident(&jv.incident)
-	for _, at := range []*int64{&jv.first, &jv.lastExposed, &jv.lastFailed, &jv.firstHarm} {
+	for _, at := range []*int64{&jv.first, &jv.lastExposed, &jv.lastFailed, &jv.firstHarm, &jv.lastStep} {
 		c.int64(at)
 	}
 	c.int(&jv.exposed)
@@ -144,6 +144,7 @@ func (c *coder) judgedVersion(v **judgedVersion) {
 	listOf(c, &jv.spread.points, func(p *point) { c.int64(&p.at); c.int(&p.exposed) })
 	mapOf(c, jv.rings, strings.Compare, c.text, c.int)
 	mapOf(c, jv.ringFirst, strings.Compare, c.text, c.int64)
+	mapOf(c, jv.ringSeen, strings.Compare, c.text, c.int64)
 	mapOf(c, jv.sites, strings.Compare, c.text, c.int)
 	mapOf(c, jv.alive, compareStrata, c.stratum, c.int)
 	mapOf(c, jv.failSites, strings.Compare, c.text, c.bool)

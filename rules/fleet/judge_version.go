@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/edrwatch/edrwatch/rules/fleet/sequential"
 )
@@ -19,6 +20,8 @@ type judgedVersion struct {
 	spread      progress
 	rings       map[string]int
 	ringFirst   map[string]int64
+	ringSeen    map[string]int64 // for how long there was somebody of the ring, or elsewhere, to compare with, nanoseconds
+	lastStep    int64
 	sites       map[string]int
 	test        [classes + 1]sequential.EProcess
 	expected    [classes + 1]float64 // failures of the new arm if it were like the other
@@ -32,7 +35,7 @@ type judgedVersion struct {
 
 func newJudgedVersion(v Version, first int64) *judgedVersion {
 	return &judgedVersion{
-		version: v, first: first, rings: map[string]int{}, ringFirst: map[string]int64{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{},
+		version: v, first: first, rings: map[string]int{}, ringFirst: map[string]int64{}, ringSeen: map[string]int64{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{},
 	}
 }
 
@@ -90,6 +93,7 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 		jv.alive[key] = arm.Alive
 	}
 	jv.noControl = len(step.Strata) > 0
+	jv.see(s, step)
 	if j.accused(jv) {
 		// Agents with the bad version have others as well, which are not to
 		// blame for what it does.
@@ -140,6 +144,28 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 		j.tellVersion(jv, class, "firing")
 	}
 }
+
+// see adds the time of a step to the rings whose agents with the version have
+// others of their kind without it.
+func (jv *judgedVersion) see(s *Step, step *VersionStep) {
+	passed := s.At - jv.lastStep
+	if jv.lastStep == 0 || passed > maxPassed {
+		passed = 0
+	}
+	jv.lastStep = s.At
+	seen := map[string]bool{}
+	for key, arm := range step.Strata {
+		all := s.Strata[key]
+		if all != nil && arm.Alive > 0 && float64(arm.Alive) < noControlShare*float64(all.Alive) && !seen[key.Ring] {
+			seen[key.Ring] = true
+			jv.ringSeen[key.Ring] += passed
+		}
+	}
+}
+
+// maxPassed bounds the time between two steps that both saw a version: over a
+// longer gap nothing was compared.
+const maxPassed = int64(time.Minute)
 
 // accused reports whether another version of the product is being told of.
 func (j *Judge) accused(jv *judgedVersion) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -33,6 +34,8 @@ type Policy struct {
 	Default RingPolicy `yaml:"default"`
 	// HoldEvidence is the share of the evidence for an accusation from which on a version is held.
 	HoldEvidence float64 `yaml:"hold_evidence"`
+	// RequireControl holds a version in a ring until its agents there could be compared for the time of the soak with others that do not have it.
+	RequireControl bool `yaml:"require_control"`
 }
 
 // RingPolicy is what a version needs in one ring.
@@ -53,7 +56,7 @@ type RingPolicy struct {
 // and an hour. With fifty, one failure in ten against one in five hundred
 // elsewhere is seen more often than not; one in fifty takes 550.
 func DefaultPolicy() Policy {
-	return Policy{Default: RingPolicy{MinAgents: 50, Soak: time.Hour, MinOS: 1, MinHostTypes: 1, MinSites: 1}, HoldEvidence: 0.5}
+	return Policy{Default: RingPolicy{MinAgents: 50, Soak: time.Hour, MinOS: 1, MinHostTypes: 1, MinSites: 1}, HoldEvidence: 0.5, RequireControl: true}
 }
 
 // Validate reports every setting that makes no sense.
@@ -116,8 +119,41 @@ func (p *Policy) current(r *Rollout) (name string, ring RingPolicy) {
 	return name, ring
 }
 
+// soak notes for every ring how long it had the version before the next one
+// got it, against what the policy asks for.
+func (p *Policy) soak(r *Rollout) {
+	for i := range r.Rings {
+		ring, until := &r.Rings[i], r.At
+		for _, next := range r.Rings[i+1:] {
+			if next.FirstExposure.After(ring.FirstExposure) {
+				until = next.FirstExposure
+				break
+			}
+		}
+		needed := p.Default.Soak
+		for k := range p.Rings {
+			if p.Rings[k].Name == ring.Name {
+				needed = p.Rings[k].Soak
+			}
+		}
+		soaked := max(until.Sub(ring.FirstExposure), 0)
+		ring.Soaked, ring.Soak = soaked.Seconds(), needed.Seconds()
+		ring.SoakKept = soaked >= needed || until.Equal(r.At)
+	}
+}
+
+// bounded lists the first of some names.
+func bounded(names []string) string {
+	const most = 5
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+}
+
 // judge gives the verdict on a version.
 func (p *Policy) judge(r *Rollout) {
+	p.soak(r)
 	name, ring := p.current(r)
 	r.CurrentRing, r.Reasons = name, []Reason{}
 	against := func(what, have, need string) { r.Reasons = append(r.Reasons, Reason{what, have, need}) }
@@ -139,7 +175,10 @@ func (p *Policy) judge(r *Rollout) {
 		against("another version of the product harms agents: meanwhile this one is not compared", "", "")
 	}
 	if len(r.blind) > 0 {
-		against("feeds stand still: what the agents do is not seen", fmt.Sprint(r.blind), "all feeds")
+		against("feeds stand still: what the agents do is not seen", bounded(r.blind), "all feeds")
+	}
+	if len(r.dark) > 0 {
+		against("sites with agents that got it are dark: what they do is not seen", bounded(r.dark), "all sites")
 	}
 	if !r.settled {
 		against("the fleet has not been watched long enough to know its usual behavior", "", "")
@@ -151,6 +190,13 @@ func (p *Policy) judge(r *Rollout) {
 	atLeast(in+" that got it", r.ringExposed[name], ring.MinAgents)
 	if soaked := r.At.Sub(clock(r.ringFirst[name])); soaked < ring.Soak {
 		against("time since the first of the "+in, soaked.Round(time.Second).String(), ring.Soak.String())
+	}
+	if seen := time.Duration(r.ringSeen[name]); p.RequireControl && seen < ring.Soak {
+		what := "time in which the " + in + " could be compared with others of their kind without it"
+		if r.ControlGone {
+			what = "nobody is left to compare with; " + what
+		}
+		against(what, seen.Round(time.Second).String(), ring.Soak.String())
 	}
 	atLeast("operating systems among those that have it", len(r.OS), ring.MinOS)
 	atLeast("types of hosts among those that have it", len(r.HostTypes), ring.MinHostTypes)

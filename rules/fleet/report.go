@@ -28,9 +28,9 @@ type Rollout struct {
 	SitesHarmed   int        `json:"sites_harmed"` // distinct ones of those harmed
 	Progress      []Progress `json:"progress"`     // exposures over time
 	Comparison    []Compared `json:"comparison"`   // by way to fail
-	Harmed        int        `json:"harmed"`       // agents that failed with it, in the way that most did
+	Harmed        int        `json:"harmed"`       // agents that failed with it, in the way that most did, the usual failures included
 	HarmedHosts   []string   `json:"harmed_hosts"` // of Harmed, as many as are known
-	FirstHarm     *time.Time `json:"first_harm"`   // null: nobody was
+	FirstHarm     *time.Time `json:"first_harm"`   // first failure with it; null: it was never accused, the failures are the usual ones
 	Alarm         float64    `json:"alarm_log_e"`  // the evidence that an accusation takes
 	ControlGone   bool       `json:"control_gone"` // nobody is left without it: only silence is judged
 	Conformance   SDP        `json:"conformance"`  // with safe deployment practice
@@ -43,10 +43,12 @@ type Rollout struct {
 	shadowed      bool       // another version of the product is accused
 	settled       bool       // the fleet was watched long enough
 	blind         []string   // feeds that stand still
+	dark          []string   // sites with the version about which there is an incident
 	evidence      float64    // the strongest log e
 	failure       Class      // and its way to fail
 	ringFirst     map[string]int64
 	ringExposed   map[string]int
+	ringSeen      map[string]int64
 }
 
 // Ring is how far a version is in an update ring.
@@ -55,6 +57,13 @@ type Ring struct {
 	Exposed       int       `json:"exposed"`
 	AtRisk        int       `json:"at_risk"`
 	FirstExposure time.Time `json:"first_exposure"`
+	// Compared is how long its agents with the version had others of the same ring, OS and type of host to be compared with, in seconds.
+	Compared float64 `json:"compared_seconds"`
+	// Soaked is how long it had the version before the next ring got it, or has it so far, in seconds; Soak is what the policy asks for.
+	Soaked float64 `json:"soaked_seconds"`
+	Soak   float64 `json:"soak_seconds"`
+	// SoakKept is false when the next ring got it earlier than the policy allows.
+	SoakKept bool `json:"soak_kept"`
 }
 
 // Share is a part of the agents.
@@ -106,7 +115,7 @@ func (j *Judge) report(jv *judgedVersion) Rollout {
 		LastExposure: clock(max(jv.lastExposed, jv.first)), Exposed: jv.exposed, AtRisk: jv.atRisk(), Sites: len(jv.sites), SitesHarmed: len(jv.failSites),
 		Harmed: jv.harmed(), HarmedHosts: append([]string{}, jv.hosts...), Alarm: j.threshold(), ControlGone: jv.noControl, AlertKey: jv.key(),
 		accused: jv.firing, wasAccused: jv.start != 0, shadowed: j.accused(jv), settled: j.now-j.began >= int64(j.cfg.Settle), blind: j.stalledFeeds(),
-		ringFirst: jv.ringFirst, ringExposed: jv.rings,
+		ringFirst: jv.ringFirst, ringExposed: jv.rings, ringSeen: jv.ringSeen, dark: j.darkSites(jv),
 	}
 	for key, n := range j.alive {
 		if key.Product == v.Product {
@@ -121,7 +130,7 @@ func (j *Judge) report(jv *judgedVersion) Rollout {
 	}
 	r.OS, r.HostTypes = shares(os), shares(types)
 	for name, n := range jv.rings {
-		r.Rings = append(r.Rings, Ring{Name: name, Exposed: n, AtRisk: rings[name], FirstExposure: clock(jv.ringFirst[name])})
+		r.Rings = append(r.Rings, Ring{Name: name, Exposed: n, AtRisk: rings[name], FirstExposure: clock(jv.ringFirst[name]), Compared: time.Duration(jv.ringSeen[name]).Seconds()})
 	}
 	slices.SortFunc(r.Rings, func(a, b Ring) int {
 		return cmp.Or(a.FirstExposure.Compare(b.FirstExposure), strings.Compare(a.Name, b.Name))
@@ -129,7 +138,7 @@ func (j *Judge) report(jv *judgedVersion) Rollout {
 	for _, x := range jv.spread.points {
 		r.Progress = append(r.Progress, Progress{clock(x.at), x.exposed})
 	}
-	if jv.firstHarm != 0 {
+	if r.wasAccused {
 		t := clock(jv.firstHarm)
 		r.FirstHarm = &t
 	}
@@ -168,6 +177,17 @@ func shares(counts map[string]int) []Share {
 		}
 	}
 	slices.SortFunc(list, func(a, b Share) int { return cmp.Or(b.Agents-a.Agents, strings.Compare(a.Name, b.Name)) })
+	return list
+}
+
+// darkSites are the sites with agents that got the version that went dark.
+func (j *Judge) darkSites(jv *judgedVersion) []string {
+	var list []string
+	for _, name := range sortedKeys(j.sites, strings.Compare) {
+		if j.sites[name].firing && jv.sites[name] > 0 {
+			list = append(list, name)
+		}
+	}
 	return list
 }
 

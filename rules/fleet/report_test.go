@@ -99,7 +99,8 @@ func TestHarmfulRolloutIsRolledBack(t *testing.T) {
 
 func TestVerdictNeedsSight(t *testing.T) {
 	p := DefaultPolicy()
-	r := Rollout{At: clock(int64(2 * time.Hour)), settled: true, ringFirst: map[string]int64{"": 0}, ringExposed: map[string]int{"": 50}, Sites: 1, OS: []Share{{"windows", 50}}, HostTypes: []Share{{"server", 50}}, Alarm: 10}
+	r := Rollout{At: clock(int64(2 * time.Hour)), settled: true, ringFirst: map[string]int64{"": 0}, ringSeen: map[string]int64{"": int64(time.Hour)},
+		ringExposed: map[string]int{"": 50}, Sites: 1, OS: []Share{{"windows", 50}}, HostTypes: []Share{{"server", 50}}, Alarm: 10}
 	if p.judge(&r); r.Verdict != Continue {
 		t.Fatalf("%s because of %q", r.Verdict, r.why())
 	}
@@ -108,6 +109,8 @@ func TestVerdictNeedsSight(t *testing.T) {
 		"the fleet has not been watched long enough to know its usual behavior":               func(r *Rollout) { r.settled = false },
 		"it has harmed agents; nothing has failed of late":                                    func(r *Rollout) { r.wasAccused = true },
 		"there is some evidence that agents with it fail (crash) more often":                  func(r *Rollout) { r.evidence, r.Harmed, r.failure = 5, 2, Crash },
+		"sites with agents that got it are dark: what they do is not seen":                    func(r *Rollout) { r.dark = []string{"berlin"} },
+		"time in which the agents could be compared with others of their kind without it":     func(r *Rollout) { r.ringSeen = nil },
 		"sites among those that got it":                                                       func(r *Rollout) { r.Sites = 0 },
 		"operating systems among those that have it; types of hosts among those that have it": func(r *Rollout) { r.OS, r.HostTypes = nil, nil },
 	} {
@@ -116,6 +119,43 @@ func TestVerdictNeedsSight(t *testing.T) {
 		if p.judge(&changed); changed.Verdict != Hold || changed.why() != name {
 			t.Errorf("%s because of %q, want hold because of %q", changed.Verdict, changed.why(), name)
 		}
+	}
+}
+
+func TestRingThatGetsItAtOnceShowsNothing(t *testing.T) {
+	w := newWorld(t, 300, 2, 10)
+	for i, a := range w.agents {
+		a.Ring = []string{"canary", "broad"}[min(i%10, 1)]
+	}
+	policy := DefaultPolicy()
+	policy.Rings = []RingPolicy{{Name: "canary", MinAgents: 10, Soak: time.Hour}, {Name: "broad", MinAgents: 100, Soak: 2 * time.Hour}}
+	w.run(30*time.Minute, nobody)
+	for i, a := range w.agents {
+		if a.Ring == "canary" {
+			w.send(i, a, "content-updated", "2")
+		}
+	}
+	w.run(70*time.Minute, nobody)
+	r := w.about(policy, "2")
+	want := "nobody is left to compare with; time in which the agents of the ring canary could be compared with others of their kind without it"
+	if r.Verdict != Hold || r.why() != want || !r.ControlGone || r.Rings[0].Compared > 60 {
+		t.Errorf("%s because of %q, compared %+v", r.Verdict, r.why(), r.Rings)
+	}
+	if policy.RequireControl = false; w.about(policy, "2").Verdict != Continue {
+		t.Error("held without require_control")
+	}
+	for i, a := range w.agents {
+		if a.Ring == "broad" && i%2 == 0 {
+			w.send(i, a, "content-updated", "2")
+		}
+	}
+	w.run(30*time.Minute, nobody)
+	if rings := w.about(policy, "2").Rings; len(rings) != 2 || !rings[0].SoakKept || rings[0].Soaked < 3600 || rings[1].Compared < 25*60 || !rings[1].SoakKept || rings[1].Soak != 7200 {
+		t.Errorf("soak of the rings %+v", rings)
+	}
+	policy.Rings[0].Soak = 2 * time.Hour
+	if w.about(policy, "2").Rings[0].SoakKept {
+		t.Error("a ring that was left after 70 of 120 minutes counts as soaked")
 	}
 }
 

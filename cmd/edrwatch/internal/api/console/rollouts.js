@@ -95,6 +95,8 @@ function practice(r) {
     ["1 % / 50 % / 90 % of the fleet", `${after(c.seconds_to_1_percent)} / ${after(c.seconds_to_50_percent)} / ${after(c.seconds_to_90_percent)}`],
     ["Fastest", `${c.fastest_percent_per_minute.toFixed(2)} % a minute`], ["Longest pause", after(c.longest_pause_seconds)],
     ["Diversity", `${c.os} systems, ${c.host_types} types of hosts, ${c.sites} sites`],
+    ["Soak of the rings", r.rings.length ? r.rings.map((x) => h("div", { class: x.soak_kept ? null : "late" },
+      `${x.name || "no ring"}: ${after(x.soaked_seconds)} of ${after(x.soak_seconds)}${x.soak_kept ? "" : ", cut short"}, compared for ${after(x.compared_seconds)}`)) : "–"],
     ["From harm to stop", c.seconds_from_harm_to_stop === null ? "no harm" : `${after(c.seconds_from_harm_to_stop)}${c.spreading ? ", it still spreads" : ""}`],
   ];
   return h("section", { class: "card" }, h("header", null, h("h2", null, "Safe deployment practice")),
