@@ -16,6 +16,7 @@ type fleetWatch struct {
 	fleet  *fleet.Fleet
 	shard  *fleet.Shard
 	states map[string][]*fleetState // By kind of finding.
+	begun  bool                     // The fleet knows that records come.
 }
 
 // joinFleet makes the session a part of the fleet when a rule is about it.
@@ -56,7 +57,8 @@ func (w *fleetWatch) tell(m *moment) {
 	if m.entity != nil {
 		agent = &m.entity.Agent
 	}
-	if w.shard.NextStep() == 0 {
+	if !w.begun {
+		w.begun = true
 		w.fleet.Begin(w.shard)
 	}
 	w.shard.Observe(agent, m.e, m.now, m.at, m.e.Feed)

@@ -81,7 +81,11 @@ func (f *Fleet) Take(s *Shard, step *Step, rebuilt bool) []Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	m := f.shards.members[s]
-	if m == nil || rebuilt && (f.publish != nil || step.At <= m.joined) {
+	if m == nil {
+		return nil
+	}
+	if rebuilt && (f.publish != nil || step.At <= m.joined) {
+		m.seen = f.clock() // It will tell what the others tell now, and is waited for.
 		return nil
 	}
 	merged := f.shards.take(s, m, step, f.clock())

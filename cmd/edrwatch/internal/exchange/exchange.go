@@ -76,7 +76,7 @@ func New(cfg Config, set Settings) (*Exchange, error) {
 		writer: &kafkago.Writer{
 			Addr: kafkago.TCP(cfg.Brokers...), Topic: cfg.Topic, Balancer: onePartition{}, RequiredAcks: kafkago.RequireAll,
 			MaxAttempts: 1, // Steps are sent again in their order.
-			BatchSize:   1, BatchBytes: 1 << 20, Compression: kafkago.Zstd, Transport: transport, WriteTimeout: cfg.DialTimeout, ReadTimeout: cfg.DialTimeout,
+			BatchSize:   batchLength, BatchBytes: 1 << 20, BatchTimeout: time.Millisecond, Compression: kafkago.Zstd, Transport: transport, WriteTimeout: cfg.DialTimeout, ReadTimeout: cfg.DialTimeout,
 		},
 		queue: make(chan []byte, queueLength),
 		steps: prometheus.NewCounterVec(prometheus.CounterOpts{

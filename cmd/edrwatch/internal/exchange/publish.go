@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -11,8 +12,12 @@ import (
 	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
-// queueLength bounds the steps that wait for a broker: an hour of them.
-const queueLength = 360
+// queueLength bounds the steps that wait for a broker: six hours of them, 7 MB
+// where one has 3 KiB. batchLength bounds those of one request.
+const (
+	queueLength = 2160
+	batchLength = 100
+)
 
 // flushWithin is how long the last steps may take when the gateway stops.
 const flushWithin = 3 * time.Second
@@ -48,63 +53,112 @@ func (e *Exchange) Waiting() int { return int(e.waiting.Load()) }
 // publish writes the steps in their order, each until a broker has it, and at
 // the end that the gateway leaves.
 func (e *Exchange) publish(ctx context.Context) {
+	var batch [][]byte
 	for {
-		select {
-		case value := <-e.queue:
-			if e.send(ctx, value) {
-				e.waiting.Add(-1)
-				continue
+		if len(batch) == 0 {
+			select {
+			case value := <-e.queue:
+				batch = append(batch, value)
+			case <-ctx.Done():
+				e.flush(nil)
+				return
 			}
-			e.flush(value)
-			return
-		case <-ctx.Done():
-			e.flush()
+		}
+		var next []byte
+		batch, next = e.more(batch)
+		if !e.send(ctx, batch) {
+			if next != nil {
+				batch = append(batch, next)
+			}
+			e.flush(batch)
 			return
 		}
+		e.waiting.Add(-int64(len(batch)))
+		if batch = batch[:0]; next != nil {
+			batch = append(batch, next)
+		}
 	}
+}
+
+// more adds to a batch what waits, as far as one request takes it: written as
+// two, the second could arrive without the first. What is next may be taken
+// already.
+func (e *Exchange) more(batch [][]byte) (_ [][]byte, next []byte) {
+	size := 0
+	for _, value := range batch {
+		size += len(value)
+	}
+	for len(batch) < batchLength {
+		select {
+		case value := <-e.queue:
+			if size += len(value); size > maxValue {
+				return batch, value
+			}
+			batch = append(batch, value)
+		default:
+			return batch, nil
+		}
+	}
+	return batch, nil
 }
 
 // flush sends what is left when the gateway stops.
-func (e *Exchange) flush(first ...[]byte) {
+func (e *Exchange) flush(batch [][]byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 	defer cancel()
-	for left := first; ; left = nil {
-		select {
-		case value := <-e.queue:
-			left = append(left, value)
-		default:
-			if len(left) == 0 {
-				e.send(ctx, []byte(leaving))
-				return
-			}
+	for {
+		var next []byte
+		if batch, next = e.more(batch); len(batch) == 0 {
+			e.send(ctx, [][]byte{[]byte(leaving)})
+			return
 		}
-		for _, value := range left {
-			if !e.send(ctx, value) {
-				e.steps.WithLabelValues("lost").Add(float64(1 + len(e.queue)))
-				return
+		if !e.send(ctx, batch) {
+			lost := len(batch) + len(e.queue)
+			if next != nil {
+				lost++
 			}
+			e.steps.WithLabelValues("lost").Add(float64(lost))
+			return
+		}
+		if batch = nil; next != nil {
+			batch = [][]byte{next}
 		}
 	}
 }
 
-// send writes one value until a broker has it; false when ctx ended before. A
+// send writes values until a broker has them; false when ctx ended before. A
 // value that no broker will take is lost.
-func (e *Exchange) send(ctx context.Context, value []byte) bool {
+func (e *Exchange) send(ctx context.Context, values [][]byte) bool {
+	messages := make([]kafkago.Message, len(values))
+	steps := 0
+	for i, value := range values {
+		messages[i] = kafkago.Message{Key: []byte(e.gateway), Value: value}
+		if string(value) != leaving {
+			steps++
+		}
+	}
 	for pause := 100 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		err := e.writer.WriteMessages(ctx, kafkago.Message{Key: []byte(e.gateway), Value: value})
+		err := e.writer.WriteMessages(ctx, messages...)
 		if err == nil {
 			e.setProblem("publishing", nil)
-			if string(value) != leaving {
-				e.steps.WithLabelValues("published").Inc()
-			}
+			e.steps.WithLabelValues("published").Add(float64(steps))
 			return true
 		}
 		if ctx.Err() != nil {
 			return false
 		}
 		e.setProblem("publishing", err)
-		if errors.As(err, new(kafkago.MessageTooLargeError)) || errors.Is(err, kafkago.MessageSizeTooLarge) || errors.Is(err, kafkago.InvalidRecord) {
-			e.steps.WithLabelValues("lost").Inc()
+		if refused(err) {
+			if len(values) == 1 {
+				e.steps.WithLabelValues("lost").Inc()
+				return true
+			}
+			for i := range values {
+				// One of them is too large; steps that arrive twice count once.
+				if !e.send(ctx, values[i:i+1]) {
+					return false
+				}
+			}
 			return true
 		}
 		timer := time.NewTimer(pause/2 + rand.N(pause/2))
@@ -115,6 +169,15 @@ func (e *Exchange) send(ctx context.Context, value []byte) bool {
 		case <-timer.C:
 		}
 	}
+}
+
+// refused reports whether no broker will ever take what was written.
+func refused(err error) bool {
+	var each kafkago.WriteErrors
+	if errors.As(err, &each) {
+		return slices.ContainsFunc(each, func(err error) bool { return err != nil && refused(err) })
+	}
+	return errors.As(err, new(kafkago.MessageTooLargeError)) || errors.Is(err, kafkago.MessageSizeTooLarge) || errors.Is(err, kafkago.InvalidRecord)
 }
 
 // onePartition writes everything to partition 0, which keeps it in order.
