@@ -20,7 +20,7 @@ import (
 type claim struct {
 	field ecs.ID
 	kind  claimKind
-	words []string // Of oneOf and noneOf.
+	words []string // Of oneOf and noneOf, in order.
 	low   float64  // Of within.
 	high  float64
 	open  [2]bool           // The bounds themselves are excluded.
@@ -95,10 +95,11 @@ func (b brancher) name(n ast.Node, want bool) []branch {
 	dotted, _ := name(n)
 	if b.c.defs != nil && !slices.Contains(b.c.inside, dotted) {
 		if text, ok := b.c.defs.Macros[dotted]; ok {
-			tree, err := parse(text.Value)
-			if err != nil {
+			tree, parts, err := parse(text.Value)
+			if err != nil || b.c.reached > MaxNodes {
 				return b.opaque(n, want)
 			}
+			b.c.reached += max(parts, 1)
 			b.c.inside = append(b.c.inside, dotted)
 			defer func() { b.c.inside = b.c.inside[:len(b.c.inside)-1] }()
 			list := b.of(tree.Node, want)
@@ -218,12 +219,18 @@ func (b brancher) cased(left, right ast.Node, op string) (claim, bool) {
 	return claim{}, false
 }
 
-// words are the texts of a list.
+// words are the texts of a list in order; false for one that is too long to be
+// compared with others.
 func (b brancher) words(n ast.Node) ([]string, bool) {
-	array, ok := n.(*ast.ArrayNode)
-	if list := b.c.list(n); list != nil {
-		array, ok = list, true
+	if words, ok := b.c.listed(n); ok {
+		if len(words) > maxParsed {
+			return nil, false
+		}
+		words = slices.Clone(words)
+		slices.Sort(words)
+		return words, true
 	}
+	array, ok := n.(*ast.ArrayNode)
 	if !ok {
 		return nil, false
 	}
@@ -235,6 +242,7 @@ func (b brancher) words(n ast.Node) ([]string, bool) {
 		}
 		words = append(words, s.Value)
 	}
+	slices.Sort(words)
 	return words, true
 }
 

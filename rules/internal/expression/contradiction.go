@@ -34,6 +34,13 @@ func shorter(a, b string) string {
 	return b
 }
 
+// holds reports whether a word is among those of a claim, which are in order:
+// comparing two long lists must not cost the product of their lengths.
+func (x *claim) holds(word string) bool {
+	_, ok := slices.BinarySearch(x.words, word)
+	return ok
+}
+
 // disjoint reports whether no value satisfies both claims about one field. The
 // kind of x is not above that of y.
 func (x *claim) disjoint(y *claim) bool {
@@ -43,9 +50,9 @@ func (x *claim) disjoint(y *claim) bool {
 	case x.kind == present:
 		return y.kind == missing
 	case x.kind == oneOf && y.kind == oneOf:
-		return !x.list && !slices.ContainsFunc(x.words, func(w string) bool { return slices.Contains(y.words, w) })
+		return !x.list && !slices.ContainsFunc(x.words, func(w string) bool { return y.holds(w) })
 	case x.kind == oneOf && y.kind == noneOf:
-		return !slices.ContainsFunc(x.words, func(w string) bool { return !slices.Contains(y.words, w) })
+		return !slices.ContainsFunc(x.words, func(w string) bool { return !y.holds(w) })
 	case x.kind == oneOf && y.kind == fits:
 		return !x.list && !slices.ContainsFunc(x.words, y.test)
 	case x.kind == within && y.kind == within:
@@ -83,11 +90,11 @@ func (x *claim) implies(y *claim) bool {
 	case y.kind == present:
 		return x.kind != missing
 	case x.kind == oneOf && y.kind == oneOf:
-		return !slices.ContainsFunc(x.words, func(w string) bool { return !slices.Contains(y.words, w) })
+		return !slices.ContainsFunc(x.words, func(w string) bool { return !y.holds(w) })
 	case x.kind == oneOf && y.kind == noneOf:
-		return !x.list && !slices.ContainsFunc(x.words, func(w string) bool { return slices.Contains(y.words, w) })
+		return !x.list && !slices.ContainsFunc(x.words, func(w string) bool { return y.holds(w) })
 	case x.kind == noneOf && y.kind == noneOf:
-		return !slices.ContainsFunc(y.words, func(w string) bool { return !slices.Contains(x.words, w) })
+		return !slices.ContainsFunc(y.words, func(w string) bool { return !x.holds(w) })
 	case x.kind == oneOf && y.kind == fits:
 		return !x.list && !slices.ContainsFunc(x.words, func(w string) bool { return !y.test(w) })
 	case x.kind == within && y.kind == within:
@@ -152,6 +159,9 @@ func (x *Expression) Excludes(y *Expression) string {
 func (c *compiler) reach(root ast.Node) []branch {
 	b := brancher{c}
 	all := b.of(root, true)
+	if c.reached > MaxNodes { // Too large to compare its sides with one another.
+		return all
+	}
 	dead := len(all) > 0
 	why, at := "", ast.Node(nil)
 	for _, branch := range all {
@@ -168,6 +178,7 @@ func (c *compiler) reach(root ast.Node) []branch {
 	}
 	sides := alternatives(root)
 	for i, side := range sides {
+		c.reached = 0 // The sides together are no larger than the whole.
 		own := b.of(side, true)
 		if reason, n, never := neverTrue(own); never {
 			c.warn(leftmost(n), fmt.Sprintf("%s can never be true: %s", side, reason), "is it or that is meant?")
@@ -177,6 +188,7 @@ func (c *compiler) reach(root ast.Node) []branch {
 			if i == j {
 				continue
 			}
+			c.reached = 0
 			wider := b.of(other, true)
 			if covered(own, wider) && (j < i || !covered(wider, own)) {
 				c.warn(leftmost(side), fmt.Sprintf("%s makes no difference: whenever it is true, %s is true as well", side, other), "remove it")

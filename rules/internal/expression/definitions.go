@@ -17,16 +17,18 @@ type Definitions struct {
 	Macros map[string]strict.Text
 }
 
-// list returns the words of a list as a tree; nil when there is no such list.
-func (c *compiler) list(n ast.Node) *ast.ArrayNode {
+// listed finds the words of a named list.
+func (c *compiler) listed(n ast.Node) ([]string, bool) {
 	id, ok := n.(*ast.IdentifierNode)
 	if !ok || c.defs == nil {
-		return nil
+		return nil, false
 	}
 	words, ok := c.defs.Lists[id.Value]
-	if !ok {
-		return nil
-	}
+	return words, ok
+}
+
+// list makes a tree of the words of the list that n names.
+func (c *compiler) list(n ast.Node, words []string) *ast.ArrayNode {
 	array := &ast.ArrayNode{}
 	array.SetLocation(n.Location())
 	for _, w := range words {
@@ -53,13 +55,19 @@ func (c *compiler) macro(n ast.Node, name string) (operand, bool) {
 	if len(c.inside) >= 8 {
 		return c.at(n, "macros are nested more than 8 deep", ""), true
 	}
+	if c.parts > MaxNodes { // Said already. Macros of macros are of exponential size: nothing more is looked at.
+		return operand{typ: Invalid, node: n}, true
+	}
 	outer := c.text
 	c.text, c.inside = text, append(c.inside, name)
 	defer func() { c.text, c.inside = outer, c.inside[:len(c.inside)-1] }()
-	tree, err := parse(text.Value)
+	tree, parts, err := parse(text.Value)
 	if err != nil {
 		c.syntax(err)
 		return operand{node: n}, true
+	}
+	if c.parts += max(parts, 1); c.parts > MaxNodes {
+		return c.at(tree.Node, fmt.Sprintf("the condition has more than %d parts with its macros, too many in %s", MaxNodes, strings.Join(c.inside, " → ")), "split the rule"), true
 	}
 	return c.compile(tree.Node), true
 }

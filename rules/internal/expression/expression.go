@@ -18,33 +18,35 @@ import (
 
 // Limits of one condition. They bound what a hostile rule can cost.
 const (
-	MaxNodes = 600      // Nodes of the tree, constants left out.
+	MaxNodes = 600      // Nodes of the tree, constants left out, macros written out.
 	MaxText  = 16 << 10 // Bytes of the source.
 
-	maxParsed = 4096 // Nodes with constants, such as the patterns of a list.
+	maxParsed = 4096    // Nodes with constants, such as the patterns of a list.
+	maxWords  = 1 << 18 // Words of all the named lists that it uses.
 )
 
 // errTooManyNodes is what parse returns for a tree of more than MaxNodes.
 var errTooManyNodes = errors.New("too many nodes")
 
-// parse reads a condition within the limits.
-func parse(text string) (*parser.Tree, error) {
+// parse reads a condition within the limits. The number is that of its nodes,
+// constants left out.
+func parse(text string) (*parser.Tree, int, error) {
 	config := conf.CreateNew()
 	config.MaxNodes = maxParsed
 	tree, err := parser.ParseWithConfig(text, config)
 	switch {
 	case err != nil && strings.Contains(err.Error(), "exceeds maximum allowed nodes"):
-		return nil, errTooManyNodes
+		return nil, 0, errTooManyNodes
 	case err != nil:
-		return nil, err
+		return nil, 0, err
 	}
 	var n counter
 	root := tree.Node
 	ast.Walk(&root, &n)
 	if n > MaxNodes {
-		return nil, errTooManyNodes
+		return nil, 0, errTooManyNodes
 	}
-	return tree, nil
+	return tree, int(n), nil
 }
 
 // counter counts the nodes that cost something to evaluate.
@@ -97,11 +99,12 @@ func CompileWith(text strict.Text, dict *ecs.Dictionary, defs *Definitions) (x *
 		c.report(0, fmt.Sprintf("the condition has %d bytes, more than %d", len(text.Value), MaxText), "split the rule")
 		return nil, c.problems, nil
 	}
-	tree, err := parse(text.Value)
+	tree, parts, err := parse(text.Value)
 	if err != nil {
 		c.syntax(err)
 		return nil, c.problems, nil
 	}
+	c.parts, c.reached = parts, parts
 	branches := c.reach(tree.Node) // Before parts of the tree are rewritten for expr's machine.
 	root := c.compile(tree.Node)
 	if root.typ != Bool && root.typ != Invalid {
@@ -169,6 +172,9 @@ type compiler struct {
 	depth    int
 	defs     *Definitions
 	inside   []string // Macros that are being expanded.
+	parts    int      // Nodes compiled, with those of macros.
+	reached  int      // The same of the normal form, which is made first.
+	words    int      // Of the named lists.
 }
 
 // offset converts expr's position, counted in characters, into bytes.

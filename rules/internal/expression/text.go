@@ -112,8 +112,11 @@ func (c *compiler) compileIn(n *ast.BinaryNode) operand {
 	if left.typ == Invalid {
 		return left
 	}
-	if list := c.list(n.Right); list != nil {
-		return c.compileInList(n, left, list)
+	if words, ok := c.listed(n.Right); ok {
+		if c.words += len(words); c.words > maxWords {
+			return c.at(n.Right, fmt.Sprintf("the lists of the condition have more than %d words", maxWords), "split the rule")
+		}
+		return c.compileInList(n, left, c.list(n.Right, words))
 	}
 	switch right := n.Right.(type) {
 	case *ast.ArrayNode:
