@@ -144,7 +144,7 @@ func (st *changeState) observe(_ int, m *moment) {
 		return
 	}
 	v := m.e.Get(st.p.field)
-	if v == nil {
+	if v == nil || len(v.List()) > 1 { // Of several values none is the one.
 		return
 	}
 	key, ok := st.s.groupKey(st.r, m)
@@ -187,6 +187,9 @@ func (st *changeState) observe(_ int, m *moment) {
 // called the same with and without its domain, as in the rest of the session.
 func (st *changeState) valueOf(v *event.Value) string {
 	if st.p.field != ecs.HostName && st.p.field != ecs.HostHostname {
+		if list := v.List(); len(list) == 1 {
+			return list[0]
+		}
 		return v.Str()
 	}
 	st.host = appendShort(st.host[:0], v.Str())

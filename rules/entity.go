@@ -94,6 +94,7 @@ func (t *entities) resolve(e *event.Event, now int64) *entity {
 		n.FirstSeen = now
 	}
 	n.LastSeen = now
+	before := n.HostName
 	renamed := t.learn(e, n)
 	if renamed && n.ID != "" && n.HostName != "" && n.Type != "" {
 		key := appendHostKey(t.buf[:0], n.Type, n.HostName)
@@ -106,22 +107,32 @@ func (t *entities) resolve(e *event.Event, now int64) *entity {
 		}
 	}
 	if renamed && n.HostName != "" && (n.ID != "" || n.Type != "") {
-		t.settle(n)
+		t.settle(n, before)
 	}
 	return n
 }
 
-// settle puts an agent into the list of its host.
-func (t *entities) settle(n *entity) {
+// settle puts an agent into the list of its host, and out of that of the host
+// that it was on before; "" for none.
+func (t *entities) settle(n *entity, before string) {
 	t.buf = appendShort(t.buf[:0], n.HostName)
+	moved := false
+	if before != "" {
+		var room [64]byte
+		if old := appendShort(room[:0], before); string(old) != string(t.buf) {
+			moved = true
+			t.unlist(n, old)
+		}
+	}
 	first := t.hosts[string(t.buf)]
 	for other := first; other != nil; other = other.neighbor {
 		if other == n {
 			return
 		}
-		// A host that is set up anew has a new agent; the one before is not heard
-		// again. One that only has the same name will be.
-		if t.onReplace != nil && other.Type == n.Type && other.ID != "" && n.ID != "" && other.LastSeen < n.FirstSeen {
+		// A host that is set up anew has a new agent, and one that became a copy of
+		// another host has that one's; the one before is not heard again. One that
+		// only has the same name will be.
+		if t.onReplace != nil && other.Type == n.Type && other.ID != "" && n.ID != "" && (moved || other.LastSeen < n.FirstSeen) {
 			t.onReplace(other)
 		}
 	}
@@ -146,34 +157,30 @@ func (t *entities) on(e *event.Event) *entity {
 	return t.hosts[string(t.buf)]
 }
 
-// unlist takes an agent that is forgotten out of the list of its host.
-func (t *entities) unlist(n *entity) {
-	if n.HostName == "" {
-		return
-	}
-	// Room of its own: in buf stands the key of the agent that takes the place.
-	var room [64]byte
-	host := appendShort(room[:0], n.HostName)
-	first := t.hosts[string(host)]
-	if first == n {
-		if n.neighbor == nil {
-			delete(t.hosts, string(host))
-		} else {
+// unlist takes an agent out of the list of a host, by its short name.
+func (t *entities) unlist(n *entity, host []byte) {
+	for at, before := t.hosts[string(host)], (*entity)(nil); at != nil; at, before = at.neighbor, at {
+		if at != n {
+			continue
+		}
+		switch {
+		case before != nil:
+			before.neighbor = n.neighbor
+		case n.neighbor != nil:
 			t.hosts[string(host)] = n.neighbor
+		default:
+			delete(t.hosts, string(host))
 		}
+		n.neighbor = nil
 		return
-	}
-	for ; first != nil; first = first.neighbor {
-		if first.neighbor == n {
-			first.neighbor = n.neighbor
-			return
-		}
 	}
 }
 
 // forget tells that an agent is no longer known.
 func (t *entities) forget(n *entity) {
-	t.unlist(n)
+	// Room of its own: in buf stands the key of the agent that takes the place.
+	var room [64]byte
+	t.unlist(n, appendShort(room[:0], n.HostName))
 	if t.onForget != nil {
 		t.onForget(n)
 	}

@@ -37,3 +37,27 @@ func TestReimagedHostsHaveGoneAgents(t *testing.T) {
 	}
 	f.expect()
 }
+
+// TestCloneLeavesListsOfHostsWhole: an agent id that takes turns between two
+// hosts is always listed under the one that it was heard from last.
+func TestCloneLeavesListsOfHostsWhole(t *testing.T) {
+	f := newFeed(t, compileRules(t, dictionary(t), ruleYAML(1, "match", "condition: has(edr.state)")), SessionOptions{})
+	beat := func(at time.Duration, id, host string) {
+		f.send(at, "event.action", "sensor-heartbeat", "agent.id", id, "agent.type", "x", "host.name", host)
+	}
+	for i := range 20 {
+		at := time.Duration(i) * time.Minute
+		beat(at, "a", "srv-a")
+		beat(at, "b", "srv-b")
+		beat(at, "clone", []string{"srv-a", "srv-b"}[i%2])
+	}
+	for host, want := range map[string]int{"srv-a": 1, "srv-b": 2} {
+		n := 0
+		for e := f.s.entities.hosts[host]; e != nil; e = e.neighbor {
+			n++
+		}
+		if n != want {
+			t.Errorf("%s has %d agents, want %d", host, n, want)
+		}
+	}
+}
