@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,11 +19,28 @@ import (
 
 // box keeps what is published.
 type box struct {
+	mu   sync.Mutex
 	docs []*event.Document
 	err  error
 }
 
+// all returns what was published so far.
+func (b *box) all() []*event.Document {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.docs)
+}
+
+// fail makes publishing fail, or work again.
+func (b *box) fail(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.err = err
+}
+
 func (b *box) publish(_ context.Context, docs []*event.Document) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.err != nil {
 		return b.err
 	}
@@ -59,17 +78,20 @@ func TestGatewayTellsOfItsLife(t *testing.T) {
 		done := make(chan struct{})
 		go func() { g.Run(ctx); close(done) }()
 		time.Sleep(2*time.Minute + time.Second)
-		out.err = errors.New("down")
+		synctest.Wait()
+		out.fail(errors.New("down"))
 		time.Sleep(time.Minute)
-		out.err = nil
+		synctest.Wait()
+		out.fail(nil)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		g.Reloaded(ctx, "rules", errors.New("line 3"))
 		cancel()
 		<-done
 		g.Stopped(t.Context(), "stopped in order")
 		var actions []string
 		ids := map[string]bool{}
-		for _, d := range out.docs {
+		for _, d := range out.all() {
 			actions = append(actions, d.Action)
 			ids[d.ID] = true
 			if d.Stream != event.Gateway || d.AgentID != "" {
@@ -79,8 +101,8 @@ func TestGatewayTellsOfItsLife(t *testing.T) {
 		if got, want := fmt.Sprint(actions), "[gateway-started gateway-heartbeat gateway-heartbeat gateway-heartbeat gateway-reloaded gateway-stopped]"; got != want {
 			t.Errorf("told of %s, want %s", got, want)
 		}
-		if len(ids) != len(out.docs) || failed != 1 {
-			t.Errorf("%d ids of %d documents, %d failed, want 1", len(ids), len(out.docs), failed)
+		if len(ids) != len(out.all()) || failed != 1 {
+			t.Errorf("%d ids of %d documents, %d failed, want 1", len(ids), len(out.all()), failed)
 		}
 		var told struct {
 			Event struct{ Dataset, Kind, Outcome string }
@@ -93,14 +115,14 @@ func TestGatewayTellsOfItsLife(t *testing.T) {
 				}
 			}
 		}
-		if err := json.Unmarshal(out.docs[2].Body, &told); err != nil {
+		if err := json.Unmarshal(out.all()[2].Body, &told); err != nil {
 			t.Fatal(err)
 		}
 		if g := told.EDR.Gateway; told.Event.Dataset != "edr.gateway" || told.Event.Kind != "metric" || g.Name != "gw" || g.Records != 10 || g.Lag != 7 || g.Uptime != 120 || len(g.Failing) != 1 {
-			t.Errorf("heartbeat: %s", out.docs[2].Body)
+			t.Errorf("heartbeat: %s", out.all()[2].Body)
 		}
-		if err := json.Unmarshal(out.docs[4].Body, &told); err != nil || told.Event.Outcome != "failure" {
-			t.Errorf("a reload that failed: %s", out.docs[4].Body)
+		if err := json.Unmarshal(out.all()[4].Body, &told); err != nil || told.Event.Outcome != "failure" {
+			t.Errorf("a reload that failed: %s", out.all()[4].Body)
 		}
 	})
 }
@@ -128,21 +150,24 @@ func TestEveryAgentIsToldOfOnceAPeriod(t *testing.T) {
 		done := make(chan struct{})
 		go func() { f.Run(ctx); close(done) }()
 		time.Sleep(30*time.Minute + time.Second)
-		if n := len(out.docs); n < 75 || n > 225 {
+		synctest.Wait()
+		if n := len(out.all()); n < 75 || n > 225 {
 			t.Errorf("%d of 300 agents in half of the period", n)
 		}
 		time.Sleep(30 * time.Minute)
+		synctest.Wait()
 		ids := map[string]bool{}
-		for _, d := range out.docs {
+		for _, d := range out.all() {
 			ids[d.ID] = true
 		}
-		if len(out.docs) != 300 || len(ids) != 300 {
-			t.Errorf("%d documents with %d ids in a period, want 300", len(out.docs), len(ids))
+		if len(out.all()) != 300 || len(ids) != 300 {
+			t.Errorf("%d documents with %d ids in a period, want 300", len(out.all()), len(ids))
 		}
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		cancel()
 		<-done
-		for _, d := range out.docs {
+		for _, d := range out.all() {
 			ids[d.ID] = true
 		}
 		if len(ids) != 600 {
@@ -152,10 +177,10 @@ func TestEveryAgentIsToldOfOnceAPeriod(t *testing.T) {
 			Event struct{ Kind, Action string }
 			EDR   struct{ Fleet struct{ Presence string } }
 		}
-		if err := json.Unmarshal(out.docs[0].Body, &told); err != nil || told.Event.Kind != "state" || told.Event.Action != "inventory" || told.EDR.Fleet.Presence != "silent" {
-			t.Errorf("document: %s", out.docs[0].Body)
+		if err := json.Unmarshal(out.all()[0].Body, &told); err != nil || told.Event.Kind != "state" || told.Event.Action != "inventory" || told.EDR.Fleet.Presence != "silent" {
+			t.Errorf("document: %s", out.all()[0].Body)
 		}
-		if d := out.docs[0]; d.Stream != event.Metrics || d.AgentID == "" {
+		if d := out.all()[0]; d.Stream != event.Metrics || d.AgentID == "" {
 			t.Errorf("it goes to %s", d.Stream)
 		}
 	})
