@@ -2,6 +2,7 @@ package rules
 
 import (
 	"testing"
+	"time"
 )
 
 // TestLibrary runs the tests of the shipped rules and holds the rules to what
@@ -49,4 +50,25 @@ func TestLibrary(t *testing.T) {
 		}
 	}
 	t.Logf("%d rules, %d tests", files.Len(), len(report.Results))
+}
+
+// TestLibraryLooksBackNoFurtherThanIsRead: a source rewinds six hours by default,
+// and a gateway warns of rules that look back further.
+func TestLibraryLooksBackNoFurtherThanIsRead(t *testing.T) {
+	files, err := Parse(Library())
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, err := files.Compile(dictionary(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if h := set.Horizon(); h > 6*time.Hour {
+		for _, r := range set.Rules() {
+			if own := r.plan.horizon() + time.Duration(max(r.keepFiring, r.suppress)); own > 6*time.Hour {
+				t.Errorf("%s: %s looks back %s", r.File, r.Name, own)
+			}
+		}
+		t.Errorf("the library looks back %s", h)
+	}
 }
