@@ -2,8 +2,6 @@ package rules
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"strconv"
 	"strings"
 
@@ -71,23 +69,10 @@ type alertWriter struct {
 
 func (w *alertWriter) init(dict *ecs.Dictionary) { w.doc = event.New(dict) }
 
-// hashID returns 128 bits of SHA-256 over the parts, in hexadecimal: alerts
-// are found again by it, and two that collide would be taken for one.
-func hashID(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		// The length keeps ("a", "bc") apart from ("ab", "c").
-		h.Write(strconv.AppendInt(nil, int64(len(p)), 10))
-		h.Write([]byte{':'})
-		h.Write([]byte(p))
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
-}
-
 // begin starts an episode. What further distinguishes it may be empty.
 func begin(r *Rule, key string, start int64, further string) episode {
 	return episode{
-		id:    hashID(r.ID, strconv.Itoa(r.Version), key, strconv.FormatInt(start, 10), further),
+		id:    event.HashID(r.ID, strconv.Itoa(r.Version), key, strconv.FormatInt(start, 10), further),
 		start: start,
 	}
 }
@@ -115,7 +100,7 @@ func (s *Session) raise(r *Rule, ep *episode, a *alert) {
 	d.SetString(ecs.EventAction, "alert")
 	d.SetString(ecs.EventModule, "edrwatch")
 	d.SetString(ecs.EventDataset, "edr.alerts")
-	d.SetString(ecs.EventID, hashID(ep.id, status, strconv.Itoa(ep.sequence)))
+	d.SetString(ecs.EventID, event.HashID(ep.id, status, strconv.Itoa(ep.sequence)))
 	d.Set(ecs.EventSeverity, event.Int(ecs.SeverityNumber(ep.severity)))
 	d.Set(ecs.EventRiskScore, event.Float(ep.risk))
 	d.Set(ecs.EventStart, event.Time(ep.start))

@@ -52,8 +52,8 @@ func fingerprints(n strict.Node, defs *expression.Definitions) (judges, speaks s
 	if err != nil {
 		return "", ""
 	}
-	judges = hashID(string(own), string(used))
-	return judges, hashID(judges, string(all))
+	judges = event.HashID(string(own), string(used))
+	return judges, event.HashID(judges, string(all))
 }
 
 // definitionsIn returns the lists and macros whose names occur in a text, or in

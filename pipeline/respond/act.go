@@ -1,11 +1,8 @@
 package respond
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
@@ -200,15 +197,5 @@ func (a Act) with(action, responder string, parameters map[string]string) Act {
 
 // id is the id of an act.
 func id(alert, status, action, responder string) string {
-	return hash(alert, status, action, responder)
-}
-
-func hash(parts ...string) string {
-	h := sha256.New()
-	for _, p := range parts {
-		h.Write(strconv.AppendInt(nil, int64(len(p)), 10))
-		h.Write([]byte{':'})
-		h.Write([]byte(p))
-	}
-	return hex.EncodeToString(h.Sum(nil)[:16])
+	return event.HashID(alert, status, action, responder)
 }

@@ -45,7 +45,7 @@ type Teller struct {
 // Tell returns the document (event.action: response-taken) about an attempt.
 func (w Teller) Tell(t *Taken) *event.Document {
 	e, a := event.New(w.Dictionary), t.Act
-	id := hash(a.ID, strconv.Itoa(t.Attempt), string(t.Outcome))
+	id := event.HashID(a.ID, strconv.Itoa(t.Attempt), string(t.Outcome))
 	at := t.At
 	if w.Playback {
 		at = a.Requested

@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
@@ -82,7 +80,7 @@ func (g *Gateway) tellOutcome(ctx context.Context, action, reason string, failed
 
 func (g *Gateway) document(action, reason string, failed error) *event.Document {
 	s, now := g.Status(), g.Now().UTC().Truncate(time.Millisecond)
-	e := newEvent(g.Dictionary, action, now, hash(s.Name, strconv.FormatInt(s.Started.UnixNano(), 36), action, strconv.FormatInt(now.UnixMilli(), 36)))
+	e := newEvent(g.Dictionary, action, now, event.HashID(s.Name, strconv.FormatInt(s.Started.UnixNano(), 36), action, strconv.FormatInt(now.UnixMilli(), 36)))
 	e.SetString(ecs.EventDataset, "edr.gateway")
 	if failed != nil {
 		e.SetString(ecs.EventOutcome, "failure")
@@ -147,14 +145,4 @@ func document(e *event.Event, stream event.Stream) *event.Document {
 	return &event.Document{
 		ID: e.Str(ecs.EventID), Stream: stream, Time: e.Timestamp(), Body: e.AppendJSON(nil), Action: e.Str(ecs.EventAction), Host: host, AgentID: agent,
 	}
-}
-
-// hash makes an id of parts.
-func hash(parts ...string) string {
-	sum := xxhash.New()
-	for _, p := range parts {
-		_, _ = sum.WriteString(p) // It cannot fail.
-		_, _ = sum.WriteString("\x00")
-	}
-	return strconv.FormatUint(sum.Sum64(), 16)
 }
