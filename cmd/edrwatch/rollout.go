@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,12 +84,7 @@ func (f *rolloutFlags) one(cmd *cobra.Command, product, version string) (fleet.R
 	if err != nil {
 		return fleet.Rollout{}, err
 	}
-	var found []fleet.Rollout
-	for _, r := range list {
-		if r.Product == product && r.Version == version && (f.kind == "" || f.kind == r.Kind) && (f.channel == "" || f.channel == r.Channel) {
-			found = append(found, r)
-		}
-	}
+	found := slices.DeleteFunc(list, func(r fleet.Rollout) bool { return !r.Fits(product, f.kind, f.channel, version) })
 	switch len(found) {
 	case 1:
 		return found[0], nil

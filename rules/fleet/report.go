@@ -51,6 +51,12 @@ type Rollout struct {
 	ringSeen      map[string]int64
 }
 
+// Fits reports whether the rollout is of what is named; "" is any.
+func (r *Rollout) Fits(product, kind, channel, version string) bool {
+	fits := func(want, have string) bool { return want == "" || want == have }
+	return fits(product, r.Product) && fits(kind, r.Kind) && fits(channel, r.Channel) && fits(version, r.Version)
+}
+
 // Ring is how far a version is in an update ring.
 type Ring struct {
 	Name          string    `json:"name"` // "" for agents without a ring

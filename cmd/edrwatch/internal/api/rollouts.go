@@ -22,11 +22,7 @@ func (d *Data) pick(p *params) []fleet.Rollout {
 	if kind != "" && kind != fleet.Sensor && kind != fleet.Content {
 		p.fail("kind", "expected sensor or content, found %q", kind)
 	}
-	fits := func(want, have string) bool { return want == "" || want == have }
-	list := d.watched.Rollouts()
-	return slices.DeleteFunc(list, func(r fleet.Rollout) bool {
-		return !fits(product, r.Product) || !fits(kind, r.Kind) || !fits(channel, r.Channel) || !fits(version, r.Version)
-	})
+	return slices.DeleteFunc(d.watched.Rollouts(), func(r fleet.Rollout) bool { return !r.Fits(product, kind, channel, version) })
 }
 
 func (d *Data) rollouts(r *http.Request) (any, error) {
@@ -74,17 +70,11 @@ func (d *Data) rolloutEvents(w http.ResponseWriter, r *http.Request) {
 		d.failure(w, r, err)
 		return
 	}
-	s, err := d.hub.subscribe() // Counted with the other streams; what it brings is not for this one.
-	if err != nil {
-		w.Header().Set("Retry-After", "10")
-		fail(w, http.StatusServiceUnavailable, problem{Message: err.Error()})
-		return
-	}
-	defer d.hub.unsubscribe(s)
-	send, ok := serverSent(w)
+	s, send, ok := d.follow(w) // Counted with the other streams; what it brings is not for this one.
 	if !ok {
 		return
 	}
+	defer d.hub.unsubscribe(s)
 	sent := map[string]string{}
 	look, alive := time.NewTicker(rolloutsEvery), time.NewTicker(beat)
 	defer look.Stop()

@@ -19,17 +19,11 @@ func (d *Data) stream(w http.ResponseWriter, r *http.Request) {
 		d.failure(w, r, err)
 		return
 	}
-	s, err := d.hub.subscribe()
-	if err != nil {
-		w.Header().Set("Retry-After", "10")
-		fail(w, http.StatusServiceUnavailable, problem{Message: err.Error()})
-		return
-	}
-	defer d.hub.unsubscribe(s)
-	send, ok := serverSent(w)
+	s, send, ok := d.follow(w)
 	if !ok {
 		return
 	}
+	defer d.hub.unsubscribe(s)
 	ticker := time.NewTicker(beat)
 	defer ticker.Stop()
 	for {
@@ -51,6 +45,21 @@ func (d *Data) stream(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// follow begins a stream, of which there are so many at a time; false when there
+// is none, which was answered. The caller unsubscribes.
+func (d *Data) follow(w http.ResponseWriter) (s *subscriber, send func(frame []byte) bool, ok bool) {
+	s, err := d.hub.subscribe()
+	if err != nil {
+		w.Header().Set("Retry-After", "10")
+		fail(w, http.StatusServiceUnavailable, problem{Message: err.Error()})
+		return nil, nil, false
+	}
+	if send, ok = serverSent(w); !ok {
+		d.hub.unsubscribe(s)
+	}
+	return s, send, ok
 }
 
 // serverSent begins an answer of server-sent events and returns what sends a
