@@ -52,8 +52,7 @@ func (jv *judgedVersion) conformance(fleet int, now int64) SDP {
 		}
 	}
 	s.FirstRing = float64(jv.rings[first]) / float64(fleet)
-	_, pause := jv.spread.pause()
-	s.LongestPause = time.Duration(pause).Seconds()
+	s.LongestPause = time.Duration(jv.spread.pause()).Seconds()
 	for i, x := range jv.spread.points {
 		before := 0
 		if i > 0 {

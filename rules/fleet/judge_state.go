@@ -3,14 +3,18 @@ package fleet
 import (
 	"cmp"
 	"errors"
+	"fmt"
+	"math"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/edrwatch/edrwatch/rules/fleet/sequential"
+	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
 )
 
 // fleetFormat begins the bytes of a fleet's state.
-const fleetFormat = "edrwatch fleet 2\n"
+const fleetFormat = "edrwatch fleet 3\n"
 
 // AppendSnapshot appends what the judge knows and the steps of gateways that
 // it waits with: all that Hear has told. The same state gives the same bytes.
@@ -18,25 +22,18 @@ const fleetFormat = "edrwatch fleet 2\n"
 func (f *Fleet) AppendSnapshot(to []byte) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := &coder{b: append(to, fleetFormat...)}
-	c.fleet(f)
-	return c.b
+	return snapshot.Append(append(to, fleetFormat...), func(c *snapshot.Codec) { persistFleet(c, f) })
 }
 
 // Restore takes that up. After an error the fleet is as before.
-func (f *Fleet) Restore(snapshot []byte) error {
-	rest, ok := strings.CutPrefix(string(snapshot), fleetFormat)
+func (f *Fleet) Restore(kept []byte) error {
+	rest, ok := strings.CutPrefix(string(kept), fleetFormat)
 	if !ok {
 		return errors.New("state of the fleet: expected " + fleetFormat[:len(fleetFormat)-1])
 	}
 	into := New(f.cfg, f.now)
-	c := &coder{b: []byte(rest), size: len(rest), reading: true}
-	c.fleet(into)
-	if c.err == nil && len(c.b) > 0 {
-		c.fail("the end")
-	}
-	if c.err != nil {
-		return c.err
+	if err := snapshot.Read("fleet", 0, []byte(rest), func(c *snapshot.Codec) { persistFleet(c, into) }); err != nil {
+		return fmt.Errorf("state of the fleet: %w", err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -45,167 +42,190 @@ func (f *Fleet) Restore(snapshot []byte) error {
 	return nil
 }
 
-func (c *coder) fleet(f *Fleet) {
-	c.int64(&f.heard)
-	c.int64(&f.gateways.closed)
+func persistFleet(c *snapshot.Codec, f *Fleet) {
+	snapshot.Int(c, &f.heard)
+	snapshot.Int(c, &f.gateways.closed)
 	members := map[string]*member{}
 	for name, m := range f.gateways.members {
 		members[name.(string)] = m
 	}
-	mapOf(c, members, strings.Compare, c.text, func(m **member) {
+	snapshot.Map(c, members, strings.Compare, c.Shared, func(m **member) {
 		if *m == nil {
 			*m = &member{}
 		}
 		seen := (*m).seen.UnixNano()
-		c.int64(&(*m).at)
-		c.int64(&seen)
+		snapshot.Int(c, &(*m).at)
+		snapshot.Int(c, &seen)
 		(*m).seen = time.Unix(0, seen)
 	})
-	mapOf(c, f.gateways.pending, cmp.Compare[int64], c.int64, func(list *[]contribution) { listOf(c, list, c.contribution) })
-	if c.reading {
+	snapshot.Map(c, f.gateways.pending, cmp.Compare[int64], with(c, snapshot.Int[int64]), func(list *[]contribution) { snapshot.List(c, list, with(c, persistContribution)) })
+	if c.Reading() {
 		for name, m := range members {
 			f.gateways.members[name] = m
 		}
 	}
-	c.judge(f.judge)
+	persistJudge(c, f.judge)
 }
 
-func (c *coder) contribution(p *contribution) {
+func persistContribution(c *snapshot.Codec, p *contribution) {
 	from, _ := p.from.(string)
-	c.text(&from)
+	c.Shared(&from)
 	p.from = from
-	var value []byte
-	if !c.reading {
-		value = AppendStep(nil, p.step)
-	}
-	c.bytes(&value)
-	if !c.reading || c.err != nil {
-		return
-	}
-	step, err := ParseStep(value)
-	if err != nil {
-		c.fail("a step that waits")
-		return
-	}
-	p.step = step
+	persistStep(c, "a step that waits", &p.step)
 }
 
-func (c *coder) judge(j *Judge) {
+func persistJudge(c *snapshot.Codec, j *Judge) {
 	for _, v := range []*int64{&j.began, &j.now, &j.stalled, &j.together} {
-		c.int64(v)
+		snapshot.Int(c, v)
 	}
-	c.int(&j.begun)
-	c.bool(&j.blackout)
-	mapOf(c, j.versions, compareVersions, c.version, func(v **judgedVersion) { c.judgedVersion(v) })
+	snapshot.Int(c, &j.begun)
+	c.Bool(&j.blackout)
+	snapshot.Map(c, j.versions, compareVersions, with(c, persistVersion), func(v **judgedVersion) { persistJudgedVersion(c, v) })
 	for v, jv := range j.versions {
 		jv.version = v
 	}
-	mapOf(c, j.strata, compareStrata, c.stratum, c.judgedStratum)
-	mapOf(c, j.alive, compareStrata, c.stratum, c.int)
-	mapOf(c, j.cohorts, func(a, b cohortKey) int { return cmp.Or(cmp.Compare(a.product, b.product), cmp.Compare(a.os, b.os)) },
-		func(k *cohortKey) { c.text(&k.product); c.text(&k.os) }, c.judgedCohort)
-	mapOf(c, j.sites, strings.Compare, c.text, c.judgedSite)
-	mapOf(c, j.feeds, strings.Compare, c.text, c.judgedFeed)
+	snapshot.Map(c, j.strata, compareStrata, with(c, persistStratum), with(c, persistJudgedStratum))
+	snapshot.Map(c, j.alive, compareStrata, with(c, persistStratum), with(c, snapshot.Int[int]))
+	snapshot.Map(c, j.cohorts, func(a, b cohortKey) int { return cmp.Or(cmp.Compare(a.product, b.product), cmp.Compare(a.os, b.os)) },
+		func(k *cohortKey) { c.Shared(&k.product); c.Shared(&k.os) }, with(c, persistJudgedCohort))
+	snapshot.Map(c, j.sites, strings.Compare, c.Shared, with(c, persistJudgedSite))
+	snapshot.Map(c, j.feeds, strings.Compare, c.Shared, with(c, persistJudgedFeed))
 }
 
-func (c *coder) version(v *Version) {
+func persistVersion(c *snapshot.Codec, v *Version) {
 	for _, text := range []*string{&v.Product, &v.Kind, &v.Channel, &v.Version} {
-		c.text(text)
+		c.Shared(text)
 	}
 }
 
-func (c *coder) stratum(s *Stratum) {
+func persistStratum(c *snapshot.Codec, s *Stratum) {
 	for _, text := range []*string{&s.Product, &s.OS, &s.HostType, &s.Ring} {
-		c.text(text)
+		c.Shared(text)
 	}
 }
 
-func (c *coder) incident(i *incident) {
-	c.bool(&i.firing)
-	c.int64(&i.start)
-	c.int64(&i.told)
+func persistIncident(c *snapshot.Codec, i *incident) {
+	c.Bool(&i.firing)
+	snapshot.Int(c, &i.start)
+	snapshot.Int(c, &i.told)
 	for _, n := range []*int{&i.reported, &i.findings, &i.quiet} {
-		c.int(n)
+		snapshot.Int(c, n)
 	}
 }
 
-func (c *coder) judgedVersion(v **judgedVersion) {
+func persistJudgedVersion(c *snapshot.Codec, v **judgedVersion) {
 	if *v == nil {
 		*v = newJudgedVersion(Version{}, 0)
 	}
 	jv := *v
-	c.incident(&jv.incident)
+	persistIncident(c, &jv.incident)
 	for _, at := range []*int64{&jv.first, &jv.lastExposed, &jv.lastFailed, &jv.firstHarm, &jv.lastStep} {
-		c.int64(at)
+		snapshot.Int(c, at)
 	}
-	c.int(&jv.exposed)
-	c.bool(&jv.noControl)
-	c.int64(&jv.spread.interval)
-	listOf(c, &jv.spread.points, func(p *point) { c.int64(&p.at); c.int(&p.exposed) })
-	mapOf(c, jv.rings, strings.Compare, c.text, c.int)
-	mapOf(c, jv.ringFirst, strings.Compare, c.text, c.int64)
-	mapOf(c, jv.ringSeen, strings.Compare, c.text, c.int64)
-	mapOf(c, jv.sites, strings.Compare, c.text, c.int)
-	mapOf(c, jv.alive, compareStrata, c.stratum, c.int)
-	mapOf(c, jv.failSites, strings.Compare, c.text, c.bool)
-	listOf(c, &jv.hosts, c.text)
+	snapshot.Int(c, &jv.exposed)
+	c.Bool(&jv.noControl)
+	snapshot.Int(c, &jv.spread.interval)
+	snapshot.List(c, &jv.spread.points, func(p *point) { snapshot.Int(c, &p.at); snapshot.Int(c, &p.exposed) })
+	snapshot.Map(c, jv.rings, strings.Compare, c.Shared, with(c, snapshot.Int[int]))
+	snapshot.Map(c, jv.ringFirst, strings.Compare, c.Shared, with(c, snapshot.Int[int64]))
+	snapshot.Map(c, jv.ringSeen, strings.Compare, c.Shared, with(c, snapshot.Int[int64]))
+	snapshot.Map(c, jv.sites, strings.Compare, c.Shared, with(c, snapshot.Int[int]))
+	snapshot.Map(c, jv.alive, compareStrata, with(c, persistStratum), with(c, snapshot.Int[int]))
+	snapshot.Map(c, jv.failSites, strings.Compare, c.Shared, c.Bool)
+	snapshot.List(c, &jv.hosts, c.Shared)
 	for i := range jv.test {
-		c.floats(jv.test[i].Bets())
-		c.float(&jv.test[i].NewArm)
-		c.float(&jv.test[i].Control)
-		c.float(&jv.expected[i])
+		finites(c, jv.test[i].Bets())
+		finite(c, &jv.test[i].NewArm)
+		finite(c, &jv.test[i].Control)
+		finite(c, &jv.expected[i])
 	}
 }
 
-func (c *coder) judgedStratum(s **judgedStratum) {
+func persistJudgedStratum(c *snapshot.Codec, s **judgedStratum) {
 	if *s == nil {
 		*s = &judgedStratum{cusum: sequential.NewCUSUM()}
 	}
 	for _, v := range []*float64{&(*s).hazard.Silences, &(*s).hazard.Seconds, &(*s).prior.Silences, &(*s).prior.Seconds, &(*s).cusum.Sum} {
-		c.float(v)
+		finite(c, v)
 	}
 }
 
-func (c *coder) judgedCohort(v **judgedCohort) {
+func persistJudgedCohort(c *snapshot.Codec, v **judgedCohort) {
 	if *v == nil {
 		*v = &judgedCohort{}
 	}
 	jc := *v
-	c.incident(&jc.incident)
+	persistIncident(c, &jc.incident)
 	at := jc.at
-	windowOf(c, jc.fell[:], &at, c.int)
+	windowOf(c, jc.fell[:], &at, with(c, snapshot.Int[int]))
 	at = jc.at
-	windowOf(c, jc.expected[:], &at, c.float)
+	windowOf(c, jc.expected[:], &at, with(c, finite))
 	jc.at = at
 	for _, n := range []*int{&jc.silent, &jc.worst, &jc.alive, &jc.recovered} {
-		c.int(n)
+		snapshot.Int(c, n)
 	}
-	listOf(c, &jc.hosts, c.text)
+	snapshot.List(c, &jc.hosts, c.Shared)
 }
 
-func (c *coder) judgedSite(v **judgedSite) {
+func persistJudgedSite(c *snapshot.Codec, v **judgedSite) {
 	if *v == nil {
 		*v = &judgedSite{}
 	}
 	js := *v
-	c.incident(&js.incident)
+	persistIncident(c, &js.incident)
 	at := js.at
-	windowOf(c, js.fell[:], &at, c.int)
+	windowOf(c, js.fell[:], &at, with(c, snapshot.Int[int]))
 	at = js.at
-	windowOf(c, js.names[:], &at, func(names *[]string) { listOf(c, names, c.text) })
+	windowOf(c, js.names[:], &at, func(names *[]string) { snapshot.List(c, names, c.Shared) })
 	js.at = at
-	c.int(&js.silent)
+	snapshot.Int(c, &js.silent)
 }
 
-func (c *coder) judgedFeed(v **judgedFeed) {
+func persistJudgedFeed(c *snapshot.Codec, v **judgedFeed) {
 	if *v == nil {
 		*v = &judgedFeed{}
 	}
 	jf := *v
-	c.incident(&jf.incident)
+	persistIncident(c, &jf.incident)
 	for _, n := range []*int{&jf.steps, &jf.resumed, &jf.turn} {
-		c.int(n)
+		snapshot.Int(c, n)
 	}
-	c.int64(&jf.since)
-	c.float(&jf.due)
+	snapshot.Int(c, &jf.since)
+	finite(c, &jf.due)
+}
+
+// with binds what writes or reads one value to a codec.
+func with[T any](c *snapshot.Codec, do func(*snapshot.Codec, *T)) func(*T) {
+	return func(v *T) { do(c, v) }
+}
+
+// finite is a number that a judge can go on with.
+func finite(c *snapshot.Codec, v *float64) {
+	if c.Float(v); c.Reading() && (math.IsNaN(*v) || math.IsInf(*v, 0)) {
+		c.Fail("expected a finite number")
+		*v = 0
+	}
+}
+
+func finites(c *snapshot.Codec, list []float64) {
+	for i := range list {
+		finite(c, &list[i])
+	}
+}
+
+// windowOf writes a ring of steps from the oldest on, so that its length may
+// change with a release.
+func windowOf[T any](c *snapshot.Codec, ring []T, at *int, entry func(*T)) {
+	if !c.Reading() {
+		ordered := slices.Concat(ring[*at+1:], ring[:*at+1])
+		snapshot.List(c, &ordered, entry)
+		return
+	}
+	var ordered []T
+	snapshot.List(c, &ordered, entry)
+	if len(ordered) > len(ring) {
+		ordered = ordered[len(ordered)-len(ring):]
+	}
+	copy(ring[len(ring)-len(ordered):], ordered)
+	*at = len(ring) - 1
 }

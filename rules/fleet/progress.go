@@ -54,11 +54,9 @@ func (p *progress) reached(count int) int64 {
 }
 
 // pause returns the longest time without an exposure between two of them.
-func (p *progress) pause() (from, length int64) {
+func (p *progress) pause() (length int64) {
 	for i := 1; i < len(p.points); i++ {
-		if gap := p.points[i].at - p.points[i-1].at - p.interval; gap > length {
-			from, length = p.points[i-1].at, gap
-		}
+		length = max(length, p.points[i].at-p.points[i-1].at-p.interval)
 	}
-	return from, length
+	return length
 }

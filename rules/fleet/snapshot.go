@@ -90,9 +90,7 @@ func (s *Shard) Persist(c *snapshot.Codec, agent func(**Agent)) {
 	snapshot.Int(c, &s.recent)
 	snapshot.Int(c, &s.empty)
 	snapshot.List(c, &s.strata, func(st *stratum) {
-		for _, text := range []*string{&st.key.Product, &st.key.OS, &st.key.HostType, &st.key.Ring} {
-			c.Shared(text)
-		}
+		persistStratum(c, &st.key)
 		snapshot.Int(c, &st.alive)
 		snapshot.Int(c, &st.silent)
 	})
@@ -116,8 +114,7 @@ func (s *Shard) Persist(c *snapshot.Codec, agent func(**Agent)) {
 	}
 }
 
-// persistStep does the step in progress, in the form in which gateways tell
-// each other of steps.
+// persistStep does the step in progress.
 func (s *Shard) persistStep(c *snapshot.Codec) {
 	under := s.step != nil
 	if c.Bool(&under); !under {
@@ -126,9 +123,15 @@ func (s *Shard) persistStep(c *snapshot.Codec) {
 		}
 		return
 	}
+	persistStep(c, "the step in progress", &s.step)
+}
+
+// persistStep does a step, in the form in which gateways tell each other of
+// steps.
+func persistStep(c *snapshot.Codec, what string, s **Step) {
 	var b []byte
 	if !c.Reading() {
-		b = AppendStep(nil, s.step)
+		b = AppendStep(nil, *s)
 	}
 	c.Bytes(&b)
 	if !c.Reading() || c.Err() != nil {
@@ -136,10 +139,10 @@ func (s *Shard) persistStep(c *snapshot.Codec) {
 	}
 	step, err := ParseStep(b)
 	if err != nil {
-		c.Fail("the step in progress: %v", err)
+		c.Fail("%s: %v", what, err)
 		return
 	}
-	s.step = step
+	*s = step
 }
 
 // relate finds again by name what was read.
@@ -220,9 +223,7 @@ func (rs *rollouts) persist(c *snapshot.Codec) {
 		}
 		r := n.rollout
 		snapshot.Int(c, &n.id)
-		for _, text := range []*string{&r.version.Product, &r.version.Kind, &r.version.Channel, &r.version.Version} {
-			c.Shared(text)
-		}
+		persistVersion(c, &r.version)
 		c.Time(&r.last)
 		snapshot.List(c, &r.alive, func(n *int) { snapshot.Int(c, n) })
 		if c.Reading() {

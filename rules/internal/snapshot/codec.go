@@ -3,7 +3,9 @@ package snapshot
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 )
 
 // Codec writes values to the body of a section, or reads them from it. After
@@ -268,5 +270,31 @@ func List[T any](c *Codec, p *[]T, each func(*T)) {
 			return
 		}
 		*p = append(*p, v)
+	}
+}
+
+// Map is a map, in the order of its keys; reading adds to it.
+func Map[K comparable, V any](c *Codec, m map[K]V, compare func(a, b K) int, key func(*K), value func(*V)) {
+	n := c.Count(len(m), 2)
+	if !c.reading {
+		for _, k := range slices.SortedFunc(maps.Keys(m), compare) {
+			v := m[k]
+			key(&k)
+			value(&v)
+		}
+		return
+	}
+	for range n {
+		var k K
+		var v V
+		key(&k)
+		value(&v)
+		if _, twice := m[k]; twice {
+			c.Fail("a key stands there twice")
+		}
+		if c.err != nil {
+			return
+		}
+		m[k] = v
 	}
 }

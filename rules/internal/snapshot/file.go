@@ -108,7 +108,19 @@ func (f *File) Read(name string, body func(*Codec)) error {
 	if !ok {
 		return fmt.Errorf("there is no section %q", name)
 	}
-	c := &Codec{Base: f.Base, b: s.body, reading: true, section: name, size: len(s.body)}
+	return Read(name, f.Base, s.body, body)
+}
+
+// Append appends what body writes, for what has a frame of its own.
+func Append(to []byte, body func(*Codec)) []byte {
+	c := &Codec{b: to}
+	body(c)
+	return c.b
+}
+
+// Read reads bytes, which have to end where reading does; the error names them.
+func Read(name string, base int64, b []byte, body func(*Codec)) error {
+	c := &Codec{Base: base, b: b, reading: true, section: name, size: len(b)}
 	body(c)
 	if c.err == nil && len(c.b) > 0 {
 		c.Fail("%d bytes are left over", len(c.b))
