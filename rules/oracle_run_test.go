@@ -139,6 +139,10 @@ func (e *oracleEvent) document(dict *ecs.Dictionary) *event.Event {
 			doc.SetString(id, value)
 		}
 	}
+	if e.hostType != "" {
+		doc.SetString(ecs.HostType, e.hostType)
+	}
+	doc.Feed = e.feed
 	if e.hasCPU {
 		doc.Set(ecs.EDRResourceCPUPct, event.Float(e.cpu))
 	}
@@ -179,15 +183,47 @@ func raiseFrom(tb testing.TB, x *oracleRule, events []oracleEvent, end int64, ne
 	return alerts, ids
 }
 
+// draw makes a rule, and n events for it.
+type draw func(r *rand.Rand, n int) (*oracleRule, []oracleEvent)
+
+func drawAny(r *rand.Rand, n int) (*oracleRule, []oracleEvent) {
+	x := randomRule(r)
+	return x, randomStream(r, x, n)
+}
+
+// interrupted draws what becomes of a session whenever anything has happened:
+// nothing, or now and then a snapshot is taken up or the rules are read again.
+func interrupted(tb testing.TB, r *rand.Rand, x *oracleRule) func(*Session) *Session {
+	switch r.IntN(4) {
+	case 0:
+		return func(s *Session) *Session {
+			if r.IntN(4) == 0 {
+				return restored(tb, s)
+			}
+			return s
+		}
+	case 1:
+		n := 0
+		return func(s *Session) *Session {
+			if r.IntN(8) == 0 {
+				n++
+				again := compileRules(tb, s.set.dict, x.yaml()+fmt.Sprintf("description: edited %d times", n))
+				s.Reload(again.Inherit(s.set), func(a *event.Event) { tb.Fatalf("the reload says %s", a.AppendJSON(nil)) })
+			}
+			return s
+		}
+	}
+	return func(s *Session) *Session { return s }
+}
+
 // againstOracle compares engine and oracle for a drawn rule and stream, and
 // returns the number of alerts.
-func againstOracle(tb testing.TB, seed1, seed2 uint64, n int) (typ string, alerts int) {
+func againstOracle(tb testing.TB, draw draw, seed1, seed2 uint64, n int) (typ string, alerts int) {
 	r := rand.New(rand.NewPCG(seed1, seed2))
-	x := randomRule(r)
-	events := randomStream(r, x, n)
+	x, events := draw(r, n)
 	end := events[len(events)-1].now + 3*int64(time.Hour)
 	want := predict(x, events, end)
-	got, ids := raiseAll(tb, x, events, end)
+	got, ids := raiseFrom(tb, x, events, end, interrupted(tb, r, x))
 	if !slices.IsSortedFunc(got, func(a, b oracleAlert) int { return cmp.Compare(a.at, b.at) }) {
 		tb.Errorf("alerts are not in the order of time: %v", got)
 	}
@@ -234,7 +270,7 @@ func againstOracle(tb testing.TB, seed1, seed2 uint64, n int) (typ string, alert
 func TestAgainstOracle(t *testing.T) {
 	alerts := map[string]int{}
 	for i := range uint64(900) {
-		typ, n := againstOracle(t, 1, i, 60)
+		typ, n := againstOracle(t, drawAny, 1, i, 60)
 		alerts[typ] += n
 	}
 	t.Log(alerts)
@@ -251,5 +287,5 @@ func TestAgainstOracle(t *testing.T) {
 // FuzzAgainstOracle draws rules and streams from seeds.
 func FuzzAgainstOracle(f *testing.F) {
 	f.Add(uint64(1), uint64(2), uint8(60))
-	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, a, b, int(n)+1) })
+	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, drawAny, a, b, int(n)+1) })
 }

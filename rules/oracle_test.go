@@ -21,6 +21,8 @@ type oracleEvent struct {
 	process    string
 	cpu        float64
 	hasCPU     bool
+	hostType   string
+	feed       string
 }
 
 // oracleRule is a rule as an oracle sees it.
@@ -46,6 +48,7 @@ type oracleRule struct {
 	learn             int64
 	steps             []string // Actions; one with a ! must not come.
 	unordered         bool
+	silence           silenceSpec
 }
 
 // yaml writes the rule file.
@@ -60,6 +63,9 @@ func (r *oracleRule) yaml() string {
 	}
 	if r.suppress > 0 {
 		line("suppress: %dms", r.suppress/1e6)
+	}
+	if r.typ == "silence" {
+		return ruleYAML(1, r.typ, b.String()+r.silence.yaml(r))
 	}
 	if r.typ == "sequence" {
 		line("maxspan: %dms\nordered: %v\nsteps:", r.window/1e6, !r.unordered)
@@ -164,6 +170,9 @@ const never = int64(-1 << 62)
 // predict returns the alerts of a rule for events in order of arrival, the
 // clock being moved to end after the last.
 func predict(r *oracleRule, events []oracleEvent, end int64) []oracleAlert {
+	if r.typ == "silence" {
+		return predictSilence(r, events, end)
+	}
 	keys := map[string]*oracle{}
 	for _, e := range events {
 		e.at = min(e.at, e.now)
