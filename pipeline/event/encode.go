@@ -93,9 +93,9 @@ func (e *Event) appendExtras(dst []byte, comma bool) []byte {
 func (v *Value) AppendJSON(dst []byte) []byte { return appendValue(dst, v, false) }
 
 func appendValue(dst []byte, v *Value, array bool) []byte {
-	if v.list != nil {
+	if v.form == list {
 		dst = append(dst, '[')
-		for i, s := range v.list {
+		for i, s := range v.List() {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
@@ -114,12 +114,12 @@ func appendValue(dst []byte, v *Value, array bool) []byte {
 func appendScalar(dst []byte, v *Value) []byte {
 	switch v.kind {
 	case ecs.String:
-		if v.clean {
+		if v.form == clean {
 			dst = append(dst, '"')
-			dst = append(dst, v.str...)
+			dst = append(dst, v.Str()...)
 			return append(dst, '"')
 		}
-		return appendString(dst, v.str)
+		return appendString(dst, v.Str())
 	case ecs.Int:
 		return strconv.AppendInt(dst, v.Int(), 10)
 	case ecs.Float:
@@ -131,7 +131,7 @@ func appendScalar(dst []byte, v *Value) []byte {
 		dst = AppendTime(dst, v.Time())
 		return append(dst, '"')
 	default:
-		return append(dst, v.str...)
+		return append(dst, v.Str()...)
 	}
 }
 

@@ -226,12 +226,11 @@ func (e *Event) Append(id ecs.ID, s string) {
 	if v.Contains(s) {
 		return
 	}
-	n := max(len(v.list), 1)
-	list := e.Strings(n + 1)
-	if v.list != nil {
-		list = append(list, v.list...)
+	items := e.Strings(max(len(v.List()), 1) + 1)
+	if v.form == list {
+		items = append(items, v.List()...)
 	} else {
-		list = append(list, v.str)
+		items = append(items, v.Str())
 	}
-	*v = StringList(append(list, s))
+	*v = StringList(append(items, s))
 }
