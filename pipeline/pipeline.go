@@ -54,6 +54,15 @@ type Detector interface {
 	Detect(now int64, e *event.Event, emit func(alert *event.Event))
 }
 
+// CanaryDetector is a Detector that judges the gateway's own canary agents,
+// apart from all others. Where it is none they are left out.
+type CanaryDetector interface {
+	// Canary takes an event of a canary, valid until it returns. Now is the
+	// broker's time of its record, nanoseconds since 1970, which is not that of
+	// the feed: records of the feed may be hours old.
+	Canary(now int64, e *event.Event)
+}
+
 // Rebuilder is a Detector that wants to know whether the records that follow
 // are muted: judged before, and read again to rebuild state.
 type Rebuilder interface{ Rebuild(on bool) }

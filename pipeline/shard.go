@@ -47,7 +47,7 @@ const (
 	Mapped          RecordOutcome = iota // a mapping took it
 	Other                                // no mapping takes it; it travels as event.action: other
 	DeadLettered                         // it could not be used
-	FilteredOut                          // it carries nothing: a tombstone
+	FilteredOut                          // it carries nothing, a tombstone, or is of a canary agent
 	DuplicateRecord                      // it was judged before
 )
 
@@ -77,6 +77,7 @@ type Shard struct {
 	ordinal   int
 	repeated  bool
 	other     bool
+	canary    bool
 	kind      string // RecordType of the last event
 	muted     bool
 	ingested  int64 // what event.ingested gets; 0: nothing
@@ -136,7 +137,8 @@ func (s *Shard) Process(p *event.Partition, r *event.Record, muted bool) RecordO
 			d.Rebuild(muted)
 		}
 	}
-	s.ordinal, s.repeated, s.other = 0, false, false
+	s.ordinal, s.repeated, s.other, s.canary = 0, false, false, false
+	before := s.clock
 	if r.Time > 0 {
 		s.clock.broker(r.Time)
 	}
@@ -153,9 +155,14 @@ func (s *Shard) Process(p *event.Partition, r *event.Record, muted bool) RecordO
 		s.bury("mapping", err)
 		return DeadLettered
 	}
+	if s.canary {
+		s.clock = before // It is not the time of the feed: that may lie hours behind.
+	}
 	switch {
 	case s.repeated:
 		return DuplicateRecord
+	case s.canary:
+		return FilteredOut
 	case s.other:
 		return Other
 	}
@@ -198,6 +205,13 @@ func (s *Shard) event(e *event.Event) {
 	e.Set(ecs.EventID, event.CleanString(event.View(s.id)))
 	for _, p := range s.processors {
 		p.Process(e)
+	}
+	if e.Canary() {
+		s.canary = true
+		if d, ok := s.detector.(CanaryDetector); ok && !s.muted {
+			d.Canary(s.record.Time*int64(time.Millisecond), e)
+		}
+		return
 	}
 	if s.detector != nil {
 		s.detector.Detect(s.clock.now, e, s.onAlert)

@@ -183,12 +183,15 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 	if watch := s.fleet; watch != nil {
 		watch.states = s.fleetStates()
 		s.states = append(s.states, watch)
-	} else {
+	} else if !s.apart {
 		s.joinFleet(nil)
 	}
 	for _, st := range s.states {
 		s.minStep = min(s.minStep, st.step(0))
 		s.nextDue = min(s.nextDue, st.next())
+	}
+	if s.canary != nil {
+		s.canary.Reload(set, func(*event.Event) {})
 	}
 }
 

@@ -70,6 +70,9 @@ type Session struct {
 	key        []byte
 	scalar     []byte // A part of a key that is no text.
 	restored   RestoreReport
+
+	canary *Session // That judges the gateway's own canaries; nil before the first.
+	apart  bool     // It is such a one: no counter and no fleet knows of it.
 }
 
 // moment is the event that is being judged.
@@ -327,6 +330,9 @@ func (s *Session) Close() {
 // publish adds what was counted to the set's counters.
 func (s *Session) publish() {
 	s.unreported = 0
+	if s.apart {
+		return
+	}
 	for i := range s.counters {
 		held, evicted := s.states[i].keys()
 		c := &s.counters[i]

@@ -125,6 +125,14 @@ func (e *Event) Str(id ecs.ID) string {
 	return ""
 }
 
+// CanaryType is the agent.type of the agents that a gateway plays itself, to
+// prove that it would notice one that falls silent.
+const CanaryType = "edrwatch-canary"
+
+// Canary reports whether the event is about such an agent: it is judged apart,
+// and becomes no document.
+func (e *Event) Canary() bool { return e.Str(ecs.AgentType) == CanaryType }
+
 // Timestamp returns @timestamp in nanoseconds since 1970, 0 when absent.
 func (e *Event) Timestamp() int64 {
 	if v := e.Get(ecs.Timestamp); v != nil {
