@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"github.com/edrwatch/edrwatch/rules/fleet/sequential"
 )
 
 // Judge decides from the steps of the whole fleet. It belongs to one
@@ -13,7 +15,7 @@ type Judge struct {
 	began    int64
 	now      int64
 	versions map[Version]*judgedVersion
-	strata   map[Stratum]*judgedStratum
+	strata   map[Stratum]*sequential.Silence
 	alive    map[Stratum]int // at the last step
 	cohorts  map[cohortKey]*judgedCohort
 	sites    map[string]*judgedSite
@@ -28,7 +30,7 @@ type Judge struct {
 // NewJudge returns a judge that has seen nothing.
 func NewJudge(cfg Config) *Judge {
 	return &Judge{
-		cfg: cfg.withDefaults(), versions: map[Version]*judgedVersion{}, strata: map[Stratum]*judgedStratum{},
+		cfg: cfg.withDefaults(), versions: map[Version]*judgedVersion{}, strata: map[Stratum]*sequential.Silence{},
 		alive: map[Stratum]int{}, cohorts: map[cohortKey]*judgedCohort{}, sites: map[string]*judgedSite{}, feeds: map[string]*judgedFeed{},
 	}
 }

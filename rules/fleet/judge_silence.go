@@ -13,24 +13,38 @@ import (
 // cohortKey is what mass silence is told about.
 type cohortKey struct{ product, os string }
 
-// judgedStratum judges the silence of one stratum.
-type judgedStratum struct {
-	hazard sequential.Hazard
-	prior  sequential.Hazard
-	cusum  sequential.CUSUM
-}
-
 // judgedCohort is the incident over the strata of a product and OS.
 type judgedCohort struct {
 	incident
-	fell      [silenceSteps]int // newly silent in the last steps, without those that are back
-	expected  [silenceSteps]float64
-	at        int
+	kinds     [kinds]lately
 	silent    int // of the incident
 	worst     int
 	hosts     []string
-	alive     int
 	recovered int
+}
+
+// Kinds of agents in a cohort: offices send laptops to sleep together, servers
+// do not sleep.
+const (
+	ofServers = iota
+	ofSleepers
+	kinds
+)
+
+func kindOf(hostType string) int {
+	if isServer(hostType) {
+		return ofServers
+	}
+	return ofSleepers
+}
+
+// lately is what the agents of one kind did in the last steps.
+type lately struct {
+	alive    int
+	fell     [silenceSteps]int // without those that are back
+	gross    [silenceSteps]int // with them
+	expected [silenceSteps]float64
+	at       int
 }
 
 // afterStall is the time after a feed stalled in which no cohort is judged.
@@ -58,64 +72,80 @@ func (j *Judge) takeStrata(s *Step, settled bool) {
 	if j.stalled != 0 && s.At-j.stalled < afterStall {
 		settled = false // What was missing because of a feed comes back by and by.
 	}
-	alarm := map[cohortKey]bool{}
-	usual := map[cohortKey]float64{}
-	servers := map[cohortKey]int{}
-	fell := map[cohortKey]int{}
-	returned := map[cohortKey]int{}
-	alive := map[cohortKey]int{}
-	hosts := map[cohortKey][]string{}
+	now := map[cohortKey]*cohortStep{}
 	for _, key := range sortedKeys(s.Strata, compareStrata) {
 		st := s.Strata[key]
 		cohort := cohortKey{key.Product, key.OS}
 		js := j.strata[key]
 		if js == nil {
-			mean := float64(sleeperSleeps)
-			if isServer(key.HostType) {
-				mean = serverSilence
-			}
-			js = &judgedStratum{hazard: sequential.NewHazard(mean), prior: sequential.NewHazard(mean), cusum: sequential.NewCUSUM()}
+			js = newSilence(key)
 			j.strata[key] = js
 		}
 		d, n := float64(st.Fell), float64(st.Alive)
-		expected := js.hazard.Expect(n, seconds)
-		usual[cohort] += expected
-		if isServer(key.HostType) {
-			servers[cohort] += st.Alive
+		to := of(now, cohort)
+		kind := &to.kinds[kindOf(key.HostType)]
+		kind.expected += js.Lately(s.At, n, seconds)
+		kind.alive += st.Alive
+		kind.fell += st.Fell
+		kind.returned += st.Returned
+		if settled && js.CUSUM.Step(d, js.Expect(s.At, n, seconds)) {
+			kind.alarm = true
 		}
-		if !isServer(key.HostType) {
-			// A quiet night says nothing about the hour in which the office closes.
-			expected = max(expected, js.prior.Expect(n, seconds))
+		if settled && !j.upset(cohort) {
+			js.Learn(s.At, d, n, seconds)
 		}
-		if settled && js.cusum.Step(d, expected) {
-			alarm[cohort] = true
-		}
-		if settled {
-			js.hazard.Learn(d, n, seconds)
-		}
-		fell[cohort] += st.Fell
-		returned[cohort] += st.Returned
-		alive[cohort] += st.Alive
 		for _, c := range st.Casualties {
 			if !j.SiteDark(c.Site) {
-				hosts[cohort] = appendBounded(hosts[cohort], []string{c.Host})
+				to.hosts = appendBounded(to.hosts, []string{c.Host})
 			}
 		}
 	}
-	for _, key := range sortedKeys(alive, func(a, b cohortKey) int { return cmp.Or(cmp.Compare(a.product, b.product), cmp.Compare(a.os, b.os)) }) {
-		c := of(j.cohorts, key)
-		c.alive = alive[key]
-		least, share := sleeperLeast, sleeperShare
-		if servers[key]*2 > alive[key] {
-			least, share = serverLeast, serverShare
+	for _, key := range sortedKeys(now, func(a, b cohortKey) int { return cmp.Or(cmp.Compare(a.product, b.product), cmp.Compare(a.os, b.os)) }) {
+		c, step := of(j.cohorts, key), now[key]
+		alarm := false
+		for i := range c.kinds {
+			c.kinds[i].take(&step.kinds[i])
+			alarm = alarm || c.kinds[i].incident(i, step.kinds[i].alarm, j.harming(key.product))
 		}
-		c.at = (c.at + 1) % silenceSteps
-		c.fell[c.at], c.expected[c.at] = fell[key]-returned[key], usual[key]
-		j.takeCohort(key, c, fell[key], returned[key], hosts[key], settled && ((alarm[key] || j.harming(key.product)) && c.collapsed(least) || c.collapsed(share)))
+		j.takeCohort(key, c, step, settled && alarm)
 	}
 }
 
-func (j *Judge) takeCohort(key cohortKey, c *judgedCohort, fell, returned int, hosts []string, alarm bool) {
+// cohortStep sums up the strata of a cohort in one step.
+type cohortStep struct {
+	kinds [kinds]kindStep
+	hosts []string
+}
+
+type kindStep struct {
+	alive, fell, returned int
+	expected              float64
+	alarm                 bool // the sum of a stratum is over its threshold
+}
+
+// newSilence knows only what kind of agents a stratum has.
+func newSilence(key Stratum) *sequential.Silence {
+	s := sequential.NewSilence(sleeperSleeps, true)
+	if isServer(key.HostType) {
+		s = sequential.NewSilence(serverSilence, false)
+	}
+	return &s
+}
+
+// upsetFor bounds the time for which an incident keeps what is usual from
+// being learned.
+const upsetFor = int64(24 * time.Hour)
+
+// upset reports whether an incident of the cohort is so new that what happens
+// now is not what usually does.
+func (j *Judge) upset(key cohortKey) bool {
+	c := j.cohorts[key]
+	return c != nil && c.firing && j.now-c.start < upsetFor || j.harming(key.product)
+}
+
+func (j *Judge) takeCohort(key cohortKey, c *judgedCohort, step *cohortStep, alarm bool) {
+	fell, returned := step.kinds[ofServers].fell+step.kinds[ofSleepers].fell, step.kinds[ofServers].returned+step.kinds[ofSleepers].returned
+	hosts := step.hosts
 	if !c.firing {
 		c.hosts = append(c.hosts, hosts...)
 		if over := len(c.hosts) - maxCasualties; over > 0 {
@@ -127,7 +157,7 @@ func (j *Judge) takeCohort(key cohortKey, c *judgedCohort, fell, returned int, h
 		}
 		c.firing, c.start, c.silent, c.worst, c.recovered = true, j.now, recent, recent, 0
 		c.hosts = c.hosts[max(len(c.hosts)-recent, 0):]
-		j.tellCohort(key, c, "firing", fmt.Sprintf("%d of %d agents of %s on %s fell silent within minutes", recent, c.alive+recent, key.product, key.os))
+		j.tellCohort(key, c, "firing", fmt.Sprintf("%d of %d agents of %s on %s fell silent within minutes", recent, c.alive()+recent, key.product, key.os))
 		return
 	}
 	c.hosts = appendBounded(c.hosts, hosts)
@@ -142,51 +172,78 @@ func (j *Judge) takeCohort(key cohortKey, c *judgedCohort, fell, returned int, h
 	case c.quiet > 6 || c.silent == 0:
 		c.firing = false
 		j.tellCohort(key, c, "resolved", fmt.Sprintf("%d agents of %s on %s are still silent, after %d at the worst", c.silent, key.product, key.os, c.worst))
-		c.hosts, c.fell = nil, [silenceSteps]int{}
+		c.hosts, c.kinds = nil, [kinds]lately{}
 		for k, js := range j.strata {
 			if k.Product == key.product && k.OS == key.os {
-				js.cusum.Sum = 0
+				js.CUSUM.Sum = 0
 			}
 		}
 	case c.grown(j.now, c.silent):
-		j.tellCohort(key, c, "firing", fmt.Sprintf("%d of %d agents of %s on %s are silent, after %d at the last report", c.silent, c.alive+c.silent, key.product, key.os, c.reported))
+		j.tellCohort(key, c, "firing", fmt.Sprintf("%d of %d agents of %s on %s are silent, after %d at the last report", c.silent, c.alive()+c.silent, key.product, key.os, c.reported))
 	}
 }
 
-// Shares of a cohort whose silence within silenceSteps is an incident: the
-// least where the cumulative sum alarms, the other whatever it says, because it
-// is slow in cohorts of a hundred. Who is back after one beat that got lost, or
-// late, does not count. Offices send laptops to sleep together.
-const (
-	serverLeast  = 0.03
-	sleeperLeast = 0.08
-	serverShare  = 0.25
-	sleeperShare = 0.30
-)
+// bounds are the shares of the agents of a kind whose silence within
+// silenceSteps is an incident. Least is where the cumulative sum alarms, or
+// a version is accused; great whatever they say, because the sum is slow in
+// cohorts of a hundred. Who is back after one beat that got lost, or late, does
+// not count.
+type bounds struct{ least, great float64 }
 
-func (c *judgedCohort) recent() int {
+func boundsOf(kind int) bounds {
+	if kind == ofServers {
+		return bounds{least: 0.03, great: 0.25}
+	}
+	return bounds{least: 0.08, great: 0.30}
+}
+
+// evident is the share of many servers that is enough where the sum alarms,
+// beside what chance makes of so many that come and go.
+const evident = 0.01
+
+func (l *lately) take(step *kindStep) {
+	l.at = (l.at + 1) % silenceSteps
+	l.alive = step.alive
+	l.fell[l.at], l.gross[l.at], l.expected[l.at] = step.fell-step.returned, step.fell, step.expected
+}
+
+// incident reports whether so many agents of the kind fell silent that they are
+// told of.
+func (l *lately) incident(kind int, alarm, harming bool) bool {
+	fell, gross, usual := 0, 0, 0.0
+	for i := range l.fell {
+		fell, gross, usual = fell+l.fell[i], gross+l.gross[i], usual+l.expected[i]
+	}
+	recent, b := float64(max(fell, 0)), boundsOf(kind)
+	all := recent + float64(l.alive)
+	if alarm && kind == ofServers && recent >= evident*all+6*math.Sqrt(float64(gross)) {
+		return true
+	}
+	least := b.great
+	if alarm || harming {
+		least = b.least
+	}
+	return recent >= least*all && recent >= 4*usual+6*math.Sqrt(usual+1)
+}
+
+func (l *lately) recent() int {
 	n := 0
-	for _, fell := range c.fell {
+	for _, fell := range l.fell {
 		n += fell
 	}
 	return n
 }
 
-// collapsed reports whether a share of the cohort fell silent that chance does
-// not explain: the cumulative sum is slow in cohorts of a hundred.
-func (c *judgedCohort) collapsed(share float64) bool {
-	recent, usual := float64(max(c.recent(), 0)), 0.0
-	for _, e := range c.expected {
-		usual += e
-	}
-	return recent >= share*(recent+float64(c.alive)) && recent >= 4*usual+6*math.Sqrt(usual+1)
+func (c *judgedCohort) recent() int {
+	return c.kinds[ofServers].recent() + c.kinds[ofSleepers].recent()
 }
+func (c *judgedCohort) alive() int { return c.kinds[ofServers].alive + c.kinds[ofSleepers].alive }
 
 func (j *Judge) tellCohort(key cohortKey, c *judgedCohort, status, reason string) {
 	number := c.tell(j.now, c.silent)
 	f := Finding{
 		Kind: "mass_silence", Scope: "cohort", Status: status, Key: key.product + "/" + key.os, At: j.now, Number: number, Start: c.start,
-		Count: c.silent, Denominator: c.alive + c.silent, Hosts: slices.Clone(c.hosts), Product: key.product, OS: key.os, Reason: reason,
+		Count: c.silent, Denominator: c.alive() + c.silent, Hosts: slices.Clone(c.hosts), Product: key.product, OS: key.os, Reason: reason,
 		Evidence: []Evidence{{Name: "cohort", Text: key.product + "/" + key.os}, {Name: "worst", Number: float64(c.worst)}},
 	}
 	if suspect := j.suspect(key); suspect != nil {

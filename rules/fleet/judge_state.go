@@ -14,7 +14,7 @@ import (
 )
 
 // fleetFormat begins the bytes of a fleet's state.
-const fleetFormat = "edrwatch fleet 3\n"
+const fleetFormat = "edrwatch fleet 4\n"
 
 // AppendSnapshot appends what the judge knows and the steps of gateways that
 // it waits with: all that Hear has told. The same state gives the same bytes.
@@ -84,7 +84,7 @@ func persistJudge(c *snapshot.Codec, j *Judge) {
 	for v, jv := range j.versions {
 		jv.version = v
 	}
-	snapshot.Map(c, j.strata, compareStrata, with(c, persistStratum), with(c, persistJudgedStratum))
+	snapshot.Map(c, j.strata, compareStrata, with(c, persistStratum), with(c, persistSilence))
 	snapshot.Map(c, j.alive, compareStrata, with(c, persistStratum), with(c, snapshot.Int[int]))
 	snapshot.Map(c, j.cohorts, func(a, b cohortKey) int { return cmp.Or(cmp.Compare(a.product, b.product), cmp.Compare(a.os, b.os)) },
 		func(k *cohortKey) { c.Shared(&k.product); c.Shared(&k.os) }, with(c, persistJudgedCohort))
@@ -141,12 +141,32 @@ func persistJudgedVersion(c *snapshot.Codec, v **judgedVersion) {
 	}
 }
 
-func persistJudgedStratum(c *snapshot.Codec, s **judgedStratum) {
+func persistSilence(c *snapshot.Codec, s **sequential.Silence) {
 	if *s == nil {
-		*s = &judgedStratum{cusum: sequential.NewCUSUM()}
+		*s = &sequential.Silence{CUSUM: sequential.NewCUSUM()}
 	}
-	for _, v := range []*float64{&(*s).hazard.Silences, &(*s).hazard.Seconds, &(*s).prior.Silences, &(*s).prior.Seconds, &(*s).cusum.Sum} {
+	c.Bool(&(*s).Sleeps)
+	for _, v := range []*float64{&(*s).Mean, &(*s).Hazard.Silences, &(*s).Hazard.Seconds, &(*s).CUSUM.Sum} {
 		finite(c, v)
+	}
+	persistCalendar(c, &(*s).Calendar)
+}
+
+// persistCalendar writes the hours that were seen.
+func persistCalendar(c *snapshot.Codec, calendar *sequential.Calendar) {
+	for i := range calendar.Slots {
+		s := &calendar.Slots[i]
+		snapshot.Int(c, &s.Weeks)
+		if s.Weeks == 0 {
+			continue
+		}
+		snapshot.Int(c, &s.Last)
+		for _, v := range []*float32{&s.Silences, &s.Seconds} {
+			if c.Float32(v); c.Reading() && !(*v >= 0 && *v <= math.MaxFloat32) {
+				c.Fail("expected a count")
+				*v = 0
+			}
+		}
 	}
 }
 
@@ -156,12 +176,18 @@ func persistJudgedCohort(c *snapshot.Codec, v **judgedCohort) {
 	}
 	jc := *v
 	persistIncident(c, &jc.incident)
-	at := jc.at
-	windowOf(c, jc.fell[:], &at, with(c, snapshot.Int[int]))
-	at = jc.at
-	windowOf(c, jc.expected[:], &at, with(c, finite))
-	jc.at = at
-	for _, n := range []*int{&jc.silent, &jc.worst, &jc.alive, &jc.recovered} {
+	for i := range jc.kinds {
+		l := &jc.kinds[i]
+		snapshot.Int(c, &l.alive)
+		at := l.at
+		windowOf(c, l.fell[:], &at, with(c, snapshot.Int[int]))
+		at = l.at
+		windowOf(c, l.gross[:], &at, with(c, snapshot.Int[int]))
+		at = l.at
+		windowOf(c, l.expected[:], &at, with(c, finite))
+		l.at = at
+	}
+	for _, n := range []*int{&jc.silent, &jc.worst, &jc.recovered} {
 		snapshot.Int(c, n)
 	}
 	snapshot.List(c, &jc.hosts, c.Shared)
