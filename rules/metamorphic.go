@@ -193,7 +193,8 @@ func (m *metamorphosis) restarted() []string {
 // restored gives up the session whenever the clock has moved and after every
 // event, and goes on with a new one that has taken its snapshot up. The fleet's
 // judge, which is of all sessions, stays. The alerts are the same to the byte.
-// A large state is given up less often, or the work would grow with its square.
+// In a long test a large state is given up less often, or the work would grow
+// with the square of the agents.
 func (m *metamorphosis) restored() []string {
 	o := m.session
 	if o.Fleet == nil {
@@ -201,9 +202,9 @@ func (m *metamorphosis) restored() []string {
 	}
 	var failure error
 	var snapshot []byte
-	wait := 0
+	wait, moved := 0, restoredBytes/max(2*len(m.arrivals), 1)
 	got := playOn(m.set.NewSession(o), m.arrivals, m.end, nil, nil, func(s *Session) *Session {
-		if wait -= restoredBytes; wait > 0 || failure != nil {
+		if wait -= moved; wait > 0 || failure != nil {
 			return s
 		}
 		snapshot, _ = s.AppendSnapshot(snapshot[:0])
@@ -228,8 +229,8 @@ func (m *metamorphosis) restored() []string {
 	return differences
 }
 
-// restoredBytes is how large a state is that is taken up after every event.
-const restoredBytes = 4096
+// restoredBytes is how many bytes of snapshots one test takes up.
+const restoredBytes = 1 << 20
 
 // document identifies an alert document as a sink does.
 func document(r *raised) string {
