@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"bytes"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -28,6 +29,7 @@ func FuzzMap(f *testing.F) {
 		f.Add(raw)
 	}
 	f.Add([]byte(`{"records":[{"a":1},{"records":[]}]}`))
+	f.Add([]byte("{\n\"a\":[\n1\n]}"))
 	f.Add([]byte(`{"event_simpleName":["x"],"aid":{"a":1},"timestamp":-1e999}`))
 	m := libraryPlan(f).NewMapper(KeepOriginal())
 	limits := scan.DefaultLimits()
@@ -37,8 +39,8 @@ func FuzzMap(f *testing.F) {
 		events := 0
 		err := m.Map(&event.Partition{Topic: "t"}, &event.Record{Value: data}, func(e *event.Event) {
 			events++
-			if document := e.AppendJSON(nil); !json.Valid(document) {
-				t.Fatalf("not valid JSON: %s", document)
+			if document := e.AppendJSON(nil); !json.Valid(document) || bytes.ContainsAny(document, "\r\n") {
+				t.Fatalf("not valid JSON in one line: %s", document)
 			}
 			if err := tape.Scan(e.AppendJSON(nil)); err != nil || tape.Halves {
 				t.Fatalf("half a surrogate pair, or %v: %s", err, e.AppendJSON(nil))

@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"bytes"
 	"encoding/json"
 	"runtime"
 	"strconv"
@@ -55,6 +56,8 @@ func TestHostileRecords(t *testing.T) {
 		{"a surrogate in UTF-8", "{\"aid\":\"\xed\xa0\x80\"}", "offset 8: expected UTF-8"},
 		{"a byte order mark", "\xef\xbb\xbf" + `{"event_simpleName":"SensorHeartbeat","aid":"a"}`, `"sensor-heartbeat"`},
 		{"two byte order marks", "\xef\xbb\xbf\xef\xbb\xbf{}", "offset 3: expected a value"},
+		{"a record in many lines", "{\r\n \"a\": [\n1,\r\n 2,\n{\"k\":\n\"x  \\n\"}\r]\n}\n", `"a":[1,2,{"k":"x  \n"}]`},
+		{"a string in two lines", "{\"a\":{\"b\":\"x\ny\"}}", "offset 12: expected an escaped control character, found the control character 0x0a"},
 		{"UTF-16, little end first", "\xff\xfe{\x00\"\x00a\x00\"\x00:\x001\x00}\x00", "offset 0: expected a value, found UTF-16 text"},
 		{"UTF-16, big end first", "\xfe\xff\x00{\x00}", "offset 0: expected a value, found UTF-16 text"},
 		{"UTF-16 without a mark", "{\x00\"\x00a\x00\"\x00:\x001\x00}\x00", "offset 1: expected a key in double quotes"},
@@ -82,8 +85,8 @@ func TestHostileRecords(t *testing.T) {
 					return // One of a long list is like the others.
 				}
 				document := e.AppendJSON(nil)
-				if !json.Valid(document) {
-					t.Errorf("not valid JSON: %.200s", document)
+				if !json.Valid(document) || bytes.ContainsAny(document, "\r\n") {
+					t.Errorf("not valid JSON in one line: %.200s", document)
 				}
 				if action := e.Str(ecs.EventAction); action == "" {
 					t.Error("an event without an action")

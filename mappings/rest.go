@@ -59,7 +59,14 @@ func (m *Mapper) keepMembers(self int, above string) {
 // fragment returns the JSON of an own field.
 func (m *Mapper) fragment(n *scan.Node) string {
 	raw := m.whole(m.tape.Fragment(n))
-	if m.tape.Depth <= maxRestDepth || n.Kind < scan.Object {
+	if n.Kind < scan.Object {
+		return raw
+	}
+	// A document is one line, in a bulk request and in a file.
+	if strings.IndexByte(raw, '\n') >= 0 || strings.IndexByte(raw, '\r') >= 0 {
+		raw = event.View(scan.AppendLine(m.event.Scratch(len(raw)), raw))
+	}
+	if m.tape.Depth <= maxRestDepth {
 		return raw
 	}
 	// JSON text doubles at most: there is nothing in it but quotes, backslashes and white space to escape.

@@ -1,6 +1,7 @@
 package scan
 
 import (
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -112,4 +113,17 @@ func AppendWhole(dst, raw []byte) []byte {
 		i += n
 	}
 	return dst
+}
+
+// AppendLine appends valid JSON without the line breaks between its values:
+// inside strings there are none.
+func AppendLine(dst []byte, json string) []byte {
+	for {
+		i := strings.IndexAny(json, "\r\n")
+		if i < 0 {
+			return append(dst, json...)
+		}
+		dst = append(dst, json[:i]...)
+		json = strings.TrimLeft(json[i:], " \t\r\n")
+	}
 }
