@@ -22,7 +22,8 @@ import (
 )
 
 // lineMapper maps "action host time" lines; "bad" is unparsable, "many" makes
-// three events, "dup ID" carries a vendor record id, "panic" is a defect.
+// three events, "dup ID" carries a vendor record id and a time of its own, "dup ID ACTION"
+// another action, "panic" is a defect.
 type lineMapper struct{ e *event.Event }
 
 func (m *lineMapper) Map(_ *event.Partition, r *event.Record, emit func(*event.Event)) error {
@@ -30,6 +31,7 @@ func (m *lineMapper) Map(_ *event.Partition, r *event.Record, emit func(*event.E
 	n := 1
 	m.e.Reset()
 	m.e.Mapped = "line"
+	at := r.Time * 1e6
 	switch word {
 	case "bad":
 		return fault.New(fault.Permanent, fault.Unparsable, "offset %d: expected an action, found bad", r.Offset)
@@ -38,12 +40,13 @@ func (m *lineMapper) Map(_ *event.Partition, r *event.Record, emit func(*event.E
 	case "many":
 		n = 3
 	case "dup":
-		m.e.RecordID = rest
+		at = 1_700_000_000_000_000_000
+		m.e.RecordID, word, _ = strings.Cut(rest, " ")
 	case "other":
 		m.e.Mapped = ""
 	}
 	for range n {
-		m.e.Set(ecs.Timestamp, event.Time(r.Time*1e6))
+		m.e.Set(ecs.Timestamp, event.Time(at))
 		m.e.SetString(ecs.EventAction, word)
 		m.e.SetString(ecs.HostName, "h1")
 		emit(m.e)

@@ -1,6 +1,7 @@
 package pipeline
 
 import (
+	"encoding/binary"
 	"fmt"
 	"time"
 
@@ -189,10 +190,28 @@ func coordinates(p *event.Partition, r *event.Record) uint64 {
 	return xxhash.Sum64(event.AppendID(room[:0], p, r.Offset, -1))
 }
 
+// identity hashes the vendor's id of a record together with what the record says
+// and when: a vendor that sends a record again sends it unchanged, but a field
+// that somebody masked, or that is constant at one customer, must not turn every
+// record after the first into a duplicate.
+func identity(e *event.Event) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	var room [8]byte
+	if at := e.Get(ecs.Timestamp); at != nil {
+		d.Write(binary.LittleEndian.AppendUint64(room[:0], uint64(at.Time())))
+	}
+	for _, part := range []string{e.Str(ecs.EventCode), e.Str(ecs.EventAction), e.RecordID} {
+		d.WriteString(part)
+		d.Write([]byte{0})
+	}
+	return d.Sum64()
+}
+
 // event takes one event that the mapper made of the record in progress.
 func (s *Shard) event(e *event.Event) {
 	if s.ordinal == 0 && e.RecordID != "" {
-		s.repeated = s.dedupe.seen(xxhash.Sum64String(e.RecordID), s.clock.now)
+		s.repeated = s.dedupe.seen(identity(e), s.clock.now)
 	}
 	if s.repeated {
 		return

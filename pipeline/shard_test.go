@@ -157,6 +157,24 @@ func TestCoordinatesOfACapture(t *testing.T) {
 	}
 }
 
+// TestAMaskedIdIsNoRepetition sends different records under one vendor id.
+func TestAMaskedIdIsNoRepetition(t *testing.T) {
+	dict, err := ecs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewShard(DefaultShardConfig(), &lineMapper{event.New(dict)}, nil)
+	p := event.Partition{Prefix: "x"}
+	for i, tc := range []struct {
+		value string
+		want  RecordOutcome
+	}{{"dup x start", Mapped}, {"dup x stop", Mapped}, {"dup x start", DuplicateRecord}} {
+		if got := s.Process(&p, &event.Record{Offset: int64(i), Time: int64(i + 1), Value: []byte(tc.value)}, false); got != tc.want {
+			t.Errorf("%s is %v, want %v", tc.value, got, tc.want)
+		}
+	}
+}
+
 func TestIngestedOnlyWhereTheGatewayRuns(t *testing.T) {
 	s := newTestShard(t, DefaultShardConfig())
 	p := event.Partition{Prefix: "x"}
