@@ -10,7 +10,7 @@ import (
 )
 
 // block compiles action, set, fields, enrich, expr and cases, in this order.
-func (c *compiler) block(b *blockSpec) []step {
+func (c *compiler) block(b *blockSpec) []guarded {
 	var steps []step
 	if !b.Action.IsZero() {
 		steps = append(steps, c.action(b.Action))
@@ -32,7 +32,11 @@ func (c *compiler) block(b *blockSpec) []step {
 	if len(b.Cases) > 0 {
 		steps = append(steps, c.cases(b.Cases))
 	}
-	return steps
+	out := make([]guarded, len(steps))
+	for i, step := range steps {
+		out[i] = guard(step)
+	}
+	return out
 }
 
 // fields compiles where fields come from: those of the dictionary, and those

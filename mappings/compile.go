@@ -95,7 +95,7 @@ func (c *compiler) file(spec *fileSpec) {
 	m := &mapping{
 		dataset: spec.Dataset.Value, root: spec.root(), strip: spec.Strip, absent: spec.Absent,
 		module: event.String(module), set: event.String(spec.Dataset.Value),
-		events: map[string][]step{},
+		events: map[string][]guarded{},
 	}
 	c.spec, c.mapping, c.zone = spec, m, c.location(spec.Zone)
 	for _, topic := range spec.Topics {
@@ -114,7 +114,7 @@ func (c *compiler) file(spec *fileSpec) {
 	c.unfold(spec)
 	c.takes(spec, m)
 	if len(spec.Drop) > 0 {
-		m.steps = append(m.steps, &drop{c.sources(spec.Drop)})
+		m.steps = append(m.steps, guard(&drop{c.sources(spec.Drop)}))
 	}
 	c.agent(spec)
 	c.times(spec)
@@ -208,9 +208,9 @@ func (c *compiler) agent(spec *fileSpec) {
 		return
 	}
 	c.mapping.agent = true
-	c.mapping.steps = append(c.mapping.steps, &set{ecs.AgentType, event.String(spec.Agent)}, &set{ecs.ObserverVendor, event.String(spec.Vendor.Value)})
+	c.mapping.steps = append(c.mapping.steps, guard(&set{ecs.AgentType, event.String(spec.Agent)}), guard(&set{ecs.ObserverVendor, event.String(spec.Vendor.Value)}))
 	if spec.Product != "" {
-		c.mapping.steps = append(c.mapping.steps, &set{ecs.ObserverProduct, event.String(spec.Product)})
+		c.mapping.steps = append(c.mapping.steps, guard(&set{ecs.ObserverProduct, event.String(spec.Product)}))
 	}
 }
 
@@ -227,7 +227,7 @@ func (c *compiler) times(spec *fileSpec) {
 		}
 	}
 	if len(step.sources) > 0 {
-		c.mapping.steps = append(c.mapping.steps, step)
+		c.mapping.steps = append(c.mapping.steps, guard(step))
 	}
 }
 
@@ -247,7 +247,7 @@ func (c *compiler) recordID(spec *fileSpec) {
 	for _, part := range spec.RecordID {
 		step.parts = append(step.parts, c.sources(part))
 	}
-	c.mapping.steps = append(c.mapping.steps, step)
+	c.mapping.steps = append(c.mapping.steps, guard(step))
 }
 
 // events compiles the blocks of the kinds of events that a file names.
@@ -303,7 +303,7 @@ func (c *compiler) typedNames() {
 		for _, prefix := range m.strip {
 			sources = append(sources, c.sources(paths{{Value: prefix + name}})...)
 		}
-		m.steps = append(m.steps, c.newMove(ecs.ID(i), sources, &valueSpec{Scale: 1}))
+		m.steps = append(m.steps, guard(c.newMove(ecs.ID(i), sources, &valueSpec{Scale: 1})))
 	}
 }
 

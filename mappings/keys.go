@@ -14,7 +14,7 @@ type keys struct {
 	paths  []string  // by number, with a dot at the end; "" of the record
 	nodes  []keyNode // 0 is the record itself
 	names  []keyName // what the table is made of
-	table  []uint16  // index into names plus one, open addressing
+	table  []keySlot // open addressing
 	mask   uint64
 	marked int // paths that have a bit
 }
@@ -77,51 +77,74 @@ func (k *keys) add(path string) uint16 {
 	return id
 }
 
+// keySlot is a place of the table. Ends and length are all of a key of up to
+// 16 bytes, as nearly every key is, so that a look-up reads one place of memory.
+type keySlot struct {
+	ends   keyEnds
+	parent uint16
+	id     uint16 // 0 of an empty place
+	size   uint16 // of the name; the scanner refuses longer keys
+	name   uint32 // index into names
+}
+
+// keyEnds are the first and the last eight bytes of a key, which overlap in a
+// shorter one.
+type keyEnds struct{ first, last uint64 }
+
+// wholeEnds is the longest key that its ends tell completely.
+const wholeEnds = 16
+
 // freeze builds the table. No add may follow.
 func (k *keys) freeze() {
 	size := 64
-	for size < 4*len(k.names) {
+	for size < 3*len(k.names) {
 		size *= 2
 	}
-	k.table, k.mask = make([]uint16, size), uint64(size-1)
+	k.table, k.mask = make([]keySlot, size), uint64(size-1)
 	for i := range k.names {
 		n := &k.names[i]
-		at := hashKey(n.parent, []byte(n.name)) & k.mask
-		for k.table[at] != 0 {
+		ends := endsOf([]byte(n.name))
+		at := ends.hash(n.parent, len(n.name)) & k.mask
+		for k.table[at].id != 0 {
 			at = (at + 1) & k.mask
 		}
-		k.table[at] = uint16(i + 1)
+		k.table[at] = keySlot{ends, n.parent, n.id, uint16(len(n.name)), uint32(i)}
 	}
 }
 
 // find returns the number of the path that key has in the object of path
 // parent, 0 when nobody asks for it.
 func (k *keys) find(parent uint16, key []byte) uint16 {
-	for at := hashKey(parent, key) & k.mask; ; at = (at + 1) & k.mask {
-		i := k.table[at]
-		if i == 0 {
+	ends := endsOf(key)
+	for at := ends.hash(parent, len(key)) & k.mask; ; at = (at + 1) & k.mask {
+		slot := &k.table[at]
+		if slot.id == 0 {
 			return 0
 		}
-		if n := &k.names[i-1]; n.parent == parent && n.name == string(key) {
-			return n.id
+		if slot.ends == ends && slot.parent == parent && int(slot.size) == len(key) &&
+			(len(key) <= wholeEnds || k.names[slot.name].name == string(key)) {
+			return slot.id
 		}
 	}
 }
 
-// hashKey mixes the ends of a key with its length. Keys that differ only in
-// the middle collide; the table is fixed and compares, so that no record can
-// make a look-up longer than the table's own longest run.
-func hashKey(parent uint16, key []byte) uint64 {
-	var first, last uint64
+func endsOf(key []byte) keyEnds {
 	switch n := len(key); {
 	case n >= 8:
-		first, last = binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[n-8:])
+		return keyEnds{binary.LittleEndian.Uint64(key), binary.LittleEndian.Uint64(key[n-8:])}
 	case n >= 4:
-		first, last = uint64(binary.LittleEndian.Uint32(key)), uint64(binary.LittleEndian.Uint32(key[n-4:]))
+		return keyEnds{uint64(binary.LittleEndian.Uint32(key)), uint64(binary.LittleEndian.Uint32(key[n-4:]))}
 	case n > 0:
-		first, last = uint64(key[0])|uint64(key[n/2])<<8, uint64(key[n-1])
+		return keyEnds{uint64(key[0]) | uint64(key[n/2])<<8, uint64(key[n-1])}
 	}
+	return keyEnds{}
+}
+
+// hash mixes the ends of a key with its length. Keys that differ only in the
+// middle collide; the table is fixed and compares, so that no record can make
+// a look-up longer than the table's own longest run.
+func (e keyEnds) hash(parent uint16, size int) uint64 {
 	const a, b = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03 // odd, without pattern
-	high, low := bits.Mul64(first^a^uint64(parent)<<32, last^b^uint64(len(key))<<56)
+	high, low := bits.Mul64(e.first^a^uint64(parent)<<32, e.last^b^uint64(size)<<56)
 	return high ^ low
 }

@@ -217,7 +217,7 @@ func (m *Mapper) note(self int) {
 }
 
 func (m *Mapper) noteMembers(self int, parent uint16) {
-	nodes := m.tape.Nodes
+	nodes, keys, at := m.tape.Nodes, m.plan.keys, m.at
 	end := int(nodes[self].Next)
 	array := nodes[self].Kind == scan.Array
 	for i, position := self+1, 0; i < end; i, position = int(nodes[i].Next), position+1 {
@@ -230,24 +230,26 @@ func (m *Mapper) noteMembers(self int, parent uint16) {
 			m.key = strconv.AppendInt(m.key[:0], int64(position), 10)
 			key = m.key
 		}
-		id := m.plan.keys.find(parent, key)
+		id := keys.find(parent, key)
 		n.Tag = id
 		if id == 0 {
 			continue
 		}
-		node := &m.plan.keys.nodes[id]
-		m.present[node.word%keyWords] |= node.bit
+		node := &keys.nodes[id]
+		if node.bit != 0 {
+			m.present[node.word%keyWords] |= node.bit
+		}
 		inner := node.inner
-		if m.at[id] == 0 {
+		if at[id] == 0 {
 			m.touched = append(m.touched, id)
 		} else if inner {
 			m.forgetBelow(id) // Of a repeated key the last value stands.
 		}
 		if n.Kind == scan.Null {
-			m.at[id] = 0
+			at[id] = 0
 			continue
 		}
-		m.at[id] = uint32(i)
+		at[id] = uint32(i)
 		if inner && n.Kind >= scan.Object {
 			m.noteMembers(i, id)
 		}
@@ -303,7 +305,7 @@ func (m *Mapper) fill(self int, chosen *mapping, r *event.Record) {
 }
 
 // eventSteps returns the steps for the kind of event that the record names.
-func (m *Mapper) eventSteps() []step {
+func (m *Mapper) eventSteps() []guarded {
 	chosen := m.mapping
 	m.kind = m.kind[:0]
 	if len(chosen.by) == 0 {

@@ -56,7 +56,7 @@ func (c *compiler) pass(spec *fileSpec) {
 		}
 	}
 	c.mapping.pass = out
-	c.mapping.steps = append(c.mapping.steps, out)
+	c.mapping.steps = append(c.mapping.steps, guard(out))
 }
 
 // topLevel returns the names that the dictionary's fields begin with.

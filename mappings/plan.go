@@ -35,10 +35,10 @@ type mapping struct {
 	each          [][]string // paths through lists whose elements are events
 	unfold        []unfolding
 	pass          *pass
-	steps         []step
+	steps         []guarded
 	by            [][]source
-	events        map[string][]step // by the texts of by, joined by "/"
-	other         []step            // for an event that events does not name
+	events        map[string][]guarded // by the texts of by, joined by "/"
+	other         []guarded            // for an event that events does not name
 	topics        []pattern
 	headers       []headerHint
 	agent         bool // the file sets agent.type for every record

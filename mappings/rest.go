@@ -33,17 +33,17 @@ func (m *Mapper) keepMembers(self int, above string) {
 	array := nodes[self].Kind == scan.Array
 	for i, position := self+1, 0; i < end; i, position = int(nodes[i].Next), position+1 {
 		n := &nodes[i]
-		if n.Kind == scan.Null || n.Kind == scan.String && m.isAbsent(event.View(m.tape.Raw(n))) {
-			continue
-		}
 		if id := n.Tag; id != 0 {
 			if m.at[id] != uint32(i) || m.used[id] == m.now {
-				continue // repeated later, or in the event
+				continue // null, repeated later, or in the event
 			}
 			if m.within[id] == m.now && n.Kind >= scan.Object {
 				m.keepMembers(i, m.join(above, n, array, position, "."))
 				continue
 			}
+		}
+		if n.Kind == scan.Null || n.Kind == scan.String && m.isAbsent(event.View(m.tape.Raw(n))) {
+			continue
 		}
 		name := m.join(above, n, array, position, "")
 		for _, prefix := range m.mapping.strip {

@@ -11,6 +11,28 @@ import (
 // step is one thing that a compiled mapping does to the event of a Mapper.
 type step interface{ run(m *Mapper) }
 
+// guarded is a step with the only path that it reads, if it is one: without a
+// value there it need not be asked. Records have few of the fields that a file
+// names.
+type guarded struct {
+	needs uint16 // 0 for none: the record itself has no note
+	step  step
+}
+
+func guard(s step) guarded {
+	var only *move
+	switch s := s.(type) {
+	case *copyText:
+		only = s.general
+	case *move:
+		only = s
+	}
+	if only == nil || len(only.sources) != 1 || !only.sources[0].isKey || only.fallback.Kind() != ecs.None {
+		return guarded{step: s}
+	}
+	return guarded{only.sources[0].key, s}
+}
+
 // source is where a text comes from: a path of the record, or a field of the
 // event as it is so far.
 type source struct {
@@ -330,7 +352,7 @@ type cases struct{ list []oneCase }
 type oneCase struct {
 	when   []condition
 	unless []condition
-	steps  []step
+	steps  []guarded
 }
 
 func (s *cases) run(m *Mapper) {

@@ -35,15 +35,16 @@ func (m *Mapper) Origin(field ecs.ID) string {
 }
 
 // run runs the steps of a block.
-func (m *Mapper) run(steps []step) {
-	if m.trace != nil {
-		for _, step := range steps {
-			m.runTraced(step)
+func (m *Mapper) run(steps []guarded) {
+	for i := range steps {
+		g := &steps[i]
+		switch {
+		case g.needs != 0 && m.at[g.needs] == 0:
+		case m.trace != nil:
+			m.runTraced(g.step)
+		default:
+			g.step.run(m)
 		}
-		return
-	}
-	for _, step := range steps {
-		step.run(m)
 	}
 }
 

@@ -53,11 +53,13 @@ func stringValue(t text) event.Value {
 }
 
 func parseNumber(s string) (float64, bool) {
-	f, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsNaN(f) || math.IsInf(f, 0) || strings.ContainsAny(s, "xX_") {
-		return 0, false
+	for _, c := range []byte(s) {
+		if c|0x20 == 'x' || c == '_' {
+			return 0, false
+		}
 	}
-	return f, true
+	f, err := strconv.ParseFloat(s, 64)
+	return f, err == nil && !math.IsNaN(f) && !math.IsInf(f, 0)
 }
 
 func parseBool(s string) (event.Value, bool) {

@@ -162,19 +162,27 @@ func (t *Tape) object(i, depth int) int {
 		if i >= len(data) || data[i] != ':' {
 			return t.fail(i, "':'")
 		}
-		i = t.space(i + 1)
-		self := t.add(i, Node{KeyStart: uint32(keyStart), KeyEnd: uint32(keyEnd), KeyEscaped: escaped})
-		if t.err != nil {
+		if i++; i < len(data) && data[i] <= ' ' {
+			i = t.space(i)
+		}
+		self := t.add(i)
+		if self == 0 {
 			return i
 		}
-		i = t.value(i, self, depth)
-		if t.err != nil {
+		n := &t.Nodes[self]
+		n.KeyStart, n.KeyEnd, n.KeyEscaped = uint32(keyStart), uint32(keyEnd), escaped
+		n.Tag, n.Escaped = 0, false
+		if i = t.value(i, self, depth); t.err != nil {
 			return i
 		}
-		i = t.space(i)
+		if i < len(data) && data[i] <= ' ' {
+			i = t.space(i)
+		}
 		switch {
 		case i < len(data) && data[i] == ',':
-			i = t.space(i + 1)
+			if i++; i < len(data) && data[i] <= ' ' {
+				i = t.space(i)
+			}
 		case i < len(data) && data[i] == '}':
 			return i + 1
 		default:
@@ -190,10 +198,11 @@ func (t *Tape) array(i, depth int) int {
 		return i + 1
 	}
 	for {
-		self := t.add(i, Node{})
-		if t.err != nil {
+		self := t.add(i)
+		if self == 0 {
 			return i
 		}
+		t.Nodes[self] = Node{}
 		i = t.value(i, self, depth)
 		if t.err != nil {
 			return i
@@ -210,14 +219,21 @@ func (t *Tape) array(i, depth int) int {
 	}
 }
 
-// add appends a node and returns its index.
-func (t *Tape) add(i int, n Node) int {
-	if len(t.Nodes) >= t.limits.Values {
+// add appends a node and returns its index, 0 when there are too many. The
+// node holds what an earlier text left there: whoever adds it writes all of it,
+// with value. A copy of an empty one would take longer than that.
+func (t *Tape) add(i int) int {
+	self := len(t.Nodes)
+	if self >= t.limits.Values {
 		t.fail(i, valueLimit(t.limits.Values))
 		return 0
 	}
-	t.Nodes = append(t.Nodes, n)
-	return len(t.Nodes) - 1
+	if self == cap(t.Nodes) {
+		t.Nodes = append(t.Nodes, Node{})
+		return self
+	}
+	t.Nodes = t.Nodes[:self+1]
+	return self
 }
 
 // text reads a string whose first character stands at i and returns where its
