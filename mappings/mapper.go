@@ -19,15 +19,19 @@ type Mapper struct {
 	event   *event.Event
 	mapping *mapping
 
-	at       []uint32            // of a key: index of its node on the tape, 0 when absent
-	touched  []uint16            // keys that at knows
-	present  keySet              // bits of keys that shapes ask for and that the record has, null or not
-	known    map[keySet][]*shape // by present
-	used     []uint32            // of a key: the generation whose event took its value
-	within   []uint32            // of a key: the generation whose event took a value below it
-	now      uint32              // generation: one for every event
-	key      []byte              // room for keys that are not in the record as such
-	kind     []byte              // what the record's mapping calls this kind of event
+	at      []uint32            // of a key: index of its node on the tape, 0 when absent
+	touched []uint16            // keys that at knows
+	present keySet              // bits of keys that shapes ask for and that the record has, null or not
+	known   map[keySet][]*shape // by present
+	latest  struct {            // of known
+		present keySet
+		shapes  []*shape
+	}
+	used     []uint32 // of a key: the generation whose event took its value
+	within   []uint32 // of a key: the generation whose event took a value below it
+	now      uint32   // generation: one for every event
+	key      []byte   // room for keys that are not in the record as such
+	kind     []byte   // what the record's mapping calls this kind of event
 	original bool
 	trace    *trace   // where fields come from; nil unless somebody asks
 	shape    []string // room for the keys of a record that no mapping takes

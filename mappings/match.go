@@ -58,7 +58,7 @@ func (p *pattern) matches(s string) bool {
 
 // anchorOf returns where a text has the rarest of its bytes that have no case.
 func anchorOf(text string) int {
-	for _, c := range []byte("|<>(={}[]_;:\\/-.,0123456789 ") {
+	for _, c := range []byte("|<>({}[]_;=:\\/-.,0123456789 ") {
 		if i := strings.IndexByte(text, c); i >= 0 {
 			return i
 		}
@@ -75,7 +75,11 @@ func (p *pattern) within(s string) bool {
 			}
 			at += i
 			start := at - p.anchor
-			if end := start + len(p.text); end <= len(s) && strings.EqualFold(s[start:end], p.text) {
+			end := start + len(p.text)
+			if end > len(s) {
+				return false
+			}
+			if c := s[start]; (c|0x20 == p.text[0]|0x20 || (c|p.text[0]) >= utf8.RuneSelf) && strings.EqualFold(s[start:end], p.text) {
 				return true
 			}
 		}

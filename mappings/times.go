@@ -176,11 +176,31 @@ func parseRFC3339(s string, zone *time.Location) (int64, bool) {
 			return 0, false
 		}
 	}
+	if location == time.UTC {
+		days, ok := daysSince1970(year, month, day)
+		seconds := int64(days)*86400 + int64(hour*3600+minute*60+second-offset)
+		return seconds*1e9 + int64(fraction), ok
+	}
 	t := time.Date(year, time.Month(month), day, hour, minute, second, fraction, location)
 	if t.Day() != day && second < 60 {
 		return 0, false // 31 February
 	}
-	return t.UnixNano() - int64(offset)*int64(time.Second), true
+	return t.UnixNano(), true
+}
+
+// daysSince1970 counts days of the Gregorian calendar in years that begin in
+// March, so that a leap day is the last of its year. It returns false for a day
+// that its month does not have.
+func daysSince1970(year, month, day int) (int, bool) {
+	leap := year%4 == 0 && (year%100 != 0 || year%400 == 0)
+	if day > 28 && (month == 2 && (day > 29 || !leap) || day == 31 && (month == 4 || month == 6 || month == 9 || month == 11)) {
+		return 0, false
+	}
+	if month < 3 {
+		month += 12
+		year--
+	}
+	return 365*year + year/4 - year/100 + year/400 + (153*(month-3)+2)/5 + day - 1 - 719468, true
 }
 
 func parseOffset(s string) (seconds int, ok bool) {

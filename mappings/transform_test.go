@@ -146,3 +146,19 @@ func TestUnits(t *testing.T) {
 		}
 	}
 }
+
+// TestDaysSince1970 compares with package time over every day that times may
+// have, and over days that there are not.
+func TestDaysSince1970(t *testing.T) {
+	for year := 1678; year <= 2261; year++ {
+		for month := 1; month <= 12; month++ {
+			for day := 1; day <= 31; day++ {
+				at := time.Date(year, time.Month(month), day, 0, 0, 0, 0, time.UTC)
+				days, ok := daysSince1970(year, month, day)
+				if exists := at.Day() == day; ok != exists || ok && int64(days)*86400 != at.Unix() {
+					t.Fatalf("%d-%d-%d: got %d, %v", year, month, day, days, ok)
+				}
+			}
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -62,9 +63,13 @@ func (m *Mapper) enter(next *level) error {
 	if err := next.tape.Scan(next.text); err != nil {
 		return err
 	}
+	m.goOn(next)
+	return nil
+}
+
+func (m *Mapper) goOn(next *level) {
 	m.depth++
 	m.tape = next.tape
-	return nil
 }
 
 // leave goes back to an outer level.
@@ -104,6 +109,13 @@ func (m *Mapper) unfold(self int, list []unfolding) (bool, error) {
 		at = r.end
 	}
 	next.text = append(append(next.text, m.tape.Data[at:end]...), '}')
+	if from := m.replaced[0].start; self == 0 && n.Start == 0 && from == m.replaced[0].end && len(bytes.TrimSpace(m.tape.Data[from:end])) == 0 {
+		if err := next.tape.ScanMembers(m.tape, next.text, from-int(n.Start)); err != nil {
+			return false, err
+		}
+		m.goOn(next)
+		return true, firstErr
+	}
 	if err := m.enter(next); err != nil {
 		return false, err
 	}
@@ -245,7 +257,12 @@ func (m *Mapper) asMessage(value []byte) bool {
 		return false
 	}
 	next.text = append(event.AppendString(append(next.text, `{"message":`...), text), '}')
-	return m.enter(next) == nil
+	escaped := len(next.text) > len(`{"message":""}`)+len(text)
+	if next.tape.Text(next.text, len("message"), escaped) != nil {
+		return false
+	}
+	m.goOn(next)
+	return true
 }
 
 // unfolder holds what unfolding needs from one record to the next.

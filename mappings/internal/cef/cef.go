@@ -135,32 +135,46 @@ func isKeyByte(c byte) bool {
 // appendLabels appends the custom fields by the names that their labels give.
 func (p *Parser) appendLabels(dst []byte, text string) []byte {
 	first := true
-	for _, label := range p.pairs {
+	for i, label := range p.pairs {
 		base, ok := strings.CutSuffix(text[label.key:label.equals], "Label")
 		if !ok || base == "" {
 			continue
 		}
-		for _, value := range p.pairs {
-			if text[value.key:value.equals] != base {
-				continue
-			}
-			if first {
-				dst = append(dst, `,"labels":{`...)
-			} else {
-				dst = append(dst, ',')
-			}
-			first = false
-			dst = append(dst, '"')
-			dst = appendName(dst, text[label.equals+1:label.end])
-			dst = append(dst, '"', ':')
-			dst = appendValue(dst, text[value.equals+1:value.end], true)
-			break
+		value, ok := p.labelled(text, i, base)
+		if !ok {
+			continue
 		}
+		if first {
+			dst = append(dst, `,"labels":{`...)
+		} else {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = append(dst, '"')
+		dst = appendName(dst, text[label.equals+1:label.end])
+		dst = append(dst, '"', ':')
+		dst = appendValue(dst, text[value.equals+1:value.end], true)
 	}
 	if !first {
 		dst = append(dst, '}')
 	}
 	return dst
+}
+
+// labelled finds the custom field that the label with the index names. It
+// stands beside its label in nearly every text.
+func (p *Parser) labelled(text string, label int, base string) (pair, bool) {
+	for _, i := range [...]int{label + 1, label - 1} {
+		if i >= 0 && i < len(p.pairs) && text[p.pairs[i].key:p.pairs[i].equals] == base {
+			return p.pairs[i], true
+		}
+	}
+	for _, value := range p.pairs {
+		if text[value.key:value.equals] == base {
+			return value, true
+		}
+	}
+	return pair{}, false
 }
 
 func appendName(dst []byte, label string) []byte {

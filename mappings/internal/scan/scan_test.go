@@ -3,6 +3,7 @@ package scan
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -147,4 +148,38 @@ func benchmarkLine() string {
 		s.WriteString(`,"Field` + strconv.Itoa(i) + `Name":"0123456789"`)
 	}
 	return "{" + s.String()[1:] + "}"
+}
+
+// TestComposed compares the tapes of texts that a Mapper writes with those of
+// a scan.
+func TestComposed(t *testing.T) {
+	tape, scanned := NewTape(DefaultLimits()), NewTape(DefaultLimits())
+	compare := func(text string, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+		if err := scanned.Scan([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(tape.Nodes, scanned.Nodes) || tape.Depth != scanned.Depth || tape.Halves != scanned.Halves || string(tape.Data) != text {
+			t.Errorf("%s\ngot  %v\nwant %v", text, tape.Nodes, scanned.Nodes)
+		}
+	}
+	for text, escaped := range map[string]bool{`{"message":""}`: false, `{"message":"plain"}`: false, `{"message":"a \"quote\""}`: true} {
+		compare(text, tape.Text([]byte(text), len("message"), escaped))
+	}
+	for _, tc := range [][2]string{
+		{`{"a":{"b":[1,2]},"c":"\ud800"`, `,"d":{"e":{"f":{}}}}`}, {`{"message":"x"`, `,"d":1,"e":[] } `}, {`{"a":null`, `,"b":"\ud800"}`},
+	} {
+		earlier := NewTape(DefaultLimits())
+		if err := earlier.Scan([]byte(tc[0] + "}")); err != nil {
+			t.Fatal(err)
+		}
+		text := strings.TrimSpace(tc[0] + tc[1])
+		compare(text, tape.ScanMembers(earlier, []byte(text), len(tc[0])))
+	}
+	if err := tape.ScanMembers(scanned, []byte(`{"a":null,"b"}`), len(`{"a":null`)); err == nil || len(tape.Nodes) != 0 {
+		t.Errorf("got %v and %d nodes, want an error and none", err, len(tape.Nodes))
+	}
 }
