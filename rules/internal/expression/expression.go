@@ -70,6 +70,7 @@ type Expression struct {
 	terms  []term
 
 	branches []branch
+	steps    int
 }
 
 // term is one boolean part of an expression, for explanations.
@@ -116,7 +117,7 @@ func CompileWith(text strict.Text, dict *ecs.Dictionary, defs *Definitions) (x *
 	if root.constant {
 		c.warn(tree.Node, fmt.Sprintf("the condition is always %s", root.constTruth), "")
 	}
-	return &Expression{source: text.Value, root: root, fields: c.fields, terms: c.terms, branches: branches}, nil, c.warnings
+	return &Expression{source: text.Value, root: root, fields: c.fields, terms: c.terms, branches: branches, steps: c.steps}, nil, c.warnings
 }
 
 // String returns the source.
@@ -175,6 +176,7 @@ type compiler struct {
 	parts    int      // Nodes compiled, with those of macros.
 	reached  int      // The same of the normal form, which is made first.
 	words    int      // Of the named lists.
+	steps    int      // That one event can cost.
 }
 
 // offset converts expr's position, counted in characters, into bytes.

@@ -2,6 +2,7 @@ package expression
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -26,9 +27,13 @@ func (c *compiler) compileLike(n ast.Node, args []ast.Node) operand {
 		if !ok {
 			return c.at(arg, fmt.Sprintf("%s is not a constant pattern", arg.String()), "")
 		}
-		patterns = append(patterns, parsePattern(s.Value))
+		p := parsePattern(s.Value)
+		if !c.charge(arg, p.steps()) {
+			return operand{node: n}
+		}
+		patterns = append(patterns, p)
 	}
-	return booleanOf(n, anyText(subject, func(s string) bool {
+	return booleanOf(n, anyCut(subject, func(s string) bool {
 		for i := range patterns {
 			if patterns[i].matches(s) {
 				return true
@@ -85,14 +90,56 @@ func (p *pattern) matches(s string) bool {
 		return n == len(s)
 	}
 	s = s[n:]
+	within := len(cut(s, maxText)) // Only there is a text searched; its ends cost nothing.
 	for _, part := range p.parts[1 : len(p.parts)-1] {
-		end := part.find(s)
+		end := part.find(s[:within])
 		if end < 0 {
 			return false
 		}
-		s = s[end:]
+		s, within = s[end:], within-end
 	}
 	return last.suffix(s)
+}
+
+// steps bounds what a text of maxText bytes can cost.
+func (p *pattern) steps() int {
+	sum := 0
+	for _, part := range p.parts {
+		sum = bounded(sum, len(part), 1)
+	}
+	if len(p.parts) > 2 {
+		for _, part := range p.parts[1 : len(p.parts)-1] {
+			sum = bounded(sum, maxText, 1+part.overlap())
+		}
+	}
+	return sum
+}
+
+// overlap is how many places a character of a text can be compared for at the
+// most: those where a match may begin while others before it still go on. With
+// "aaaa" these are four; most words have one or two. It is the longest chain of
+// borders, see Knuth, Morris and Pratt (1977); where one character stands for
+// any there is no such bound, and the length is taken.
+func (p piece) overlap() int {
+	if slices.Contains(p, one) {
+		return len(p)
+	}
+	border, chain, longest := make([]int, len(p)+1), make([]int, len(p)+1), 0
+	for i := 1; i < len(p); i++ {
+		k := border[i]
+		for k > 0 && p[i] != p[k] {
+			k = border[k]
+		}
+		if p[i] == p[k] {
+			k++
+		}
+		border[i+1] = k
+		if k > 0 {
+			chain[i+1] = chain[k] + 1
+		}
+		longest = max(longest, chain[i+1])
+	}
+	return longest
 }
 
 // prefix matches at the start and returns the bytes taken.

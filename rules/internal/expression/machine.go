@@ -14,17 +14,14 @@ import (
 
 // allowed are expr's builtins that may run in its machine: they are pure and
 // their cost is bounded by the size of their arguments. Repeat, ranges, dates
-// and everything that builds large values are left out.
+// and everything that builds large values are left out; split and join are
+// ours, which bound what they build.
 func allowed() []string {
 	return []string{
 		"all", "none", "any", "one", "count", "abs", "ceil", "floor", "round", "trim", "trimPrefix", "trimSuffix",
 		"indexOf", "lastIndexOf", "hasPrefix", "hasSuffix", "max", "min", "first", "last", "len", "lower", "upper", "int", "float", "string",
-		"split", "join",
 	}
 }
-
-// maxEntries is how much of a list field the machine gets to see.
-const maxEntries = 256
 
 // machine runs what the closures do not cover. It belongs to an Env.
 type machine struct {
@@ -44,7 +41,15 @@ func (c *compiler) fallback(n ast.Node) (operand, bool) {
 	if rewrite.failed {
 		return operand{node: n}, true
 	}
-	options := []expr.Option{expr.Env(rewrite.types()), expr.MaxNodes(maxParsed), expr.DisableAllBuiltins()}
+	w := worker{c: c, fields: rewrite.variables()}
+	if cost := w.node(node); w.failed || !c.charge(n, cost.steps) {
+		return operand{node: n}, true
+	}
+	options := []expr.Option{
+		expr.Env(rewrite.types()), expr.MaxNodes(maxParsed), expr.DisableAllBuiltins(),
+		expr.Function("split", splitText, new(func(string, string) []string), new(func(string, string, int) []string)),
+		expr.Function("join", joinText, new(func([]string, string) string), new(func([]string) string), new(func([]any, string) string), new(func([]any) string)),
+	}
 	for _, b := range allowed() {
 		options = append(options, expr.EnableBuiltin(b))
 	}
@@ -158,7 +163,19 @@ func (r *rewriter) Visit(n *ast.Node) {
 		pos = len(r.ids)
 		r.ids = append(r.ids, id)
 	}
+	at := (*n).Location()
+	at.From = start(*n)
 	ast.Patch(n, &ast.IdentifierNode{Value: variable(pos)})
+	(*n).SetLocation(at)
+}
+
+// variables are the fields by the variables that stand for them.
+func (r *rewriter) variables() map[string]ecs.ID {
+	names := make(map[string]ecs.ID, len(r.ids))
+	for i, id := range r.ids {
+		names[variable(i)] = id
+	}
+	return names
 }
 
 func variable(i int) string { return "v" + strconv.Itoa(i) }
@@ -214,11 +231,11 @@ func variableValue(f *ecs.Field, v *event.Value) any {
 	switch {
 	case f.Kind == ecs.String && f.Array:
 		if list := v.List(); list != nil {
-			return list[:min(len(list), maxEntries)]
+			return cutList(list, maxEntries)
 		}
-		return []string{v.Str()}
+		return []string{cut(v.Str(), maxText)}
 	case f.Kind == ecs.String:
-		return v.Str()
+		return cut(v.Str(), maxText)
 	case f.Kind == ecs.Bool:
 		return v.Bool()
 	}

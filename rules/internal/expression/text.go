@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -97,13 +96,34 @@ func (c *compiler) compileMatches(n *ast.BinaryNode, left, right operand) operan
 		return operand{node: n}
 	}
 	if right.typ != String || !right.constant {
-		return c.at(n.Right, "the pattern after matches has to be a constant string", "")
+		return c.at(n.Right, notConstant, "")
 	}
-	re, err := regexp.Compile(right.constText)
-	if err != nil {
-		return c.at(n.Right, err.Error(), "patterns have the syntax of https://github.com/google/re2/wiki/Syntax")
+	re, size, ok := c.regex(n.Right, right.constText)
+	if !ok || !c.charge(n, size*maxText) {
+		return operand{node: n}
 	}
-	return booleanOf(n, anyText(left, re.MatchString), left.needs)
+	return booleanOf(n, anyCut(left, func(s string) bool { return re.MatchString(cut(s, maxText)) }), left.needs)
+}
+
+const notConstant = "the pattern after matches has to be a constant string"
+
+// anyCut is anyText for a test that reads no more than maxText bytes of a
+// text: of a list that is what all its texts have together.
+func anyCut(o operand, test func(string) bool) func(*Env) Truth {
+	if !o.isField {
+		return anyText(o, test)
+	}
+	id := o.field
+	return func(env *Env) Truth {
+		v := env.Event.Get(id)
+		if v == nil {
+			return Unknown
+		}
+		if list := v.List(); list != nil {
+			return truthOf(slices.ContainsFunc(cutList(list, len(list)), test))
+		}
+		return truthOf(test(v.Str()))
+	}
 }
 
 // compileIn compiles x in ["a", "b"], x in 1..5 and "a" in list_field.
