@@ -15,7 +15,9 @@ import (
 const (
 	MaxSize  = 1 << 20 // Bytes of a file.
 	MaxDepth = 32      // Lists and mappings inside each other.
-	MaxKeys  = 16384   // Keys of all mappings of a file; the YAML library needs time in the square of them.
+	// Keys of all mappings and entries of all lists of a file; the YAML library needs time in the square of them.
+	MaxKeys    = 16384
+	MaxEntries = 131072
 )
 
 // Parse reads the documents of a YAML file. The file name only serves for messages. Documents without content are left
@@ -113,7 +115,8 @@ func checkTokens(file string, tokens token.Tokens) error {
 			File: file, Line: t.Position.Line, Column: t.Position.Column, Message: message, Hint: hint,
 		})
 	}
-	depth, indicators, line, keys := 0, 0, 0, 0
+	indicators, line, keys, entries := 0, 0, 0, 0
+	var open []token.Type // Flow collections that are not closed.
 	for _, t := range tokens {
 		if t.Position.Line != line {
 			line, indicators = t.Position.Line, 0
@@ -133,19 +136,34 @@ func checkTokens(file string, tokens token.Tokens) error {
 		case token.DirectiveType:
 			report(t, "directives are not supported", "quote a text that begins with %")
 		case token.SequenceStartType, token.MappingStartType:
-			depth++
+			open = append(open, t.Type)
 		case token.SequenceEndType, token.MappingEndType:
-			depth = max(0, depth-1)
-		case token.SequenceEntryType, token.MappingKeyType:
+			open = open[:max(0, len(open)-1)]
+		case token.SequenceEntryType:
 			indicators++
+			entries++
+		case token.MappingKeyType:
+			indicators++
+			keys++
 		case token.MappingValueType:
-			if keys++; keys > MaxKeys {
-				report(t, fmt.Sprintf("more than %d keys in one file", MaxKeys), "split it")
-				return NewError(problems...)
+			keys++
+		case token.CollectEntryType:
+			if len(open) > 0 && open[len(open)-1] == token.MappingStartType {
+				keys++ // A key needs no value there.
+			} else {
+				entries++
 			}
 		default:
 		}
-		if depth > MaxDepth || indicators > MaxDepth {
+		switch {
+		case keys > MaxKeys:
+			report(t, fmt.Sprintf("more than %d keys in one file", MaxKeys), "split it")
+			return NewError(problems...)
+		case entries > MaxEntries:
+			report(t, fmt.Sprintf("more than %d list entries in one file", MaxEntries), "split it")
+			return NewError(problems...)
+		}
+		if len(open) > MaxDepth || indicators > MaxDepth {
 			report(t, fmt.Sprintf("nested more than %d levels deep", MaxDepth), "")
 			return NewError(problems...)
 		}

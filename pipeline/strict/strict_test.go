@@ -194,6 +194,9 @@ func TestParseErrors(t *testing.T) {
 		"deep lines":     {deepLines(40), `f.yml:33:34: nested more than 32 levels deep`},
 		"block header":   {"a: 1\nb: >[x", `f.yml:2:4: invalid header option: "[x" (begin the text in the next line; quote a text that begins with | or >)`},
 		"many keys":      {strings.Repeat("a: 1\n", strict.MaxKeys+1), `f.yml:16385:2: more than 16384 keys in one file (split it)`},
+		"many bare keys": {"{" + strings.Repeat("a,", strict.MaxKeys+1) + "}", `f.yml:1:32771: more than 16384 keys in one file (split it)`},
+		"many entries":   {strings.Repeat("-\n", strict.MaxEntries+1), `f.yml:131073:1: more than 131072 list entries in one file (split it)`},
+		"many in a flow": {"[" + strings.Repeat("a,", strict.MaxEntries+1) + "a]", `f.yml:1:262147: more than 131072 list entries in one file (split it)`},
 		"large":          {strings.Repeat("# comment\n", 1<<17), `f.yml: file has 1310720 bytes, at most 1048576 are allowed (split it)`},
 	} {
 		t.Run(name, func(t *testing.T) {
