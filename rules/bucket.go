@@ -81,6 +81,7 @@ func (st *bucketState) observe(_ int, m *moment) {
 	e, _ := st.table.obtain(key)
 	k := &e.data
 	k.newest = max(k.newest, m.at)
+	timed := k.firing // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
 	k.subjects.add(st.r, m)
 	if st.p.debounce > 0 && k.samples.near(m.at, st.p.debounce) {
 		return
@@ -94,7 +95,9 @@ func (st *bucketState) observe(_ int, m *moment) {
 		st.dropped += k.samples.insert(bucketSample{at: m.at, text: strings.Clone(v)})
 	}
 	st.judge(e, m)
-	st.schedule(e)
+	if !timed {
+		st.schedule(e)
+	}
 }
 
 // near reports whether an event is closer than a span.

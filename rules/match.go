@@ -168,12 +168,12 @@ func (st *matchState) schedule(e *entry[matchKey]) {
 
 // ends is when nothing keeps the key any more.
 func (st *matchState) ends(k *matchKey) int64 {
-	due := k.last + st.r.keepFiring
+	due := k.last
 	if st.p.hold > 0 && k.readings > 0 {
 		due += st.staleAfter()
 	}
 	if k.firing {
-		due = max(due, k.atLeast)
+		due = max(due+st.r.keepFiring, k.atLeast)
 	}
 	return st.watch.ends(&k.dataKey, k.firing, due)
 }
@@ -231,7 +231,8 @@ func (st *matchState) read(key []byte, m *moment) {
 	}
 	st.s.mark(m, st.r)
 	k := &e.data
-	if k.readings == 0 || m.at-k.reading > st.staleAfter() {
+	forgotten := !k.firing && m.now-k.last >= st.staleAfter() // By a key that is kept for no_data.
+	if k.readings == 0 || forgotten || m.at-k.reading > st.staleAfter() {
 		k.since, k.readings = m.at, 0
 	}
 	k.readings++
@@ -247,8 +248,9 @@ func (st *matchState) read(key []byte, m *moment) {
 // breakOff ends the run of matching readings.
 func (st *matchState) breakOff(e *entry[matchKey], m *moment) {
 	k := &e.data
-	if m.at < k.reading {
-		return // A reading from before does not contradict a later one.
+	if m.at < k.reading { // A reading from before does not contradict a later one.
+		st.schedule(e) // Its agent may have been missed until now.
+		return
 	}
 	k.readings = 0
 	if k.firing {

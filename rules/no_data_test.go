@@ -80,6 +80,50 @@ func TestNoDataKeep(t *testing.T) {
 	}
 }
 
+// TestNoDataAtTheBorders are cases in which the engine once differed from
+// README.md.
+func TestNoDataAtTheBorders(t *testing.T) {
+	t.Run("a kept episode is looked at in its rhythm, whatever matches", func(t *testing.T) {
+		set := compileRules(t, dictionary(t), ruleYAML(1, "threshold", "condition: event.action == \"error\"\nwindow: 10m\nhaving: {gte: 2}\nno_data: keep"))
+		f := newFeed(t, set, SessionOptions{})
+		for m := range 60 {
+			at := time.Duration(m) * time.Minute
+			switch m {
+			case 0, 1, 23:
+				f.send(at, "event.action", "error", "agent.id", "a")
+			case 37:
+				f.send(at, "event.action", "sensor-heartbeat", "agent.id", "a")
+			}
+			f.send(at, "event.action", "sensor-heartbeat", "agent.id", "b")
+		}
+		f.expect("1m0s firing rule 1 a 2", "40m0s resolved rule 1 a 3")
+	})
+	held := compileRules(t, dictionary(t), ruleYAML(1, "match", "condition: edr.resource.cpu_pct >= 50\nfor: 10m\nno_data: alert"))
+	t.Run("readings after a gap begin anew, also when they happened in it", func(t *testing.T) {
+		f := newFeed(t, held, SessionOptions{})
+		f.send(0, "agent.id", "a", "edr.resource.cpu_pct", 80.0)
+		f.send(5*time.Minute, "agent.id", "b")
+		f.send(10*time.Minute, "agent.id", "b")
+		f.late(12*time.Minute, 9*time.Minute, "agent.id", "a", "edr.resource.cpu_pct", 80.0)
+		f.send(13*time.Minute, "agent.id", "a", "edr.resource.cpu_pct", 80.0)
+		f.expect("10m0s firing rule 1 a 1", "12m0s resolved rule 1 a 1")
+		f.send(17*time.Minute, "agent.id", "a", "edr.resource.cpu_pct", 80.0)
+		f.send(19*time.Minute, "agent.id", "a", "edr.resource.cpu_pct", 80.0)
+		f.expect("10m0s firing rule 1 a 1", "12m0s resolved rule 1 a 1", "19m0s firing rule 1 a 4")
+	})
+	t.Run("who came back with an old reading is waited for again", func(t *testing.T) {
+		f := newFeed(t, held, SessionOptions{})
+		f.send(0, "agent.id", "a", "edr.resource.cpu_pct", 80.0)
+		f.send(5*time.Minute, "agent.id", "b")
+		f.send(10*time.Minute, "agent.id", "b")
+		f.late(12*time.Minute, -time.Minute, "agent.id", "a", "edr.resource.cpu_pct", 5.0)
+		for m := 16; m < 30; m += 4 {
+			f.send(time.Duration(m)*time.Minute, "agent.id", "b")
+		}
+		f.expect("10m0s firing rule 1 a 1", "12m0s resolved rule 1 a 1", "22m0s firing rule 1 a 1")
+	})
+}
+
 func TestNoDataRefused(t *testing.T) {
 	for rest, want := range map[string]string{
 		"type: threshold\nwindow: 1h\nhaving: {gte: 2}\nno_data: alert":                                                                "for agents that fall silent there is type: silence",

@@ -48,6 +48,7 @@ type oracleRule struct {
 	learn             int64
 	steps             []string // Actions; one with a ! must not come.
 	unordered         bool
+	noData            string
 	silence           silenceSpec
 }
 
@@ -63,6 +64,9 @@ func (r *oracleRule) yaml() string {
 	}
 	if r.suppress > 0 {
 		line("suppress: %dms", r.suppress/1e6)
+	}
+	if r.noData != "" {
+		line("no_data: %s", r.noData)
 	}
 	if r.typ == "silence" {
 		return ruleYAML(1, r.typ, b.String()+r.silence.yaml(r))
@@ -154,6 +158,8 @@ type oracle struct {
 	run     []oracleEvent // Readings that hold without a break.
 	newest  int64         // Event time of the latest of them.
 
+	watch noDataWatch
+
 	// The episode.
 	open  bool
 	start int64
@@ -186,6 +192,7 @@ func predict(r *oracleRule, events []oracleEvent, end int64) []oracleAlert {
 		for _, e := range events {
 			e.at = min(e.at, e.now)
 			o.pass(e.now)
+			o.watch.agentHeard(&e, key)
 			if k, ok := r.key(&e); ok && k == key && (e.at >= e.now-r.lateness || r.typ == "match" && r.hold == 0) {
 				o.see(e)
 			}
@@ -210,7 +217,7 @@ func (o *oracle) say(at int64, status string) {
 }
 
 func (o *oracle) begin(now, start, count int64) {
-	o.open, o.start, o.began, o.last, o.count = true, start, now, now, count
+	o.open, o.start, o.began, o.last, o.count, o.watch.next = true, start, now, now, count, 0
 	o.say(now, "firing")
 }
 
@@ -230,6 +237,7 @@ func (o *oracle) found(now, start, count int64) {
 
 // pass lets the time go on to now: episodes end, windows close.
 func (o *oracle) pass(now int64) {
+	o.watch.clock(o, now)
 	if o.r.typ == "metric" && o.r.kind != "sliding" {
 		for _, b := range o.buckets() {
 			due := b.close + o.r.lateness
@@ -253,6 +261,9 @@ func (o *oracle) end(now int64) {
 	}
 	due := max(o.last+o.r.keep, o.began+o.r.suppress)
 	switch {
+	case o.watch.decides(o):
+		o.watch.end(o, now)
+		return
 	case o.r.hold > 0 && len(o.run) > 0: // Nothing said that it is over: readings may still come.
 		due = max(o.last+o.r.keep+max(o.r.hold, tenMinutes), o.began+o.r.suppress)
 	case o.r.typ == "threshold" && o.r.kind == "sliding":
@@ -277,7 +288,7 @@ func (o *oracle) end(now int64) {
 	case o.r.typ == "threshold" || o.r.typ == "value_count":
 		due = max(o.close+o.r.keep, o.began+o.r.suppress)
 	}
-	if due = max(due, o.began+1); due <= now {
+	if due = o.watch.look(o, max(due, o.began+1), now); due <= now {
 		o.open, o.settled = false, due
 		o.say(due, "resolved")
 	}

@@ -27,6 +27,7 @@ func (o *oracle) see(e oracleEvent) {
 	case "metric":
 		if e.action == r.action && e.hasCPU {
 			o.events = append(o.events, e)
+			o.watch.hear(o, e.now)
 			if r.kind == "sliding" {
 				o.seeMetric(e)
 			}
@@ -51,9 +52,10 @@ func (o *oracle) see(e oracleEvent) {
 // seeReading takes a reading of a rule with for.
 func (o *oracle) seeReading(e oracleEvent) {
 	r := o.r
-	if n := len(o.run); n > 0 && !o.open && e.now >= o.run[n-1].now+r.keep+max(r.hold, tenMinutes) {
+	if n := len(o.run); n > 0 && !o.open && e.now >= o.run[n-1].now+max(r.hold, tenMinutes) {
 		o.run = nil // Forgotten.
 	}
+	o.watch.hear(o, e.now)
 	switch {
 	case e.cpu < r.bound && (len(o.run) == 0 && !o.open || e.at < o.newest):
 	case e.cpu < r.bound:
@@ -167,7 +169,7 @@ func (o *oracle) seeMetric(e oracleEvent) {
 		}
 		return
 	}
-	if o.open && e.at == newest && e.now >= max(o.last+o.r.keep, o.began+o.r.suppress) {
+	if o.open && e.at == newest && !(o.watch.waits(o) && len(o.within(newest)) < o.r.least) && e.now >= max(o.last+o.r.keep, o.began+o.r.suppress) {
 		o.open, o.settled = false, newest
 		o.say(e.now, "resolved")
 	}

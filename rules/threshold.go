@@ -182,6 +182,7 @@ func (st *thresholdState) observe(_ int, m *moment) {
 	e, _ := st.table.obtain(key)
 	k := &e.data
 	k.newest = max(k.newest, m.at)
+	timed := k.firing // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
 	k.subjects.add(st.r, m)
 	if k.near(m.at, st.p.debounce) {
 		return
@@ -198,7 +199,9 @@ func (st *thresholdState) observe(_ int, m *moment) {
 	} else if first, count, ok := st.crossing(k, m.at, pos); ok {
 		st.begin(e, m, first, count)
 	}
-	st.schedule(e)
+	if !timed {
+		st.schedule(e)
+	}
 }
 
 // near reports whether a counted event is closer than a span.

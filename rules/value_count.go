@@ -189,6 +189,7 @@ func (st *valueCountState) observe(_ int, m *moment) {
 	e, _ := st.table.obtain(key)
 	k := &e.data
 	k.newest = max(k.newest, m.at)
+	timed := k.firing // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
 	k.subjects.add(st.r, m)
 	k.trace.add(m)
 	for _, value := range values {
@@ -206,7 +207,9 @@ func (st *valueCountState) observe(_ int, m *moment) {
 	if k.firing {
 		k.count = max(k.count, k.within(k.newest, st.p.window))
 	}
-	st.schedule(e)
+	if !timed {
+		st.schedule(e)
+	}
 }
 
 // see adds a sighting in order of time and returns its place; false when it
