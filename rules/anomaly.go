@@ -147,7 +147,7 @@ func (st *anomalyState) observe(_ int, m *moment) {
 		case "seasonal":
 			k.seasonal = &seasonalBaseline{}
 		}
-		st.table.wake(e, m.now+st.p.window)
+		st.table.wake(e, max(m.at+st.p.window, m.now+1))
 		st.s.wakeAt(e.due)
 	}
 	if m.at < k.newest {

@@ -233,7 +233,7 @@ func (st *matchState) read(key []byte, m *moment) {
 	k := &e.data
 	forgotten := !k.firing && m.now-k.last >= st.staleAfter() // By a key that is kept for no_data.
 	if k.readings == 0 || forgotten || m.at-k.reading > st.staleAfter() {
-		k.since, k.readings = m.at, 0
+		k.since, k.reading, k.readings = m.at, m.at, 0
 	}
 	k.readings++
 	k.reading = max(k.reading, m.at)

@@ -111,6 +111,17 @@ func TestNoDataAtTheBorders(t *testing.T) {
 		f.send(19*time.Minute, "agent.id", "a", "edr.resource.cpu_pct", 80.0)
 		f.expect("10m0s firing rule 1 a 1", "12m0s resolved rule 1 a 1", "19m0s firing rule 1 a 4")
 	})
+	t.Run("a run knows nothing of the one before", func(t *testing.T) {
+		f := newFeed(t, held, SessionOptions{})
+		for _, r := range []struct {
+			at, happened time.Duration
+			cpu          float64
+		}{{0, 0, 80}, {4 * time.Minute, 4 * time.Minute, 80}, {5 * time.Minute, 5 * time.Minute, 5}, {6 * time.Minute, 2 * time.Minute, 80},
+			{7 * time.Minute, 3 * time.Minute, 5}, {14 * time.Minute, 13 * time.Minute, 80}} {
+			f.late(r.at, r.happened, "agent.id", "a", "edr.resource.cpu_pct", r.cpu)
+		}
+		f.expect() // The run that begins at 2m is broken at 3m, though one before had come to 4m.
+	})
 	t.Run("who came back with an old reading is waited for again", func(t *testing.T) {
 		f := newFeed(t, held, SessionOptions{})
 		f.send(0, "agent.id", "a", "edr.resource.cpu_pct", 80.0)

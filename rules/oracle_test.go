@@ -49,6 +49,8 @@ type oracleRule struct {
 	steps             []string // Actions; one with a ! must not come.
 	unordered         bool
 	noData            string
+	down, hostUp      bool
+	anomaly           anomalySpec
 	silence           silenceSpec
 }
 
@@ -107,6 +109,14 @@ func (r *oracleRule) yaml() string {
 		line("having: {gte: %v}\nfield: edr.resource.cpu_pct\nfunction: %s\nmin_events: %d", r.bound, r.function, r.least)
 	case "spike":
 		line("history: %d\nmin_history: %d\ntimes: %v\nmin_events: %d", r.history, r.minKnown, r.times, r.least)
+		if r.down {
+			line("direction: down")
+		}
+		if r.hostUp {
+			line("host: up")
+		}
+	case "anomaly":
+		b.WriteString(r.anomaly.yaml())
 	case "change":
 		line("field: process.name\nfrom: [%s]\nto: [%s]", r.from, r.to)
 	case "new_terms":
@@ -159,6 +169,8 @@ type oracle struct {
 	newest  int64         // Event time of the latest of them.
 
 	watch noDataWatch
+	drop  dropWatch
+	past  anomalyPast
 
 	// The episode.
 	open  bool
@@ -193,6 +205,7 @@ func predict(r *oracleRule, events []oracleEvent, end int64) []oracleAlert {
 			e.at = min(e.at, e.now)
 			o.pass(e.now)
 			o.watch.agentHeard(&e, key)
+			o.drop.seen = append(o.drop.seen, e)
 			if k, ok := r.key(&e); ok && k == key && (e.at >= e.now-r.lateness || r.typ == "match" && r.hold == 0) {
 				o.see(e)
 			}
@@ -238,6 +251,9 @@ func (o *oracle) found(now, start, count int64) {
 // pass lets the time go on to now: episodes end, windows close.
 func (o *oracle) pass(now int64) {
 	o.watch.clock(o, now)
+	if o.r.down {
+		o.drop.clock(o, now)
+	}
 	if o.r.typ == "metric" && o.r.kind != "sliding" {
 		for _, b := range o.buckets() {
 			due := b.close + o.r.lateness

@@ -33,8 +33,14 @@ func (o *oracle) see(e oracleEvent) {
 			}
 		}
 	case "spike":
-		if e.action == r.action {
+		if e.action == r.action && r.down {
+			o.drop.agent, o.events = e.agent, append(o.events, e)
+		} else if e.action == r.action {
 			o.seeSpike(e)
+		}
+	case "anomaly":
+		if e.action == r.action && e.hasCPU {
+			o.seeNumber(e)
 		}
 	case "change":
 		if e.process != "" {
