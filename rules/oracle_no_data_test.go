@@ -57,7 +57,7 @@ func (w *noDataWatch) clock(o *oracle, now int64) {
 		return
 	}
 	w.gone, w.since, o.run = true, w.heard, nil
-	o.alerts = append(o.alerts, oracleAlert{w.due(o.r), "firing", o.key, w.since, 1})
+	o.alerts = append(o.alerts, oracleAlert{at: w.due(o.r), status: "firing", key: o.key, start: w.since, count: 1})
 }
 
 // hear takes note of data.
@@ -65,7 +65,7 @@ func (w *noDataWatch) hear(o *oracle, now int64) {
 	w.heard = now
 	if w.gone {
 		w.gone = false
-		o.alerts = append(o.alerts, oracleAlert{now, "resolved", o.key, w.since, 1})
+		o.alerts = append(o.alerts, oracleAlert{at: now, status: "resolved", key: o.key, start: w.since, count: 1})
 	}
 }
 

@@ -155,21 +155,36 @@ func raiseFrom(tb testing.TB, x *oracleRule, events []oracleEvent, end int64, ne
 	set := compileRules(tb, dictionary(tb), x.yaml())
 	s := set.NewSession(SessionOptions{Lateness: time.Duration(x.lateness)})
 	defer func() { s.Close() }()
+	incidents := map[string]string{}
 	emit := func(a *event.Event) {
 		var document struct {
 			Event struct {
 				ID    string
 				Start time.Time
 			}
-			EDR struct{ Alert struct{ ID string } }
+			EDR struct {
+				Alert struct{ ID, Parent, Scope string }
+			}
 		}
 		if err := json.Unmarshal(a.AppendJSON(nil), &document); err != nil {
 			tb.Fatal(err)
 		}
-		alerts = append(alerts, oracleAlert{
-			a.Timestamp(), strings.Clone(a.Str(ecs.EDRAlertStatus)), strings.Clone(a.Str(ecs.EDRAlertKey)),
-			document.Event.Start.UnixNano(), a.Get(ecs.EDRAlertCount).Int(),
-		})
+		alert := oracleAlert{
+			at: a.Timestamp(), status: strings.Clone(a.Str(ecs.EDRAlertStatus)), key: strings.Clone(a.Str(ecs.EDRAlertKey)),
+			start: document.Event.Start.UnixNano(), count: a.Get(ecs.EDRAlertCount).Int(),
+		}
+		if x.rollup != nil {
+			alert.more = strings.Clone(a.Str(ecs.EDRAlertSeverity))
+			if all := a.Get(ecs.EDRAlertDenominator); all != nil { // Only incidents have one.
+				alert.more = fmt.Sprintf("incident of %d", all.Int())
+				if incidents[document.EDR.Alert.ID] == "" {
+					incidents[document.EDR.Alert.ID] = fmt.Sprintf("%s@%d", alert.key, alert.at)
+				}
+			} else if parent := document.EDR.Alert.Parent; parent != "" {
+				alert.more += " in " + incidents[parent]
+			}
+		}
+		alerts = append(alerts, alert)
 		ids = append(ids, document.Event.ID)
 	}
 	for _, e := range events {
@@ -247,7 +262,7 @@ func againstOracle(tb testing.TB, draw draw, seed1, seed2 uint64, n int) (typ st
 		}
 		show := func(list []oracleAlert) (s string) {
 			for _, a := range list {
-				s += "\n  " + time.Duration(a.at-start).String() + " " + a.status + " " + a.key + " from " + time.Duration(a.start-start).String() + " count " + decimal(float64(a.count))
+				s += "\n  " + time.Duration(a.at-start).String() + " " + a.status + " " + a.key + " from " + time.Duration(a.start-start).String() + " count " + decimal(float64(a.count)) + " " + a.more
 			}
 			return s
 		}

@@ -163,7 +163,7 @@ func predictSilent(r *oracleRule, key string, events []oracleEvent, end int64) (
 	w := &silenceWorld{r: r}
 	a := &silentAgent{}
 	say := func(at int64, status string) {
-		alerts = append(alerts, oracleAlert{at, status, key, a.began, 1})
+		alerts = append(alerts, oracleAlert{at: at, status: status, key: key, start: a.began, count: 1})
 	}
 	clock := events[0].now
 	pass := func(now int64) {

@@ -51,6 +51,7 @@ type oracleRule struct {
 	noData            string
 	down, hostUp      bool
 	anomaly           anomalySpec
+	rollup            *rollupSpec // nil without.
 	silence           silenceSpec
 }
 
@@ -66,6 +67,9 @@ func (r *oracleRule) yaml() string {
 	}
 	if r.suppress > 0 {
 		line("suppress: %dms", r.suppress/1e6)
+	}
+	if r.rollup != nil {
+		b.WriteString(r.rollup.yaml() + "\n")
 	}
 	if r.noData != "" {
 		line("no_data: %s", r.noData)
@@ -148,10 +152,11 @@ type oracleAlert struct {
 	key    string
 	start  int64
 	count  int64
+	more   string // With a rollup: severity and incident, or the denominator.
 }
 
 func (a oracleAlert) String() string {
-	return fmt.Sprintf("%d %s %q from %d, %d", a.at, a.status, a.key, a.start, a.count)
+	return fmt.Sprintf("%d %s %q from %d, %d %s", a.at, a.status, a.key, a.start, a.count, a.more)
 }
 
 // oracle is the history of one key and what follows from it.
@@ -191,6 +196,9 @@ func predict(r *oracleRule, events []oracleEvent, end int64) []oracleAlert {
 	if r.typ == "silence" {
 		return predictSilence(r, events, end)
 	}
+	if r.rollup != nil {
+		return predictRollup(r, events, end)
+	}
 	keys := map[string]*oracle{}
 	for _, e := range events {
 		e.at = min(e.at, e.now)
@@ -226,7 +234,7 @@ func sortedKeys[T any](m map[string]T) []string {
 }
 
 func (o *oracle) say(at int64, status string) {
-	o.alerts = append(o.alerts, oracleAlert{at, status, o.key, o.start, o.count})
+	o.alerts = append(o.alerts, oracleAlert{at: at, status: status, key: o.key, start: o.start, count: o.count})
 }
 
 func (o *oracle) begin(now, start, count int64) {

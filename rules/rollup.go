@@ -106,11 +106,12 @@ type incident struct {
 	members map[string]rollupMember // While open, by key.
 	ids     []string                // edr.alert.id of some members.
 	hosts   []string                // Names of some members.
-	firing  int
-	folded  int64 // Documents of members since it is open.
-	last    int64 // Clock when the last member began.
-	said    int64 // Clock of its last document.
-	told    int   // Members then.
+	names   map[string]bool         // Of all members, which tell agents apart; while open.
+	firing  int                     // Alerts of members that had not ended when it was last looked at.
+	folded  int64                   // Documents of members since it is open.
+	last    int64                   // Clock when the last member began.
+	said    int64                   // Clock of its last document.
+	told    int                     // Members then.
 	due     int64
 }
 
@@ -132,18 +133,17 @@ func (st *rollupState) next() int64          { return st.ends }
 // fold looks at a document that is about to be written and returns the incident
 // that it belongs to; "" for none.
 func (st *rollupState) fold(ep *episode, a *alert) (parent string) {
+	if ep.sequence > 0 || a.status != "firing" {
+		for _, in := range st.groups { // The agent may have come to belong to another.
+			if in.open && in.members[a.key].id == ep.id {
+				in.folded++
+				return in.id
+			}
+		}
+		return ""
+	}
 	group := st.p.group(a.entity)
 	in := st.groups[group]
-	if ep.sequence > 0 || a.status != "firing" {
-		if in == nil || !in.open || in.members[a.key].id != ep.id {
-			return ""
-		}
-		in.folded++
-		if a.status == "resolved" {
-			in.firing--
-		}
-		return in.id
-	}
 	if in == nil {
 		in = &incident{group: strings.Clone(group)}
 		st.groups[in.group] = in
@@ -153,16 +153,16 @@ func (st *rollupState) fold(ep *episode, a *alert) (parent string) {
 	if !in.open {
 		in.began = slices.DeleteFunc(in.began, func(m rollupMember) bool { return m.at <= a.at-st.p.within || m.key == member.key })
 		in.began = append(in.began, member)
-		if len(in.began) < st.p.over {
+		if len(in.began) < st.p.over || in.different() < st.p.over {
 			return ""
 		}
 		st.begin(in, a)
 		return in.id
 	}
-	st.add(in, member)
+	in.add(member)
 	in.folded++
 	ep.severity, ep.risk = "info", 10
-	if len(in.members) >= in.told+max(in.told/4, 1) && a.at-in.said >= int64(time.Minute) {
+	if len(in.names) >= in.told+max(in.told/4, 1) && a.at-in.said >= int64(time.Minute) {
 		st.say(in, a.at, "firing")
 	}
 	return in.id
@@ -176,17 +176,35 @@ func hostOf(a *alert) string {
 	return a.key
 }
 
+// different is the number of agents whose alerts began of late.
+func (in *incident) different() int {
+	names := make(map[string]bool, len(in.began))
+	for i := range in.began {
+		names[in.began[i].host] = true
+	}
+	return len(names)
+}
+
 // add takes a member in, or its next episode.
-func (st *rollupState) add(in *incident, m rollupMember) {
-	_, known := in.members[m.key]
+func (in *incident) add(m rollupMember) {
 	in.members[m.key] = m
-	in.firing++
 	if len(in.ids) < maxListed {
 		in.ids = append(in.ids, m.id)
 	}
-	if !known && len(in.hosts) < maxHosts {
+	if !in.names[m.host] && len(in.hosts) < maxHosts {
 		in.hosts = append(in.hosts, m.host)
 	}
+	in.names[m.host] = true
+}
+
+// count looks which alerts of the members have not ended.
+func (st *rollupState) count(in *incident) {
+	in.firing = 0
+	st.s.states[st.r.number].open(func(o openAlert) {
+		if m, ok := in.members[o.key]; ok && m.id == o.episode.id {
+			in.firing++
+		}
+	})
 }
 
 // begin opens an incident with the members of late.
@@ -197,9 +215,9 @@ func (st *rollupState) begin(in *incident, a *alert) {
 	}
 	in.episode = begin(st.r, in.group, start, "rollup "+strconv.FormatInt(a.at, 10))
 	in.severity, in.risk = st.r.weigh(a.source)
-	in.open, in.members, in.firing, in.folded = true, make(map[string]rollupMember), 0, 0
+	in.open, in.members, in.names, in.folded = true, make(map[string]rollupMember), make(map[string]bool), 0
 	for _, m := range in.began {
-		st.add(in, m)
+		in.add(m)
 	}
 	in.began = nil
 	in.due = a.at + st.p.within
@@ -209,8 +227,8 @@ func (st *rollupState) begin(in *incident, a *alert) {
 
 // say writes a document of an incident.
 func (st *rollupState) say(in *incident, at int64, status string) {
-	n := int64(len(in.members))
-	in.count, in.said, in.told = n, at, len(in.members)
+	n := int64(len(in.names))
+	in.count, in.said, in.told = n, at, len(in.names)
 	all := st.s.entities.alike(func(e *entity) bool { return st.p.group(e) == in.group }, at)
 	all = max(all, n)
 	about := "agents"
@@ -222,14 +240,14 @@ func (st *rollupState) say(in *incident, at int64, status string) {
 	reason := fmt.Sprintf("%s of %s %s (%s), one after the other within %s", grouped(n), grouped(all), about, share(n, all), duration(st.p.within))
 	if status == "resolved" {
 		reason = fmt.Sprintf("no further alert for %s; there were alerts about %s of %s %s (%s), of which %s still fire", duration(st.p.within),
-			grouped(n), grouped(all), about, share(n, all), grouped(int64(max(in.firing, 0))))
+			grouped(n), grouped(all), about, share(n, all), grouped(int64(in.firing)))
 	}
 	document := &alert{
 		at: at, end: max(in.last, in.start), status: status, key: in.group, scope: st.scope(), incident: true, denominator: all,
-		hosts: slices.Clone(in.hosts), hostsTotal: len(in.members), reason: reason,
+		hosts: slices.Clone(in.hosts), hostsTotal: len(in.names), reason: reason,
 		evidence: []pair{
 			{"rollup", "true"}, {"by", jsonList(st.p.names)}, number("over", int64(st.p.over)), text("within", duration(st.p.within)),
-			number("agents", n), {"alert_ids", jsonList(in.ids)}, number("alert_ids_total", n), number("documents_folded", in.folded),
+			number("agents", n), {"alert_ids", jsonList(in.ids)}, number("alert_ids_total", int64(len(in.members))), number("documents_folded", in.folded),
 		},
 	}
 	if i := slices.Index(st.p.names, "agent.type"); i >= 0 {
@@ -265,7 +283,11 @@ func (st *rollupState) fire(due int64) {
 		if !in.open || in.due != due {
 			continue
 		}
-		switch quiet := in.last + st.p.within; {
+		quiet := in.last + st.p.within
+		if quiet <= due {
+			st.count(in)
+		}
+		switch {
 		case quiet > due:
 			in.due = quiet
 		case st.r.endless() || 2*in.firing < len(in.members):

@@ -70,6 +70,59 @@ rollup: {by: [agent.type], over: 10, within: 10m}`), "severity: low", "severity:
 	}
 }
 
+// TestRollupEnds are incidents that once stayed open for ever, or counted an
+// agent twice.
+func TestRollupEnds(t *testing.T) {
+	crash := func(f *feed, at time.Duration, agent, version, process string) {
+		f.send(at, "event.action", "sensor-crashed", "agent.id", agent, "agent.version", version, "process.name", process)
+	}
+	for _, tc := range []struct {
+		name, rest string
+		play       func(f *feed)
+		want       []string
+	}{
+		{"alerts that had ended before it began", "keep_firing_for: 1m\nrollup: {by: [], over: 3, within: 10m}", func(f *feed) {
+			for i := range 3 {
+				crash(f, time.Duration(4*i)*time.Minute, fmt.Sprint("a", i), "1", "p")
+			}
+		}, []string{"8m0s firing 3", "18m0s resolved 3"}},
+		{"agents that got another version", "keep_firing_for: 5m\nrollup: {by: [agent.version], over: 3, within: 10m}", func(f *feed) {
+			for i := range 3 {
+				crash(f, time.Duration(i)*time.Minute, fmt.Sprint("a", i), "1", "p")
+			}
+			for i := range 3 {
+				f.send(4*time.Minute, "agent.id", fmt.Sprint("a", i), "agent.version", "2")
+			}
+		}, []string{"2m0s firing 3", "12m0s resolved 3"}},
+		{"two alerts about one agent", "keep_firing_for: 5m\ngroup_by: [entity, process.name]\nrollup: {by: [], over: 2, within: 10m}", func(f *feed) {
+			crash(f, 0, "a", "1", "p")
+			crash(f, time.Minute, "a", "1", "q")
+			crash(f, 3*time.Minute, "b", "1", "p")
+		}, []string{"3m0s firing 2", "13m0s resolved 2"}},
+		{"more than half fire still", "suppress: 25m\nrollup: {by: [], over: 2, within: 10m}", func(f *feed) {
+			crash(f, 0, "a", "1", "p")
+			crash(f, 5*time.Minute, "b", "1", "p")
+			crash(f, 7*time.Minute, "c", "1", "p") // Looked at when 17m, 27m and 37m are over.
+		}, []string{"5m0s firing 2", "7m0s firing 3", "37m0s resolved 3"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFeed(t, compileRules(t, dictionary(t), ruleYAML(1, "match", "condition: event.action == \"sensor-crashed\"\n"+tc.rest)), SessionOptions{})
+			tc.play(f)
+			f.advance(5 * time.Hour)
+			var got []string
+			for i, line := range f.said() {
+				if alert := f.alerts[i]["edr"].(map[string]any)["alert"].(map[string]any); alert["denominator"] != nil {
+					words := strings.Fields(line)
+					got = append(got, words[0]+" "+words[1]+" "+words[len(words)-1])
+				}
+			}
+			if fmt.Sprint(got) != fmt.Sprint(tc.want) {
+				t.Errorf("incidents %v, want %v\n%s", got, tc.want, strings.Join(f.said(), "\n"))
+			}
+		})
+	}
+}
+
 func TestRollupRefused(t *testing.T) {
 	for rest, want := range map[string]string{
 		"rollup: {by: [agent.typ], over: 10, within: 1m}":       "did you mean \"agent.type\"?",

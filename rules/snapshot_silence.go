@@ -124,9 +124,9 @@ func (in *incident) persist(a *archive) {
 	}
 	snapshot.List(a.Codec, &members, each)
 	if a.Reading() && in.open {
-		in.members = make(map[string]rollupMember, len(members))
+		in.members, in.names = make(map[string]rollupMember, len(members)), make(map[string]bool, len(members))
 		for _, m := range members {
-			in.members[m.key] = m
+			in.members[m.key], in.names[m.host] = m, true
 		}
 	}
 	a.persistTexts(&in.ids)
