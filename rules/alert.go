@@ -79,6 +79,9 @@ func begin(r *Rule, key string, start int64, further string) episode {
 
 // raise writes one document of an episode.
 func (s *Session) raise(r *Rule, ep *episode, a *alert) {
+	if s.near != nil && a.status == "firing" && !a.notice {
+		s.near.fired(r, a.key)
+	}
 	if s.heldBack(r, ep, a) {
 		ep.sequence++
 		s.counters[r.number].Shadowed++

@@ -166,11 +166,14 @@ func (st *anomalyState) observe(_ int, m *moment) {
 	default:
 		score = k.ewma.score(value, st.p.alpha, st.p.learn)
 	}
-	if k.quiet > 0 {
+	resting := k.quiet > 0
+	if resting {
 		k.quiet--
-		return
 	}
-	if score < st.p.score || st.p.direction == "up" && value < mean || st.p.direction == "down" && value > mean {
+	if resting || score < st.p.score || st.p.direction == "up" && value < mean || st.p.direction == "down" && value > mean {
+		if st.s.near != nil {
+			st.missed(e.key, k, m, value, mean, score, resting)
+		}
 		return
 	}
 	k.quiet = st.p.cooldown

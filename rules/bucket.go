@@ -15,7 +15,7 @@ type counted struct {
 	x         *expression.Expression
 	having    string
 	low, high int64
-	noun      string // Of what is counted: "matching event", "value of process.name".
+	noun      string // Of what is counted: "matching event", "different process.name".
 	field     string // Whose values are counted; "" counts events.
 	debounce  int64
 	keep      bool                     // no_data: keep.
@@ -119,6 +119,9 @@ func (st *bucketState) judge(e *entry[bucketKey], m *moment) {
 		}
 	}
 	if !reached && !(k.firing && n > st.p.high) {
+		if st.s.near != nil && !k.firing {
+			st.missed(e, m, n)
+		}
 		return
 	}
 	reported := k.reported(b)

@@ -102,11 +102,14 @@ func (st *bucketMetric) judge(e *entry[bucketMetricKey], b bucket, due int64) {
 	for _, s := range k.samples[b.from:b.to] {
 		st.window = append(st.window, sample{s.at, s.value})
 	}
-	if len(st.window) < st.p.least {
-		return
+	value := 0.0
+	if len(st.window) >= st.p.least {
+		value = st.p.measure(st.window, st.buf)
 	}
-	value := st.p.measure(st.window, st.buf)
-	if !st.p.having.hold(value) {
+	if len(st.window) < st.p.least || !st.p.having.hold(value) {
+		if st.s.near != nil {
+			st.p.missed(st.s.near, st.r, e.key, st.window[len(st.window)-1].at, value, len(st.window))
+		}
 		return
 	}
 	agent := k.entity(st.r)

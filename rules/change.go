@@ -166,6 +166,9 @@ func (st *changeState) observe(_ int, m *moment) {
 	forgotten := !created && m.at-k.newest >= st.p.window
 	k.newest = m.at
 	if !created && value == k.value {
+		if st.s.near != nil {
+			st.missed(e, m, false, false, k.value)
+		}
 		return
 	}
 	from, since := k.value, k.since
@@ -173,10 +176,10 @@ func (st *changeState) observe(_ int, m *moment) {
 		k.turn(value, m.at, st.p.window)
 	}
 	k.value, k.since = strings.Clone(value), m.at
-	if created || forgotten || !st.p.asked(from, k.value) {
-		return
-	}
-	if k.returns < st.p.returns {
+	if created || forgotten || !st.p.asked(from, k.value) || k.returns < st.p.returns {
+		if st.s.near != nil {
+			st.missed(e, m, created, forgotten, from)
+		}
 		return
 	}
 	st.s.mark(m, st.r)

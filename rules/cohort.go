@@ -220,6 +220,9 @@ func (st *silenceState) missing(e *entry[silenceKey], due int64) {
 		limit *= 2 // Too little is.
 	}
 	if all < p.minAgents || n < p.minSilent || float64(n) < limit || float64(n) < c.surprising(p.timesUsual) {
+		if st.s.near != nil {
+			st.missedCohort(c, due, limit)
+		}
 		return
 	}
 	c.firing, c.folded = true, 0

@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
@@ -17,17 +18,19 @@ type Verdict struct {
 
 // Term is the verdict on a part of a condition.
 type Term struct {
-	Text   string
-	Depth  int    // 0 for the whole condition.
-	Result string // true, false or unknown.
-	Fields []TermField
+	Text   string      `json:"text"`
+	Depth  int         `json:"depth"`  // 0 for the whole condition.
+	Result string      `json:"result"` // true, false or unknown.
+	Fields []TermField `json:"fields,omitempty"`
+
+	number *float64 // Of its only field.
 }
 
 // TermField is a field that a term reads.
 type TermField struct {
-	Name  string
-	Value string // As text; "" when missing.
-	Found bool   // The event has it.
+	Name  string `json:"name"`
+	Value string `json:"value,omitempty"` // As text; "" when missing.
+	Found bool   `json:"found"`           // The event has it.
 }
 
 // Explain tells for every rule of the set what its conditions say about the
@@ -45,18 +48,29 @@ func (set *Ruleset) Explain(e *event.Event) []Verdict {
 			Rule: set.rules[h.rule], Condition: h.x.String(), Role: h.role, Candidate: bits[i>>6]&(1<<(i&63)) != 0,
 			Result: h.x.Eval(env).String(),
 		}
-		for _, part := range h.x.Explain(env) {
-			t := Term{Text: part.Text, Depth: part.Depth, Result: part.Truth.String()}
-			for _, id := range part.Fields {
-				f := TermField{Name: set.dict.Field(id).Name}
-				if value := e.Get(id); value != nil {
-					f.Value, f.Found = show(value), true
-				}
-				t.Fields = append(t.Fields, f)
-			}
-			v.Terms = append(v.Terms, t)
-		}
+		v.Terms = set.terms(h.x, env)
 		verdicts = append(verdicts, v)
 	}
 	return verdicts
+}
+
+// terms judges every part of a condition by the event of env.
+func (set *Ruleset) terms(x *expression.Expression, env *expression.Env) []Term {
+	parts := x.Explain(env)
+	list := make([]Term, len(parts))
+	for i, part := range parts {
+		list[i] = Term{Text: part.Text, Depth: part.Depth, Result: part.Truth.String()}
+		for _, id := range part.Fields {
+			f := TermField{Name: set.dict.Field(id).Name}
+			if value := env.Event.Get(id); value != nil {
+				f.Value, f.Found = show(value), true
+				if kind := value.Kind(); len(part.Fields) == 1 && (kind == ecs.Int || kind == ecs.Float) {
+					n := value.Float()
+					list[i].number = &n
+				}
+			}
+			list[i].Fields = append(list[i].Fields, f)
+		}
+	}
+	return list
 }

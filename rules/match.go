@@ -242,6 +242,9 @@ func (st *matchState) read(key []byte, m *moment) {
 		st.match(e, m)
 		return
 	}
+	if st.s.near != nil {
+		st.missed(e, m)
+	}
 	st.schedule(e)
 }
 

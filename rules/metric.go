@@ -286,6 +286,8 @@ func (st *metricState) observe(_ int, m *moment) {
 			why = "the window has only " + plural(int64(len(window)), "event") + " left"
 		}
 		st.resolve(e, m.now, k.newest, why, m.e)
+	case st.s.near != nil && !k.firing:
+		st.p.missed(st.s.near, st.r, e.key, m.at, value, len(window))
 	}
 	st.schedule(e)
 }

@@ -144,7 +144,15 @@ func (st *newTermsState) observe(_ int, m *moment) {
 		st.s.wakeAt(e.due)
 	}
 	k.since, k.last = min(k.since, m.at), m.now
-	if !st.learn(k, m.at) || m.at-k.since < st.p.learn {
+	var last int64
+	if st.s.near != nil {
+		last = st.lastSeen(k)
+	}
+	fresh := st.learn(k, m.at)
+	if !fresh || m.at-k.since < st.p.learn {
+		if st.s.near != nil {
+			st.missed(e, m, last, fresh)
+		}
 		return
 	}
 	st.s.mark(m, st.r)

@@ -193,6 +193,9 @@ func (st *sequenceState) observe(slot int, m *moment) {
 	if !inOrder || slot == len(st.p.absent)-1 || st.p.anyOrder {
 		st.complete(e, m)
 	}
+	if st.s.near != nil {
+		st.missed(e, m)
+	}
 	if e.pos < 0 || e.due > m.at+st.p.within+st.p.grace {
 		st.schedule(e)
 	}

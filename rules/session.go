@@ -32,6 +32,9 @@ type SessionOptions struct {
 	// Budget is the mean time that a rule may take for a candidate event where
 	// it names none; 0 is without a limit.
 	Budget time.Duration
+	// Misses asks for what Misses tells, of rules for which it returns true. It
+	// takes many times the time of judging; nil for a gateway.
+	Misses func(*Rule) bool
 }
 
 // Session is the state of a Ruleset for one shard. It belongs to one
@@ -61,6 +64,7 @@ type Session struct {
 	now        int64
 	target     int64 // Where the clock is going.
 	rebuilding bool  // The events were judged before.
+	near       *misses
 	nextDue    int64 // No timer of any state is due before.
 	minStep    int64 // No state minds a step of the clock up to this.
 	moment     moment
@@ -133,6 +137,9 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 	if o.Fleet != nil {
 		s.roster = o.Fleet
 		o.Fleet.Enlist(s)
+	}
+	if o.Misses != nil {
+		s.near = newMisses(set, o.Misses)
 	}
 	if o.Clock != nil {
 		s.clock, s.budget, s.costs = o.Clock, o.Budget, make([]cost, len(set.rules))
@@ -240,6 +247,9 @@ func (s *Session) judge(e *event.Event) {
 			s.try(&s.set.hooks[w<<6+bits.TrailingZeros64(word)], m)
 		}
 	}
+	if s.near != nil {
+		s.near.look(s, m)
+	}
 	if s.unreported++; s.unreported >= publishEvery {
 		s.publish()
 	}
@@ -285,7 +295,17 @@ func (s *Session) mark(m *moment, r *Rule) {
 // groupKey builds the key of a rule for the event; false when the event lacks
 // a part of it. The bytes are valid until the next call.
 func (s *Session) groupKey(r *Rule, m *moment) ([]byte, bool) {
-	s.key = s.key[:0]
+	key, lacking := s.appendGroupKey(s.key[:0], r, m)
+	if s.key = key; lacking != nil {
+		s.counters[r.number].NoKey++
+		return nil, false
+	}
+	return key, true
+}
+
+// appendGroupKey appends the key of a rule for the event, or returns the part
+// of it that the event lacks.
+func (s *Session) appendGroupKey(key []byte, r *Rule, m *moment) ([]byte, *keyPart) {
 	for i := range r.groupBy {
 		part := &r.groupBy[i]
 		text := ""
@@ -301,15 +321,14 @@ func (s *Session) groupKey(r *Rule, m *moment) ([]byte, bool) {
 			text = m.entity.key
 		}
 		if text == "" && !part.optional {
-			s.counters[r.number].NoKey++
-			return nil, false
+			return key, part
 		}
 		if i > 0 {
-			s.key = append(s.key, " | "...)
+			key = append(key, " | "...)
 		}
-		s.key = append(s.key, text...)
+		key = append(key, text...)
 	}
-	return s.key, true
+	return key, nil
 }
 
 // Close reports the last counts. The session is not used afterwards.

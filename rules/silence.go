@@ -237,6 +237,9 @@ func (st *silenceState) observe(slot int, m *moment) {
 	st.returned(e, m)
 	if !created && k.armed {
 		gap := m.now - st.frozen - k.seen
+		if st.s.near != nil && st.p.cohort == nil {
+			st.missed(e, m.now, gap)
+		}
 		if k.cadence == 0 {
 			k.cadence = max(gap, 1)
 		} else if gap < k.cadence { // The first gap may have been a sleep; learn quickly that it was.
@@ -303,6 +306,9 @@ func (st *silenceState) fire(due int64) {
 		return
 	}
 	if wait := st.excused(k); wait {
+		if st.s.near != nil {
+			st.missedExcuse(e, due)
+		}
 		st.again(e, e.due+max(st.p.after/2, 1))
 		return
 	}

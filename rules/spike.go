@@ -190,6 +190,10 @@ func (st *spikeState) past(k *spikeKey, w int64) (mean float64, known int64) {
 func (st *spikeState) judge(e *entry[spikeKey], w, now int64, m *moment) {
 	k := &e.data
 	n := k.count(w)
+	if st.s.near != nil {
+		mean, known := st.past(k, w)
+		st.missed(e, w, n, mean, known, now)
+	}
 	if !st.p.down && n < st.p.least {
 		return
 	}
@@ -247,6 +251,8 @@ func (st *spikeState) fire(due int64) {
 	k.judged = w
 	if st.p.down && st.alive(k, w) {
 		st.judge(e, w, due, nil)
+	} else if st.p.down && st.s.near != nil {
+		st.excused(e, w)
 	}
 	if w > k.newest+st.p.history {
 		st.table.remove(e)

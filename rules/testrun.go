@@ -43,6 +43,7 @@ type TestResult struct {
 	File               string
 	Line               int
 	Failures           []string // What was expected and what came; empty when passed.
+	Misses             []*Miss  `json:",omitempty"` // Of a test that wants more alerts: how near the rule came to them.
 	Alerts             []string // The alert documents, for whoever looks into a failure.
 	Duration           time.Duration
 }
@@ -77,7 +78,7 @@ func RunTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error)
 			}
 			began := time.Now()
 			result := TestResult{RuleID: strings.ToLower(h.ID), Rule: h.Name, Test: h.Tests[t].Name, File: src.file, Line: at}
-			result.Failures, result.Alerts = runTest(set, &h.Tests[t], o, seen)
+			runTest(&result, set, &h.Tests[t], o, seen)
 			result.Duration = time.Since(began)
 			if result.Passed() {
 				report.Passed++
@@ -132,7 +133,8 @@ type raised struct {
 	meets  []bool // Per expectation.
 }
 
-func runTest(set *Ruleset, t *testCase, o TestOptions, seen *coverage) (failures, alerts []string) {
+func runTest(result *TestResult, set *Ruleset, t *testCase, o TestOptions, seen *coverage) {
+	var failures []string
 	start, _ := t.start() // Checked when the file was read.
 	arrivals := t.arrivals(start)
 	wheres := make([]*expression.Expression, len(t.Expect))
@@ -148,28 +150,51 @@ func runTest(set *Ruleset, t *testCase, o TestOptions, seen *coverage) (failures
 	after := set.Counters()[0]
 	again := play(set, arrivals, end, wheres, o.Session, nil)
 	for i := range got {
-		alerts = append(alerts, got[i].body)
+		result.Alerts = append(result.Alerts, got[i].body)
 	}
 	if !slices.EqualFunc(got, again, func(a, b raised) bool { return a.body == b.body }) {
 		failures = append(failures, "two runs gave different alerts")
 	}
+	short := int64(0) // When alerts were missing first.
 	for i := range t.Expect {
-		if f := t.Expect[i].judge(i, start, got); f != "" {
+		f, missing := t.Expect[i].judge(i, start, got)
+		if f != "" {
 			failures = append(failures, f)
+		}
+		if missing && short == 0 {
+			short = start + int64(t.Expect[i].when())
 		}
 	}
 	if len(failures) > 0 {
 		failures = append(failures, happened(start, got, &before, &after, len(arrivals))...)
 	}
+	if short != 0 {
+		result.Misses = missesOf(set, arrivals, short, o.Session)
+		for _, m := range result.Misses {
+			failures = append(failures, "nearest miss "+m.Text(func(ns int64) string { return offset(ns - start).String() }))
+		}
+	}
 	if o.Metamorphic {
 		m := metamorphosis{set: set, arrivals: arrivals, end: end, session: o.Session, rewind: int64(o.Rewind), plain: got}
 		failures = append(failures, m.run()...)
 	}
-	return failures, alerts
+	result.Failures = failures
+}
+
+// missesOf runs the events of a test again and looks for what was nearly an
+// alert.
+func missesOf(set *Ruleset, arrivals []arrival, end int64, o SessionOptions) (list []*Miss) {
+	o.Misses = func(*Rule) bool { return true }
+	s := set.NewSession(o)
+	playOn(s, arrivals, end, nil, nil, func(s *Session) *Session { return s })
+	return s.Misses(set.rules[0], maxNearest)
 }
 
 // maxTold is how many alerts of a failed test are told.
 const maxTold = 5
+
+// maxNearest is how many of the nearest misses are.
+const maxNearest = 3
 
 // happened tells what a failed test has seen: its alerts, or how far its events
 // came.
@@ -214,8 +239,9 @@ func (x *expectation) when() offset {
 	return *x.At
 }
 
-// judge compares an expectation with what was raised.
-func (x *expectation) judge(number int, start int64, got []raised) string {
+// judge compares an expectation with what was raised; short: alerts are
+// missing.
+func (x *expectation) judge(number int, start int64, got []raised) (failure string, short bool) {
 	limit := start + int64(x.when())
 	seen := map[string]string{} // Episode → last status.
 	for _, r := range got {
@@ -245,13 +271,13 @@ func (x *expectation) judge(number int, start int64, got []raised) string {
 		}
 	}
 	if found == x.Alerts {
-		return ""
+		return "", false
 	}
 	where := ""
 	if x.Where.Value != "" {
 		where = " where " + x.Where.Value
 	}
-	return fmt.Sprintf("expected %s %s %s%s, found %d", plural(int64(x.Alerts), strings.TrimSpace(x.Status+" alert")), word, x.when(), where, found)
+	return fmt.Sprintf("expected %s %s %s%s, found %d", plural(int64(x.Alerts), strings.TrimSpace(x.Status+" alert")), word, x.when(), where, found), found < x.Alerts
 }
 
 // play runs events through a new session.

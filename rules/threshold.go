@@ -198,6 +198,8 @@ func (st *thresholdState) observe(_ int, m *moment) {
 		k.count++
 	} else if first, count, ok := st.crossing(k, m.at, pos); ok {
 		st.begin(e, m, first, count)
+	} else if st.s.near != nil {
+		st.missed(e, m)
 	}
 	if !timed {
 		st.schedule(e)

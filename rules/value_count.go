@@ -202,6 +202,8 @@ func (st *valueCountState) observe(_ int, m *moment) {
 	}
 	if k.firing {
 		k.enough = max(k.enough, k.latest(st.p.low))
+	} else if st.s.near != nil {
+		st.missed(e, m)
 	}
 	k.prune(k.newest-st.p.window-st.s.lateness, st.p.room(k.firing, st.s.lateness))
 	if k.firing {

@@ -15,17 +15,59 @@ import (
 // compile compiles a part and remembers it for explanations if it is boolean.
 func (c *compiler) compile(n ast.Node) operand {
 	text := n.String() // Before the tree is rewritten for expr's machine.
+	join, bound := joinOf(n), boundOf(n)
 	place, depth := len(c.terms), c.depth
 	c.terms = append(c.terms, term{}) // The whole stands before its parts.
 	c.depth++
 	o := c.compileNode(n)
 	c.depth--
 	if o.typ == Bool && !o.constant {
-		c.terms[place] = term{text: text, depth: depth, truth: o.truth, fields: o.needs}
+		c.terms[place] = term{text: text, depth: depth, truth: o.truth, fields: o.needs, join: join, bound: bound}
 	} else {
 		c.terms = slices.Delete(c.terms, place, place+1)
 	}
 	return o
+}
+
+// joinOf tells how a part puts its parts together.
+func joinOf(n ast.Node) Join {
+	if b, ok := n.(*ast.BinaryNode); ok {
+		switch b.Operator {
+		case "and", "&&":
+			return And
+		case "or", "||":
+			return Or
+		}
+	}
+	return Other
+}
+
+// boundOf returns the number that a part compares a field with; nil without
+// one.
+func boundOf(n ast.Node) *float64 {
+	b, ok := n.(*ast.BinaryNode)
+	if !ok {
+		return nil
+	}
+	number, field := b.Right, b.Left
+	switch number.(type) {
+	case *ast.IntegerNode, *ast.FloatNode:
+	default:
+		number, field = field, number
+	}
+	switch field.(type) {
+	case *ast.IdentifierNode, *ast.MemberNode, *ast.ChainNode:
+	default:
+		return nil
+	}
+	switch number := number.(type) {
+	case *ast.IntegerNode:
+		f := float64(number.Value)
+		return &f
+	case *ast.FloatNode:
+		return &number.Value
+	}
+	return nil
 }
 
 func (c *compiler) compileNode(n ast.Node) operand {

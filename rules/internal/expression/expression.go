@@ -79,6 +79,8 @@ type term struct {
 	depth  int
 	truth  func(*Env) Truth
 	fields []ecs.ID
+	join   Join
+	bound  *float64
 }
 
 // Compile checks a condition against the dictionary and compiles it. The
@@ -141,13 +143,24 @@ type Part struct {
 	Depth  int    // 0 for the whole condition.
 	Truth  Truth
 	Fields []ecs.ID // What it reads.
+	Join   Join     // How it puts the parts below it together.
+	Bound  *float64 // The number that it compares with; nil without one.
 }
+
+// Join is how a part of a condition is made of others.
+type Join uint8
+
+const (
+	Other Join = iota // A comparison, a negation, a call.
+	And
+	Or
+)
 
 // Explain evaluates every boolean part of the condition, the whole first.
 func (x *Expression) Explain(env *Env) []Part {
 	parts := make([]Part, len(x.terms))
 	for i, t := range x.terms {
-		parts[i] = Part{Text: t.text, Depth: t.depth, Truth: t.truth(env), Fields: t.fields}
+		parts[i] = Part{Text: t.text, Depth: t.depth, Truth: t.truth(env), Fields: t.fields, Join: t.join, Bound: t.bound}
 	}
 	return parts
 }
