@@ -67,6 +67,9 @@ func summaryOf(r *fleet.Rollout) string {
 			text += fmt.Sprintf(" (%s, needed %s)", reason.Have, reason.Need)
 		}
 	}
+	for _, caveat := range r.Caveats {
+		text += "; " + caveat
+	}
 	return text
 }
 
@@ -144,6 +147,9 @@ func rolloutReport(r *fleet.Rollout, markdown bool) string {
 		}
 		b.item(string(r.Verdict), "%s%s", reason.What, need)
 	}
+	for _, caveat := range r.Caveats {
+		b.item("mind", "%s", caveat)
+	}
 	b.item("exposed", "%d agents got it, %d of the %d that live have it; ring %s", r.Exposed, r.AtRisk, r.Fleet, dash(r.CurrentRing))
 	b.item("exposures", "%s to %s", r.FirstExposure.Format(time.RFC3339), r.LastExposure.Format(time.RFC3339))
 	b.item("failed", "%d agents at %d of %d sites", r.Harmed, r.SitesHarmed, r.Sites)
@@ -154,7 +160,7 @@ func rolloutReport(r *fleet.Rollout, markdown bool) string {
 		b.item("hosts", "%s", strings.Join(r.HarmedHosts[:min(len(r.HarmedHosts), 20)], ", "))
 	}
 	if r.ControlGone {
-		b.item("control", "nobody is left without it: only silence can be judged")
+		b.item("control", "nobody is left without it: only silence, and what the ring did before, can be judged")
 	}
 	b.WriteByte('\n')
 	b.heading(2, "Comparison with agents that do not have it")
@@ -179,9 +185,10 @@ func rolloutReport(r *fleet.Rollout, markdown bool) string {
 				kept = "goes on"
 			}
 			rows = append(rows, []string{dash(ring.Name), fmt.Sprint(ring.Exposed), fmt.Sprint(ring.AtRisk), ring.FirstExposure.Format(time.RFC3339),
-				fmt.Sprintf("%s of %s, %s", untilText(&ring.Soaked), untilText(&ring.Soak), kept), untilText(&ring.Compared)})
+				fmt.Sprintf("%s of %s, %s", untilText(&ring.Soaked), untilText(&ring.Soak), kept), untilText(&ring.Compared),
+				fmt.Sprintf("%d of %.1f", ring.Before.Failed, ring.Before.Expected)})
 		}
-		b.table([]string{"ring", "exposed", "at risk", "first", "soak", "compared for"}, rows)
+		b.table([]string{"ring", "exposed", "at risk", "first", "soak", "compared for", "failed of as many as before"}, rows)
 		b.WriteByte('\n')
 	}
 	b.conformance(&r.Conformance)

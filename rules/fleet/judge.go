@@ -16,6 +16,7 @@ type Judge struct {
 	now      int64
 	versions map[Version]*judgedVersion
 	strata   map[Stratum]*sequential.Silence
+	failing  map[Stratum]*sequential.Hazard // how often agents fail in any way
 	alive    map[Stratum]int // at the last step
 	cohorts  map[cohortKey]*judgedCohort
 	sites    map[string]*judgedSite
@@ -30,7 +31,7 @@ type Judge struct {
 // NewJudge returns a judge that has seen nothing.
 func NewJudge(cfg Config) *Judge {
 	return &Judge{
-		cfg: cfg.withDefaults(), versions: map[Version]*judgedVersion{}, strata: map[Stratum]*sequential.Silence{},
+		cfg: cfg.withDefaults(), versions: map[Version]*judgedVersion{}, strata: map[Stratum]*sequential.Silence{}, failing: map[Stratum]*sequential.Hazard{},
 		alive: map[Stratum]int{}, cohorts: map[cohortKey]*judgedCohort{}, sites: map[string]*judgedSite{}, feeds: map[string]*judgedFeed{},
 	}
 }
@@ -51,6 +52,7 @@ func (j *Judge) Take(s *Step) []Finding {
 		j.alive[key] = stratum.Alive
 	}
 	j.takeVersions(s)
+	j.learnFailures(s)
 	j.takeStrata(s, settled)
 	return j.findings
 }

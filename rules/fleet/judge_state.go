@@ -14,7 +14,7 @@ import (
 )
 
 // fleetFormat begins the bytes of a fleet's state.
-const fleetFormat = "edrwatch fleet 4\n"
+const fleetFormat = "edrwatch fleet 5\n"
 
 // AppendSnapshot appends what the judge knows and the steps of gateways that
 // it waits with: all that Hear has told. The same state gives the same bytes.
@@ -85,6 +85,7 @@ func persistJudge(c *snapshot.Codec, j *Judge) {
 		jv.version = v
 	}
 	snapshot.Map(c, j.strata, compareStrata, with(c, persistStratum), with(c, persistSilence))
+	snapshot.Map(c, j.failing, compareStrata, with(c, persistStratum), with(c, persistFailing))
 	snapshot.Map(c, j.alive, compareStrata, with(c, persistStratum), with(c, snapshot.Int[int]))
 	snapshot.Map(c, j.cohorts, func(a, b cohortKey) int { return cmp.Or(cmp.Compare(a.product, b.product), cmp.Compare(a.os, b.os)) },
 		func(k *cohortKey) { c.Shared(&k.product); c.Shared(&k.os) }, with(c, persistJudgedCohort))
@@ -133,12 +134,33 @@ func persistJudgedVersion(c *snapshot.Codec, v **judgedVersion) {
 	snapshot.Map(c, jv.alive, compareStrata, with(c, persistStratum), with(c, snapshot.Int[int]))
 	snapshot.Map(c, jv.failSites, strings.Compare, c.Shared, c.Bool)
 	snapshot.List(c, &jv.hosts, c.Shared)
+	snapshot.Map(c, jv.alone, strings.Compare, c.Shared, with(c, persistAlone))
 	for i := range jv.test {
 		finites(c, jv.test[i].Bets())
 		finite(c, &jv.test[i].NewArm)
 		finite(c, &jv.test[i].Control)
 		finite(c, &jv.expected[i])
 	}
+}
+
+func persistAlone(c *snapshot.Codec, v **alone) {
+	if *v == nil {
+		*v = &alone{}
+	}
+	a := *v
+	c.Bool(&a.now)
+	snapshot.Int(c, &a.watched)
+	for _, n := range []*float64{&a.failed, &a.seconds, &a.beforeFailed, &a.beforeSeconds} {
+		finite(c, n)
+	}
+}
+
+func persistFailing(c *snapshot.Codec, v **sequential.Hazard) {
+	if *v == nil {
+		*v = &sequential.Hazard{}
+	}
+	finite(c, &(*v).Silences)
+	finite(c, &(*v).Seconds)
 }
 
 func persistSilence(c *snapshot.Codec, s **sequential.Silence) {

@@ -22,6 +22,7 @@ type judgedVersion struct {
 	ringFirst   map[string]int64
 	ringSeen    map[string]int64 // for how long there was somebody of the ring, or elsewhere, to compare with, nanoseconds
 	lastStep    int64
+	alone       map[string]*alone // by ring
 	sites       map[string]int
 	test        [classes + 1]sequential.EProcess
 	expected    [classes + 1]float64 // failures of the new arm if it were like the other
@@ -35,7 +36,7 @@ type judgedVersion struct {
 
 func newJudgedVersion(v Version, first int64) *judgedVersion {
 	return &judgedVersion{
-		version: v, first: first, rings: map[string]int{}, ringFirst: map[string]int64{}, ringSeen: map[string]int64{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{},
+		version: v, first: first, rings: map[string]int{}, ringFirst: map[string]int64{}, ringSeen: map[string]int64{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{}, alone: map[string]*alone{},
 	}
 }
 
@@ -93,7 +94,7 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 		jv.alive[key] = arm.Alive
 	}
 	jv.noControl = len(step.Strata) > 0
-	jv.see(s, step)
+	j.see(jv, s, step)
 	if j.accused(jv) {
 		// Agents with the bad version have others as well, which are not to
 		// blame for what it does.
@@ -146,8 +147,8 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 }
 
 // see adds the time of a step to the rings whose agents with the version have
-// others of their kind without it.
-func (jv *judgedVersion) see(s *Step, step *VersionStep) {
+// others of their kind without it, and to the others that of being alone.
+func (j *Judge) see(jv *judgedVersion, s *Step, step *VersionStep) {
 	passed := s.At - jv.lastStep
 	if jv.lastStep == 0 || passed > maxPassed {
 		passed = 0
@@ -160,6 +161,9 @@ func (jv *judgedVersion) see(s *Step, step *VersionStep) {
 			seen[key.Ring] = true
 			jv.ringSeen[key.Ring] += passed
 		}
+	}
+	if !j.accused(jv) { // what another version does is not held against this one
+		j.watchAlone(jv, step, passed, seen)
 	}
 }
 

@@ -34,7 +34,7 @@ type Policy struct {
 	Default RingPolicy `yaml:"default"`
 	// HoldEvidence is the share of the evidence for an accusation from which on a version is held.
 	HoldEvidence float64 `yaml:"hold_evidence"`
-	// RequireControl holds a version in a ring until its agents there could be compared for the time of the soak with others that do not have it.
+	// RequireControl holds a version in a ring until its agents there could be compared for the time of the soak with others that do not have it. Where nobody is left to compare with, it asks that they fail no more often than the ring did before, and that no mass silence came, for as long.
 	RequireControl bool `yaml:"require_control"`
 }
 
@@ -155,7 +155,7 @@ func bounded(names []string) string {
 func (p *Policy) judge(r *Rollout) {
 	p.soak(r)
 	name, ring := p.current(r)
-	r.CurrentRing, r.Reasons = name, []Reason{}
+	r.CurrentRing, r.Reasons, r.Caveats = name, []Reason{}, []string{}
 	against := func(what, have, need string) { r.Reasons = append(r.Reasons, Reason{what, have, need}) }
 	if r.accused {
 		r.Verdict = Rollback
@@ -191,12 +191,16 @@ func (p *Policy) judge(r *Rollout) {
 	if soaked := r.At.Sub(clock(r.ringFirst[name])); soaked < ring.Soak {
 		against("time since the first of the "+in, soaked.Round(time.Second).String(), ring.Soak.String())
 	}
-	if seen := time.Duration(r.ringSeen[name]); p.RequireControl && seen < ring.Soak {
-		what := "time in which the " + in + " could be compared with others of their kind without it"
-		if r.ControlGone {
-			what = "nobody is left to compare with; " + what
+	switch seen := time.Duration(r.ringSeen[name]); {
+	case !p.RequireControl || seen >= ring.Soak:
+	case !r.ringBefore[name].Alone:
+		against("time in which the "+in+" could be compared with others of their kind without it", seen.Round(time.Second).String(), ring.Soak.String())
+	default:
+		reasons, caveat := r.uncontrolled(in, ring, r.ringBefore[name])
+		r.Reasons = append(r.Reasons, reasons...)
+		if caveat != "" {
+			r.Caveats = append(r.Caveats, caveat)
 		}
-		against(what, seen.Round(time.Second).String(), ring.Soak.String())
 	}
 	atLeast("operating systems among those that have it", len(r.OS), ring.MinOS)
 	atLeast("types of hosts among those that have it", len(r.HostTypes), ring.MinHostTypes)

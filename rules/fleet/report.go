@@ -36,6 +36,7 @@ type Rollout struct {
 	Conformance   SDP        `json:"conformance"`  // with safe deployment practice
 	Verdict       Verdict    `json:"verdict"`      // continue, hold or rollback
 	Reasons       []Reason   `json:"reasons"`      // of the verdict; empty for continue
+	Caveats       []string   `json:"caveats"`      // what continue rests on where agents could not be compared
 	CurrentRing   string     `json:"current_ring"` // the last ring, in the policy's order, that it has reached
 	AlertKey      string     `json:"alert_key"`    // edr.alert.key of a bad_rollout about it
 	accused       bool       // a bad_rollout is open
@@ -49,6 +50,8 @@ type Rollout struct {
 	ringFirst     map[string]int64
 	ringExposed   map[string]int
 	ringSeen      map[string]int64
+	ringBefore    map[string]Before
+	silenced      []string // cohorts of the product that fell silent at once since the latest ring got it
 }
 
 // Fits reports whether the rollout is of what is named; "" is any.
@@ -65,6 +68,8 @@ type Ring struct {
 	FirstExposure time.Time `json:"first_exposure"`
 	// Compared is how long its agents with the version had others of the same ring, OS and type of host to be compared with, in seconds.
 	Compared float64 `json:"compared_seconds"`
+	// Before sets them against the ring before it got the version.
+	Before Before `json:"before"`
 	// Soaked is how long it had the version before the next ring got it, or has it so far, in seconds; Soak is what the policy asks for.
 	Soaked float64 `json:"soaked_seconds"`
 	Soak   float64 `json:"soak_seconds"`
@@ -121,7 +126,7 @@ func (j *Judge) report(jv *judgedVersion) Rollout {
 		LastExposure: clock(max(jv.lastExposed, jv.first)), Exposed: jv.exposed, AtRisk: jv.atRisk(), Sites: len(jv.sites), SitesHarmed: len(jv.failSites),
 		Harmed: jv.harmed(), HarmedHosts: append([]string{}, jv.hosts...), Alarm: j.threshold(), ControlGone: jv.noControl, AlertKey: jv.key(),
 		accused: jv.firing, wasAccused: jv.start != 0, shadowed: j.accused(jv), settled: j.now-j.began >= int64(j.cfg.Settle), blind: j.stalledFeeds(),
-		ringFirst: jv.ringFirst, ringExposed: jv.rings, ringSeen: jv.ringSeen, dark: j.darkSites(jv),
+		ringFirst: jv.ringFirst, ringExposed: jv.rings, ringSeen: jv.ringSeen, ringBefore: map[string]Before{}, silenced: j.silencedSince(v.Product, jv.first), dark: j.darkSites(jv),
 	}
 	for key, n := range j.alive {
 		if key.Product == v.Product {
@@ -135,8 +140,11 @@ func (j *Judge) report(jv *judgedVersion) Rollout {
 		rings[key.Ring] += n
 	}
 	r.OS, r.HostTypes = shares(os), shares(types)
+	for name, a := range jv.alone {
+		r.ringBefore[name] = a.report()
+	}
 	for name, n := range jv.rings {
-		r.Rings = append(r.Rings, Ring{Name: name, Exposed: n, AtRisk: rings[name], FirstExposure: clock(jv.ringFirst[name]), Compared: time.Duration(jv.ringSeen[name]).Seconds()})
+		r.Rings = append(r.Rings, Ring{Name: name, Exposed: n, AtRisk: rings[name], FirstExposure: clock(jv.ringFirst[name]), Compared: time.Duration(jv.ringSeen[name]).Seconds(), Before: r.ringBefore[name]})
 	}
 	slices.SortFunc(r.Rings, func(a, b Ring) int {
 		return cmp.Or(a.FirstExposure.Compare(b.FirstExposure), strings.Compare(a.Name, b.Name))

@@ -135,14 +135,19 @@ func TestRingThatGetsItAtOnceShowsNothing(t *testing.T) {
 			w.send(i, a, "content-updated", "2")
 		}
 	}
-	w.run(70*time.Minute, nobody)
+	w.run(50*time.Minute, nobody)
 	r := w.about(policy, "2")
-	want := "nobody is left to compare with; time in which the agents of the ring canary could be compared with others of their kind without it"
-	if r.Verdict != Hold || r.why() != want || !r.ControlGone || r.Rings[0].Compared > 60 {
+	want := "time since the first of the agents of the ring canary; nobody is left to compare with; time in which the agents of the ring canary were watched"
+	if r.Verdict != Hold || r.why() != want || !r.ControlGone || r.Rings[0].Compared > 60 || len(r.Caveats) != 0 {
 		t.Errorf("%s because of %q, compared %+v", r.Verdict, r.why(), r.Rings)
 	}
-	if policy.RequireControl = false; w.about(policy, "2").Verdict != Continue {
-		t.Error("held without require_control")
+	w.run(20*time.Minute, nobody)
+	r = w.about(policy, "2")
+	if r.Verdict != Continue || len(r.Caveats) != 1 || !strings.Contains(r.Caveats[0], "only set against the ring before (0 failed, 0.") {
+		t.Errorf("after the soak %s because of %q, with %q", r.Verdict, r.why(), r.Caveats)
+	}
+	if policy.RequireControl = false; w.about(policy, "2").Verdict != Continue || len(w.about(policy, "2").Caveats) != 0 {
+		t.Error("held, or excused, without require_control")
 	}
 	for i, a := range w.agents {
 		if a.Ring == "broad" && i%2 == 0 {
@@ -156,6 +161,41 @@ func TestRingThatGetsItAtOnceShowsNothing(t *testing.T) {
 	policy.Rings[0].Soak = 2 * time.Hour
 	if w.about(policy, "2").Rings[0].SoakKept {
 		t.Error("a ring that was left after 70 of 120 minutes counts as soaked")
+	}
+}
+
+// TestRingThatGetsItAtOnceIsHeldForWhatItShows: with nobody to compare with, a
+// ring is held when its agents crash more often than before, and when many fall
+// silent at once.
+func TestRingThatGetsItAtOnceIsHeldForWhatItShows(t *testing.T) {
+	for name, harm := range map[string]func(w *world){
+		"nobody is left to compare with, and the agents of the ring canary fail more often than the ring did before": func(w *world) {
+			for i := 0; i < 40; i += 10 {
+				w.send(i, w.agents[i], "sensor-crashed", "")
+			}
+			w.run(70*time.Minute, nobody)
+		},
+		"nobody is left to compare with, and many agents of the product fell silent at once since they got it": func(w *world) {
+			w.run(20*time.Minute, func(i int) bool { return i%10 != 0 && i%2 == 0 })
+			w.run(50*time.Minute, nobody)
+		},
+	} {
+		w := newWorld(t, 300, 2, 10)
+		policy := DefaultPolicy()
+		policy.Rings = []RingPolicy{{Name: "canary", MinAgents: 10, Soak: time.Hour}}
+		for i, a := range w.agents {
+			a.Ring = []string{"canary", "broad"}[min(i%10, 1)]
+		}
+		w.run(30*time.Minute, nobody)
+		for i, a := range w.agents {
+			if a.Ring == "canary" {
+				w.send(i, a, "content-updated", "2")
+			}
+		}
+		harm(w)
+		if r := w.about(policy, "2"); r.Verdict != Hold || r.why() != name {
+			t.Errorf("%s because of %q, want hold because of %q", r.Verdict, r.why(), name)
+		}
 	}
 }
 

@@ -50,6 +50,7 @@ function details(r, app) {
     h("div", { class: "pad" },
       r.reasons.length ? h("ul", { class: "reasons" }, r.reasons.map((x) => h("li", null, x.what, x.need ? h("span", { class: "soft" }, ` – ${x.have}, needed ${x.need}`) : null)))
         : h("p", { class: "soft" }, "Nothing stands against the next ring."),
+      r.caveats.length ? h("ul", { class: "reasons" }, r.caveats.map((text) => h("li", { class: "soft" }, text))) : null,
       spread(r))),
     h("div", { class: "halves" }, comparison(r), practice(r)),
   ];
