@@ -74,6 +74,9 @@ type changePlan struct {
 	window    int64
 }
 
+// isHost reports whether the field is the name of the host.
+func (p *changePlan) isHost() bool { return p.field == ecs.HostName || p.field == ecs.HostHostname }
+
 func (p *changePlan) horizon() time.Duration { return time.Duration(p.window) }
 
 func (p *changePlan) hooks() []hook {
@@ -189,7 +192,7 @@ func (st *changeState) observe(_ int, m *moment) {
 // valueOf is the value of the field, valid until the next call. A host is
 // called the same with and without its domain, as in the rest of the session.
 func (st *changeState) valueOf(v *event.Value) string {
-	if st.p.field != ecs.HostName && st.p.field != ecs.HostHostname {
+	if !st.p.isHost() {
 		if list := v.List(); len(list) == 1 {
 			return list[0]
 		}
@@ -213,14 +216,30 @@ func (st *changeState) report(key string, m *moment, from string, since, returns
 		reason = fmt.Sprintf("%s of %s went back and forth between %s and %s, %d times", st.p.name, subject(m.entity, key), from, to, returns)
 		evidence = append(evidence, pair{"returns", strconv.FormatInt(returns, 10)})
 	}
+	hosts := st.hosts(m, from, to)
+	if len(hosts) > 1 && !st.p.isHost() {
+		reason += "; it was on " + strings.Join(hosts, " and ")
+	}
 	f := finding{
-		key: key, at: m.now, start: m.at, end: m.at, source: m.e, further: from + " → " + to,
+		key: key, at: m.now, start: m.at, end: m.at, source: m.e, hosts: hosts, further: from + " → " + to,
 		reason: reason, evidence: evidence,
 	}
 	if st.r.perAgent() {
 		f.entity = m.entity
 	}
 	st.found.report(&f)
+}
+
+// hosts are those of a value that goes back and forth: one agent on two hosts.
+func (st *changeState) hosts(m *moment, from, to string) []string {
+	if st.p.returns == 0 || m.entity == nil {
+		return nil
+	}
+	names := st.s.entities.names(m.entity)
+	if len(names) < 2 && st.p.isHost() {
+		return []string{to, from}
+	}
+	return names
 }
 
 // fire forgets a value that was not heard again, or ends an episode.

@@ -46,7 +46,10 @@ type entities struct {
 	aliases *keyed[*entity]    // type/host → the agent that has an id.
 	hosts   map[string]*entity // The agents of a host, by its short name.
 	shared  map[string]string
-	buf     []byte
+	// formerly is the host that an agent was on before, for those few that had
+	// another: a copied machine's agent takes turns.
+	formerly map[*entity]string
+	buf      []byte
 
 	onForget  func(*entity) // nil: nobody minds.
 	onReplace func(*entity) // A host has another agent of the type; nil: nobody minds.
@@ -75,6 +78,7 @@ func (t *entities) share(have *string, s string) bool {
 func newEntities(limit int) *entities {
 	t := &entities{
 		known: newKeyed[*entity](limit), aliases: newKeyed[*entity](limit), hosts: map[string]*entity{}, shared: map[string]string{},
+		formerly: map[*entity]string{},
 	}
 	t.known.onEvict = func(e *entry[*entity]) { t.forget(e.data) }
 	return t
@@ -121,6 +125,7 @@ func (t *entities) settle(n *entity, before string) {
 		var room [64]byte
 		if old := appendShort(room[:0], before); string(old) != string(t.buf) {
 			moved = true
+			t.formerly[n] = before
 			t.unlist(n, old)
 		}
 	}
@@ -141,6 +146,16 @@ func (t *entities) settle(n *entity, before string) {
 	}
 	n.neighbor = first
 	t.hosts[string(t.buf)] = n
+}
+
+// names returns the host that an agent is on, and the one that it was on before
+// where there was one.
+func (t *entities) names(n *entity) []string {
+	names := []string{n.name()}
+	if before := t.formerly[n]; before != "" {
+		names = append(names, before)
+	}
+	return names
 }
 
 // on returns the first agent of the host that an event names; the others are
@@ -181,6 +196,7 @@ func (t *entities) forget(n *entity) {
 	// Room of its own: in buf stands the key of the agent that takes the place.
 	var room [64]byte
 	t.unlist(n, appendShort(room[:0], n.HostName))
+	delete(t.formerly, n)
 	if t.onForget != nil {
 		t.onForget(n)
 	}

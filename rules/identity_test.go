@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +37,36 @@ func TestReimagedHostsHaveGoneAgents(t *testing.T) {
 		t.Errorf("agents are %v, expected %v", got, want)
 	}
 	f.expect()
+}
+
+// TestAlertsAboutClonesNameBothHosts: an alert about an agent id that takes
+// turns names both hosts, also when a snapshot lies between their records.
+func TestAlertsAboutClonesNameBothHosts(t *testing.T) {
+	rules := ruleYAML(1, "change", "condition: has(agent.build.original)\nfield: agent.build.original\nreturns: 2\nwindow: 30m\nsuppress: 1h") +
+		ruleYAML(2, "change", "field: host.name\nreturns: 2\nwindow: 2h\nsuppress: 2h")
+	set := compileRules(t, dictionary(t), rules)
+	f := newFeed(t, set, SessionOptions{})
+	f.send(0, "agent.id", "clone", "agent.type", "x", "host.name", "WEB-01.example.com")
+	f.send(time.Minute, "agent.id", "clone", "agent.type", "x", "host.name", "web-02")
+	kept, _ := f.s.AppendSnapshot(nil)
+	after := newFeed(t, set, SessionOptions{})
+	if err := after.s.Restore(kept); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 6 {
+		after.send(time.Duration(i+2)*time.Minute, "agent.id", "clone", "agent.build.original", []string{"1", "2"}[i%2])
+	}
+	for i := range 4 {
+		after.send(time.Duration(i+10)*time.Minute, "agent.id", "clone", "agent.type", "x", "host.name", []string{"web-01", "web-02"}[i%2])
+	}
+	if len(after.alerts) != 2 {
+		t.Fatalf("%d alerts, want one of each rule: %v", len(after.alerts), after.bodies)
+	}
+	for i, want := range []string{`"hosts":["web-02","WEB-01.example.com"]`, `"hosts":["web-02","web-01"]`} {
+		if n := strings.Count(after.bodies[i], want); n != 2 { // of the alert, and related
+			t.Errorf("want both hosts as %s in %s", want, after.bodies[i])
+		}
+	}
 }
 
 // TestCloneLeavesListsOfHostsWhole: an agent id that takes turns between two

@@ -99,6 +99,7 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 	s.entities.enroll(agents)
 	// Last, because by now it is known whom the rules remember.
 	w.Section("agents", sessionVersion, func(c *snapshot.Codec) { s.entities.persist(&archive{c, agents, nil}) })
+	w.Section("renamed", sessionVersion, func(c *snapshot.Codec) { s.entities.persistFormerly(&archive{c, agents, nil}) })
 	if s.fleet != nil {
 		w.Section("fleet", sessionVersion, func(c *snapshot.Codec) { s.fleet.persist(&archive{c, agents, nil}) })
 	}
@@ -161,6 +162,11 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 	agents := &roll{}
 	if err := f.Read("agents", func(c *snapshot.Codec) { s.entities.persist(&archive{c, agents, nil}) }); err != nil {
 		return report, err
+	}
+	if f.Version("renamed") == sessionVersion { // Earlier releases did not write it.
+		if err := f.Read("renamed", func(c *snapshot.Codec) { s.entities.persistFormerly(&archive{c, agents, nil}) }); err != nil {
+			return report, err
+		}
 	}
 	for i, r := range s.set.rules {
 		if r.removed {

@@ -101,6 +101,29 @@ func (t *entities) persistHosts(a *archive) {
 	})
 }
 
+// persistFormerly writes or reads the hosts that agents were on before.
+func (t *entities) persistFormerly(a *archive) {
+	var list []*entity
+	for n := range t.formerly {
+		if a.agents.holds(n) {
+			list = append(list, n)
+		}
+	}
+	slices.SortFunc(list, func(x, y *entity) int { return cmp.Compare(x.Number, y.Number) })
+	snapshot.List(a.Codec, &list, func(p **entity) {
+		a.agent(p)
+		if *p == nil {
+			a.Fail("expected an agent that was on another host")
+			return
+		}
+		name := t.formerly[*p]
+		a.Text(&name)
+		if a.Reading() {
+			t.formerly[*p] = name
+		}
+	})
+}
+
 // circular reports whether to follow neighbors never ends.
 func (t *entities) circular(list []*entity) bool {
 	for _, n := range list {
