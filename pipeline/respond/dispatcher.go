@@ -57,6 +57,9 @@ type Settings struct {
 	Asks func(ruleID string) []Ask
 	// Publish writes a document about an act to the other sinks.
 	Publish func(ctx context.Context, docs []*event.Document) error
+	// Journal remembers acts over a restart, or is nil: then some may be done
+	// again, under their ids.
+	Journal Journal
 	// Tell makes that document.
 	Tell    func(t *Taken) *event.Document
 	Logger  *slog.Logger

@@ -67,6 +67,7 @@ func (l *lane) act(ctx context.Context, jobs []job) (left, givenUp []job, told [
 	case <-ctx.Done():
 		return jobs, nil, nil, context.Cause(ctx)
 	}
+	l.recall(ctx, jobs)
 	for i := range jobs {
 		t, err := l.attempt(ctx, &jobs[i].act)
 		if t != nil {
@@ -126,6 +127,9 @@ func (l *lane) attempt(ctx context.Context, a *Act) (*Taken, error) {
 	default:
 		delete(l.attempts, a.ID)
 		l.taken.add(a.ID)
+		if !t.DryRun {
+			l.note(ctx, a)
+		}
 	}
 	d.count.WithLabelValues(a.Responder, a.Action, string(t.Outcome)).Inc()
 	d.log(t)

@@ -109,23 +109,28 @@ dead_letter: {type: kafka, brokers: [%[3]q], topic: %[6]s}
 pipeline:
   retry: {min: 50ms, max: 1s}
 rules: {library: false, directories: [%[7]q]}
+fleet: {exchange: {brokers: [%[3]q], topic: %[12]s, group: %[2]s-judge}}
+state: {brokers: [%[3]q], topic: %[11]s, interval: 1s}
 responses: {enabled: true, required: true, max_per_hour: 1000}
 responders:
   - {name: worker, type: kafka, brokers: [%[3]q], topic: %[8]s}
   - {name: soar, type: webhook, url: "%[9]s/hook", allowed_hosts: [127.0.0.1], allow_private: true, secret: "${file:%[10]s}"}
 `, cluster, f.group(), f.brokers[0], f.topic("clamav"), filepath.Join(dir, "out.ndjson"), f.deadTopic(), dir,
-		f.topic("responses"), address, secretFile(t, responseSecret))
+		f.topic("responses"), address, secretFile(t, responseSecret), f.topic("state"), f.topic("fleet"))
 }
 
 // TestResponsesSurviveAKill kills the gateway while a receiver keeps it
-// waiting. Every act of every alert arrives at both receivers; what arrives
-// again has the id that it had.
+// waiting, and before the offsets of what it did are committed. Every act of
+// every alert arrives at both receivers; none that was answered arrives again,
+// and the one in the middle has the id that it had.
 func TestResponsesSurviveAKill(t *testing.T) {
 	const alerts, before = 20, 7
 	f := connect(t, "respond")
 	f.createDeadTopic()
 	f.server.CreateTopic(t, f.topic("clamav"), 1)
 	f.server.CreateTopic(t, f.topic("responses"), 3)
+	f.server.CreateTopic(t, f.topic("fleet"), 1)
+	f.server.CreateTopic(t, f.topic("state"), 3, "cleanup.policy", "compact")
 	receiver := newSOAR(before)
 	server := httptest.NewServer(receiver)
 	t.Cleanup(server.Close)
@@ -171,6 +176,9 @@ func TestResponsesSurviveAKill(t *testing.T) {
 		t.Error(bad)
 	}
 	checkActs(t, "the webhook", receiver.acts, alerts)
+	if twice := repeated(receiver.acts); twice > 1 {
+		t.Errorf("the webhook got %d acts twice, want only the one that it had not answered", twice)
+	}
 	topic, inTopic := map[string]bool{}, map[string]int{}
 	for _, m := range f.contents(f.topic("responses"), 3) {
 		var a respond.Act
@@ -184,6 +192,9 @@ func TestResponsesSurviveAKill(t *testing.T) {
 		inTopic[a.ID]++
 	}
 	checkActs(t, "the topic", inTopic, alerts)
+	if twice := repeated(inTopic); twice > 1 {
+		t.Errorf("%d acts are in the topic twice, want at most the one that was not noted yet", twice)
+	}
 	if len(topic) != alerts {
 		t.Errorf("the topic tells of %d alerts, want %d", len(topic), alerts)
 	}
@@ -203,6 +214,16 @@ func checkActs(t *testing.T, where string, times map[string]int, want int) {
 			t.Errorf("%s got act %s %d times", where, id, n)
 		}
 	}
+}
+
+// repeated counts the acts that arrived more than once.
+func repeated(times map[string]int) (n int) {
+	for _, k := range times {
+		if k > 1 {
+			n++
+		}
+	}
+	return n
 }
 
 // committedOf is the group's offset in the one partition of a topic; 0 without.

@@ -42,8 +42,13 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 	if cfg.Required {
 		patience = 0
 	}
+	var journal respond.Journal
+	if a.state != nil {
+		journal = a.state.Acts(time.Now)
+	}
 	d, err := respond.New(respond.Config{Enabled: cfg.Enabled, MaxPerHour: cfg.MaxPerHour, GiveUpAfter: patience}, respond.Settings{
 		Responders: named, Asks: a.asks, Tell: respond.Teller{Dictionary: a.detection.Dictionary, Playback: a.opts.Playback}.Tell, Logger: a.log, Metrics: a.registry, Now: time.Now,
+		Journal: journal,
 		Publish: func(ctx context.Context, docs []*event.Document) error {
 			return a.runner.Publish(ctx, docs, responsesName)
 		},

@@ -6,4 +6,7 @@
 // two slots, so that one is whole while the next is being written, and each is
 // cut into chunks. All records of a shard are in one partition of the topic. A
 // chunk that a snapshot does not need any more becomes a tombstone.
+//
+// Beside them stand the ids of acts that are done, so that none is done twice
+// because a gateway was killed before it committed.
 package state

@@ -89,8 +89,16 @@ func (s *Store) read(ctx context.Context, name string) (chunks [slots]map[int]*c
 		chunks[slot] = map[int]*chunk{}
 	}
 	at, err := s.locate(ctx, name)
-	if err != nil || at.first == at.last {
+	if err != nil {
 		return chunks, err
+	}
+	return chunks, s.scan(ctx, at, func(record *kafkago.Message) { s.take(&chunks, name, record) })
+}
+
+// scan reads the records of a partition between two offsets.
+func (s *Store) scan(ctx context.Context, at place, take func(*kafkago.Message)) error {
+	if at.first >= at.last {
+		return nil
 	}
 	reader := kafkago.NewReader(kafkago.ReaderConfig{
 		Brokers: s.cfg.Brokers, Topic: s.cfg.Topic, Partition: at.partition, Dialer: s.dialer, MinBytes: 1, MaxBytes: 8 << 20, MaxWait: 250 * time.Millisecond,
@@ -98,21 +106,21 @@ func (s *Store) read(ctx context.Context, name string) (chunks [slots]map[int]*c
 	})
 	defer reader.Close()
 	if err := reader.SetOffset(at.first); err != nil {
-		return chunks, err
+		return err
 	}
 	for {
 		reading, cancel := context.WithTimeout(ctx, quietFor)
 		record, err := reader.ReadMessage(reading)
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
-			return chunks, nil
+			return nil
 		}
 		if err != nil {
-			return chunks, err
+			return err
 		}
-		s.take(&chunks, name, &record)
+		take(&record)
 		if record.Offset >= at.last-1 {
-			return chunks, nil
+			return nil
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -64,7 +65,10 @@ func (s *Store) Close() error {
 type byShard struct{}
 
 func (byShard) Balance(m kafkago.Message, partitions ...int) int {
-	name, _, _, _ := parseKey(m.Key)
+	name, _, _, ok := parseKey(m.Key)
+	if !ok { // An act.
+		name, _, _ = strings.Cut(string(m.Key), "/")
+	}
 	return kafkago.Murmur2Balancer{}.Balance(kafkago.Message{Key: []byte(name)}, partitions...)
 }
 
