@@ -2693,4 +2693,15 @@ const (
 	EDRGatewayDelaySeconds                                      ID = 2683
 	EDRGatewayFailing                                           ID = 2684
 	EDRGatewayAgents                                            ID = 2685
+	EDRRolloutKey                                               ID = 2686
+	EDRRolloutKind                                              ID = 2687
+	EDRRolloutVersion                                           ID = 2688
+	EDRRolloutVerdict                                           ID = 2689
+	EDRRolloutReasons                                           ID = 2690
+	EDRRolloutExposed                                           ID = 2691
+	EDRRolloutAtRisk                                            ID = 2692
+	EDRRolloutFleet                                             ID = 2693
+	EDRRolloutHarmed                                            ID = 2694
+	EDRRolloutFirstExposure                                     ID = 2695
+	EDRRolloutLastExposure                                      ID = 2696
 )

@@ -53,6 +53,7 @@ func Actions() []Action {
 		{"log-cleared", "event", list("configuration"), list("deletion"), "success"},
 		{"privilege-changed", "event", list("iam"), list("change"), ""},
 		{"response-taken", "event", list("configuration"), list("info"), ""},
+		{"rollout-judged", "state", list("configuration"), list("info"), ""},
 		{"gateway-started", "event", list("process"), list("start"), "success"},
 		{"gateway-heartbeat", "metric", list("process"), list("info"), ""},
 		{"gateway-reloaded", "event", list("configuration"), list("change"), ""},

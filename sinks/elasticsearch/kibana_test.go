@@ -33,8 +33,12 @@ type panel struct {
 		Attributes struct {
 			References []reference
 			State      struct {
-				Query            struct{ Query string }
-				Visualization    struct{ Layers []layer }
+				Query         struct{ Query string }
+				Visualization struct {
+					Layers  []layer // of a chart
+					layer           // of a number, or a table:
+					Columns []struct{ ColumnID string }
+				}
 				DatasourceStates struct {
 					FormBased struct{ Layers map[string]columns }
 				}
@@ -44,16 +48,18 @@ type panel struct {
 }
 
 type layer struct {
-	LayerID, XAccessor, SplitAccessor string
-	Accessors                         []string
+	LayerID, XAccessor, SplitAccessor, MetricAccessor string
+	Accessors                                         []string
 }
 
 type columns struct {
 	ColumnOrder []string
 	Columns     map[string]struct {
-		OperationType, SourceField string
-		Params                     struct {
-			OrderBy struct{ ColumnID string }
+		OperationType, SourceField, ReducedTimeRange string
+		Filter                                       struct{ Query string }
+		Params                                       struct {
+			OrderBy   struct{ ColumnID string }
+			SortField string
 		}
 	}
 }
@@ -173,9 +179,22 @@ func (k kibana) dashboard(o savedObject) {
 			used[p.PanelIndex+":indexpattern-datasource-layer-"+id] = true
 			k.columns(where, layer)
 		}
+		shown := map[string][]string{} // columns by layer
 		for _, l := range state.Visualization.Layers {
-			columns := state.DatasourceStates.FormBased.Layers[l.LayerID].Columns
-			for _, accessor := range append(l.Accessors, l.XAccessor, l.SplitAccessor) {
+			shown[l.LayerID] = append(l.Accessors, l.XAccessor, l.SplitAccessor)
+		}
+		if v := state.Visualization; v.MetricAccessor != "" {
+			shown[v.LayerID] = append(shown[v.LayerID], v.MetricAccessor)
+		}
+		for _, c := range state.Visualization.Columns {
+			shown[state.Visualization.LayerID] = append(shown[state.Visualization.LayerID], c.ColumnID)
+		}
+		if p.Type == "lens" && len(shown) != len(state.DatasourceStates.FormBased.Layers) {
+			k.t.Errorf("%s shows %d of %d layers", where, len(shown), len(state.DatasourceStates.FormBased.Layers))
+		}
+		for id, accessors := range shown {
+			columns := state.DatasourceStates.FormBased.Layers[id].Columns
+			for _, accessor := range accessors {
 				if _, ok := columns[accessor]; !ok {
 					k.t.Errorf("%s shows column %q, which is not defined", where, accessor)
 				}
@@ -207,11 +226,18 @@ func (k kibana) columns(where string, c columns) {
 		if by := column.Params.OrderBy.ColumnID; by != "" && c.Columns[by].OperationType == "" {
 			k.t.Errorf("%s orders %s by column %s, which is not defined", where, name, by)
 		}
+		k.query(where, column.Filter.Query)
+		if r := column.ReducedTimeRange; r != "" && r != "1h" {
+			k.t.Errorf("%s looks at the last %s: agents are told of once an hour", where, r)
+		}
 		switch column.OperationType {
-		case "date_histogram":
+		case "date_histogram", "max":
 			k.field(where, column.SourceField, "date")
 		case "terms", "unique_count":
-			k.field(where, column.SourceField, "keyword")
+			k.field(where, column.SourceField, "keyword", "boolean")
+		case "last_value":
+			k.field(where, column.SourceField)
+			k.field(where, column.Params.SortField, "date")
 		case "count":
 			if column.SourceField != "___records___" {
 				k.t.Errorf("%s counts %s", where, column.SourceField)

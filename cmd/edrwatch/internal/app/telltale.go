@@ -10,6 +10,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/telltale"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/sinks/store"
 )
 
@@ -21,7 +22,7 @@ func newOwnDocuments(reg prometheus.Registerer) *prometheus.CounterVec {
 	sent := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "edrwatch", Name: "own_documents_total", Help: "Documents that no record became, by event.action and outcome: sent, failed.",
 	}, []string{"action", "outcome"})
-	for _, action := range []string{"inventory", "gateway-started", "gateway-heartbeat", "gateway-reloaded", "gateway-stopped"} {
+	for _, action := range []string{"inventory", "rollout-judged", "gateway-started", "gateway-heartbeat", "gateway-reloaded", "gateway-stopped"} {
 		for _, outcome := range []string{"sent", "failed"} {
 			sent.WithLabelValues(action, outcome)
 		}
@@ -43,6 +44,11 @@ func (a *App) tell(ctx context.Context) (stopped func(error)) {
 			Sent: func(n int, ok bool) { count("inventory", n, ok) },
 		}
 		telling.Go(func() { f.Run(ctx) })
+		r := &telltale.Rollouts{
+			Dictionary: a.detection.Dictionary, Period: period, List: func() []fleet.Rollout { return a.fleet.Rollouts(a.cfg.RolloutPolicy) }, Now: time.Now,
+			Logger: a.log, Publish: a.publishOwn, Sent: func(n int, ok bool) { count("rollout-judged", n, ok) },
+		}
+		telling.Go(func() { r.Run(ctx) })
 	}
 	if a.cfg.Gateway.Heartbeat <= 0 {
 		return func(error) { telling.Wait() }

@@ -1,0 +1,115 @@
+package telltale
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
+)
+
+// Rollouts tells of every version that agents get once a period, and at once
+// when the verdict on it changes.
+type Rollouts struct {
+	Dictionary *ecs.Dictionary
+	Period     time.Duration
+	// List returns what is known of them, with the verdicts.
+	List    func() []fleet.Rollout
+	Publish func(ctx context.Context, docs []*event.Document) error
+	Now     func() time.Time
+	Logger  *slog.Logger
+	// Sent counts documents by whether they were delivered.
+	Sent func(n int, ok bool)
+
+	told map[string]said // by key
+}
+
+// rolloutsEvery is how often verdicts are looked at.
+const rolloutsEvery = time.Minute
+
+// said is what was told of a rollout last.
+type said struct {
+	verdict fleet.Verdict
+	period  int64
+}
+
+// Run tells of the rollouts until ctx ends.
+func (r *Rollouts) Run(ctx context.Context) {
+	tick := time.NewTicker(rolloutsEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			r.Tell(ctx)
+		}
+	}
+}
+
+// Tell tells of what is due. What a sink does not take is due again. It belongs
+// to one goroutine, that of Run.
+func (r *Rollouts) Tell(ctx context.Context) {
+	at := r.Now().UTC().Truncate(rolloutsEvery)
+	period := at.UnixNano() / int64(r.Period)
+	var docs []*event.Document
+	due := map[string]said{}
+	list := r.List()
+	for i := range list {
+		key, now := list[i].AlertKey, said{list[i].Verdict, period}
+		if due[key] = now; r.told[key] != now {
+			docs = append(docs, r.document(&list[i], at))
+		}
+	}
+	if len(docs) > 0 {
+		limited, cancel := context.WithTimeout(ctx, rolloutsEvery)
+		err := r.Publish(limited, docs)
+		cancel()
+		r.Sent(len(docs), err == nil)
+		if err != nil {
+			if ctx.Err() == nil {
+				r.Logger.Warn("documents about rollouts were not delivered; they come again", "documents", len(docs), "error", err)
+			}
+			return
+		}
+	}
+	r.told = due // What is forgotten is not there any more.
+}
+
+// document makes the document about a rollout. Gateways that know the same
+// write it once.
+func (r *Rollouts) document(x *fleet.Rollout, at time.Time) *event.Document {
+	id := event.HashID("rollout", x.AlertKey, string(x.Verdict), strconv.FormatInt(at.Unix(), 36))
+	e := newEvent(r.Dictionary, "rollout-judged", at, id)
+	e.SetString(ecs.EventDataset, "edr.rollout")
+	for id, text := range map[ecs.ID]string{
+		ecs.AgentType: x.Product, ecs.EDRRolloutKey: x.AlertKey, ecs.EDRRolloutKind: x.Kind, ecs.EDRRolloutVersion: x.Version,
+		ecs.EDRContentChannel: x.Channel, ecs.EDRRolloutRing: x.CurrentRing, ecs.EDRRolloutVerdict: string(x.Verdict),
+	} {
+		setText(e, id, text)
+	}
+	for id, n := range map[ecs.ID]int{
+		ecs.EDRRolloutExposed: x.Exposed, ecs.EDRRolloutAtRisk: x.AtRisk, ecs.EDRRolloutFleet: x.Fleet, ecs.EDRRolloutHarmed: x.Harmed,
+	} {
+		e.Set(id, event.Int(int64(n)))
+	}
+	e.Set(ecs.EDRRolloutFirstExposure, event.Time(x.FirstExposure.UnixNano()))
+	e.Set(ecs.EDRRolloutLastExposure, event.Time(x.LastExposure.UnixNano()))
+	var reasons []string
+	for _, reason := range x.Reasons {
+		text := reason.What
+		if reason.Need != "" {
+			text += fmt.Sprintf(" (%s, needed %s)", reason.Have, reason.Need)
+		}
+		reasons = append(reasons, text)
+	}
+	if reasons = append(reasons, x.Caveats...); len(reasons) > 0 {
+		e.Set(ecs.EDRRolloutReasons, event.StringList(reasons))
+	}
+	e.SetString(ecs.Message, fmt.Sprintf("%s: %s, %d agents got it, %d failed", x.AlertKey, x.Verdict, x.Exposed, x.Harmed))
+	return document(e, event.Gateway)
+}
