@@ -17,7 +17,7 @@ type Judge struct {
 	versions map[Version]*judgedVersion
 	strata   map[Stratum]*sequential.Silence
 	failing  map[Stratum]*sequential.Hazard // how often agents fail in any way
-	alive    map[Stratum]int // at the last step
+	alive    map[Stratum]int                // at the last step
 	cohorts  map[cohortKey]*judgedCohort
 	sites    map[string]*judgedSite
 	feeds    map[string]*judgedFeed
