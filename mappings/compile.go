@@ -29,7 +29,7 @@ func (f *Files) Compile(dict *ecs.Dictionary) (*Plan, error) {
 	for _, spec := range f.specs {
 		c.file(spec)
 	}
-	c.checkShapes()
+	c.order()
 	if c.plan.fallback == nil {
 		c.plan.fallback = &mapping{root: "unmapped"}
 	}
@@ -184,8 +184,7 @@ func (c *compiler) takes(spec *fileSpec, m *mapping) {
 		if spec.Last {
 			weight = 1
 		}
-		c.plan.shapes = append(c.plan.shapes, shape{weight, needs, conditions, m})
-		c.shapes = append(c.shapes, shapeSpec{node, spec, conditions})
+		c.shapes = append(c.shapes, shapeSpec{shape{weight: weight, needs: needs, conditions: conditions, mapping: m}, node, spec})
 	}
 }
 

@@ -77,12 +77,17 @@ func TestLoadErrors(t *testing.T) {
 func TestAmbiguityIsAnError(t *testing.T) {
 	a := "vendor: A\ndataset: a.a\nmatch: [{kind: [x, y], probe: \"*\"}]\n"
 	b := "vendor: B\ndataset: b.b\nmatch: [{probe: \"*\", kind: Y}]\n"
-	_, err := compileFiles(t, map[string]string{"a.yml": a, "b.yml": b})
-	if want := "b.yml:3:9: a record of this shape could also be a.a (a.yml:3:9) (add a condition to one of them, or topics to both)"; err == nil || err.Error() != want {
+	_, err := compileFiles(t, map[string]string{"a.yml": a, "b.yml": b + "topics: [tb]\n"})
+	if err != nil {
+		t.Fatalf("b is more specific, but: %v", err)
+	}
+	a = "vendor: A\ndataset: a.a\ntopics: [ta]\nmatch: [{kind: y, probe: \"*\"}]\n"
+	b += "topics: [tb]\n"
+	_, err = compileFiles(t, map[string]string{"a.yml": a, "b.yml": b})
+	if want := "b.yml:3:9: a record of this shape could also be a.a (a.yml:4:9) (add a condition to one of them, or say in one file that it goes before the other, such as before: [a.a])"; err == nil || err.Error() != want {
 		t.Errorf("got  %v\nwant %s", err, want)
 	}
-	topics := func(s, topic string) string { return s + "topics: [" + topic + "]\n" }
-	plan, err := compileFiles(t, map[string]string{"a.yml": topics(a, "ta"), "b.yml": topics(b, "tb")})
+	plan, err := compileFiles(t, map[string]string{"a.yml": a + "before: [b.b]\n", "b.yml": b})
 	if err != nil {
 		t.Fatal(err)
 	}

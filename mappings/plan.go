@@ -13,7 +13,7 @@ type Plan struct {
 	dict     *ecs.Dictionary
 	keys     *keys
 	mappings []*mapping
-	shapes   []shape // those with the greatest weight first
+	shapes   []shape // in the order in which they are asked
 	fallback *mapping
 	actions  map[string]*action
 	other    *action     // of an event that no file gives an action
@@ -50,12 +50,14 @@ type headerHint struct {
 }
 
 // shape is one alternative of the conditions under which a mapping takes a
-// record. Of several that hold the one with the most conditions counts.
+// record. Of several that hold the first of the plan counts, unless topic or
+// headers speak for one with as many conditions.
 type shape struct {
 	weight     int    // twice the conditions; 1 for a file that comes last
 	needs      keySet // bits of the paths that must be there
 	conditions []condition
 	mapping    *mapping
+	yields     []*shape // those of its weight that are more specific: no hint outweighs them
 }
 
 // Names returns the datasets of the mappings in the order in which they are
@@ -73,7 +75,7 @@ func (p *Plan) Names() []string {
 // equally specific. The mapping except is left out.
 func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record, except *mapping) *mapping {
 	m.mapping = nil
-	var best *mapping
+	var best *shape
 	bestScore := -1
 	for _, s := range m.possible() {
 		score := s.weight
@@ -84,15 +86,18 @@ func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record, ex
 			continue
 		}
 		tied := score <= bestScore // Only a hint lets it win.
-		if tied && !s.mapping.hinted(partition, r) || !holdAll(m, s.conditions) {
+		if tied && (!s.mapping.hinted(partition, r) || slices.Contains(s.yields, best)) || !holdAll(m, s.conditions) {
 			continue
 		}
 		if tied || s.mapping.hinted(partition, r) {
 			score++
 		}
-		best, bestScore = s.mapping, score
+		best, bestScore = s, score
 	}
-	return best
+	if best == nil {
+		return nil
+	}
+	return best.mapping
 }
 
 // keySet has a bit for each of the paths that shapes ask for.

@@ -26,6 +26,7 @@ func Schema() ([]byte, error) {
 		"root":      "Name of the object that holds the vendor's own fields; default the vendor in lower case.",
 		"fallback":  "The file is asked after the others.",
 		"match":     "Shapes of the records that the file takes.",
+		"before":    "Datasets of other files that records of both their shapes do not go to.",
 		"topics":    "Kafka topics of the records.",
 		"headers":   "Kafka headers of the records.",
 		"unfold":    "Texts of a record that hold more than they show, such as JSON.",

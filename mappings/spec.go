@@ -13,6 +13,7 @@ type fileSpec struct {
 	Agent     string               `yaml:"agent"`
 	Fallback  bool                 `yaml:"fallback"`
 	Last      bool                 `yaml:"last"`
+	Before    paths                `yaml:"before"`
 	Match     []strict.Node        `yaml:"match"`
 	Topics    []string             `yaml:"topics"`
 	Headers   map[string]string    `yaml:"headers"`
