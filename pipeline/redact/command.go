@@ -36,8 +36,8 @@ func privateKey(s string, i int) (begin, end int, ok bool) {
 }
 
 // letterOption returns the password behind an option of one letter: -p x, -px,
-// -p:x or /p:x. To which programs it is one, programs.go says; for others -p
-// begins a port, a path or a word.
+// -p:x or /p:x. To which programs it is one, programs.tsv says; of programs that
+// are not there only the form with a colon, which Windows installers have, counts.
 func (f *finder) letterOption(i int) (begin, end int, ok bool) {
 	s := f.s
 	if i+2 >= len(s) || strings.IndexByte("pPa", s[i+1]) < 0 {
@@ -51,19 +51,19 @@ func (f *finder) letterOption(i int) (begin, end int, ok bool) {
 		return 0, 0, false
 	}
 	if !f.followed {
-		f.line.follow(s, f.escaped)
+		f.line.follow(s, f.escaped, f.programs)
 		f.followed = true
 	}
 	var room [maxProgram]byte
 	program := f.line.program(i, &room)
-	v := verdictOf(program, letter)
+	v := f.programs.verdict(program, letter)
 	switch {
 	case next == ':':
 		begin, end, ok = valueAt(s, i+3, f.escaped)
 		return begin, end, ok && (v >= nextWord || v == unknownOption && letter == 'p' && !harmless(s[begin:end]) && !isProperty(s[begin:end]))
 	case isSpace(next) && s[i] == '-':
 		begin, end, ok = valueAt(s, i+2, f.escaped)
-		return begin, end, ok && s[begin] != '-' && (v >= nextWord || v == unknownOption && letter == 'p' && !harmless(s[begin:end]))
+		return begin, end, ok && s[begin] != '-' && v >= nextWord
 	case v == attachedToo:
 		return valueAt(s, i+2, f.escaped)
 	}

@@ -12,6 +12,7 @@ import (
 type commandLine struct {
 	s       string
 	escaped bool // s is the inside of a JSON string
+	known   programs
 	at      int
 	depth   int
 	levels  [maxQuotes + 1]level
@@ -32,8 +33,8 @@ type level struct {
 }
 
 // follow begins with a line.
-func (c *commandLine) follow(s string, escaped bool) {
-	c.s, c.escaped, c.at, c.depth = s, escaped, 0, 0
+func (c *commandLine) follow(s string, escaped bool, known programs) {
+	c.s, c.escaped, c.known, c.at, c.depth = s, escaped, known, 0, 0
 	c.levels[0] = level{}
 }
 
@@ -84,7 +85,7 @@ func (c *commandLine) step(stop int) {
 			}
 		}
 		c.at = min(c.at, stop)
-		l.word(c.s[begin:c.at])
+		l.word(c.s[begin:c.at], c.known)
 	}
 }
 
@@ -113,7 +114,7 @@ func (c *commandLine) close(b byte) bool {
 		}
 		c.depth = d - 1
 		if b != '(' {
-			c.levels[c.depth].word(strings.TrimSuffix(c.s[c.levels[d].begin:c.at], `\`))
+			c.levels[c.depth].word(strings.TrimSuffix(c.s[c.levels[d].begin:c.at], `\`), c.known)
 		}
 		c.at++
 		return true
@@ -122,7 +123,7 @@ func (c *commandLine) close(b byte) bool {
 }
 
 // word takes a word of the command.
-func (l *level) word(w string) {
+func (l *level) word(w string, known programs) {
 	var room [maxProgram]byte
 	switch {
 	case l.program != "" && !l.pending:
@@ -148,7 +149,7 @@ func (l *level) word(w string) {
 		l.program = w
 		name := programName(w, &room)
 		l.starter, l.pending = starterOf(name)
-		l.path = !l.pending && len(w) > 2 && w[1] == ':' && verdictOf(name, 'p') == unknownOption && !hasSuffixFold(w, ".exe")
+		l.path = !l.pending && len(w) > 2 && w[1] == ':' && known.verdict(name, 'p') == unknownOption && !hasSuffixFold(w, ".exe")
 	}
 }
 

@@ -1,6 +1,10 @@
 package redact
 
-import "strings"
+import (
+	_ "embed"
+	"fmt"
+	"strings"
+)
 
 // starter is a program that starts another one named behind it, such as sudo.
 type starter struct {
@@ -52,44 +56,54 @@ const (
 	attachedToo                  // in the next word, or in the same one behind the letter
 )
 
-// verdictOf tells what the option of one letter is to a program. The lists hold
-// what is seen in command lines day by day; of other programs the value has to
-// tell.
-func verdictOf(program string, letter byte) verdict {
-	letters, attached := "", false
-	switch program {
-	case "mysql", "mysqldump", "mysqladmin", "mysqlimport", "mysqlsh", "mysqlcheck", "mysqlshow", "mariadb", "mariadb-dump", "mariadb-admin", "sshpass",
-		"7z", "7za", "7zr", "7zz", "rar", "unrar", "winrar":
-		letters, attached = "p", true
-	case "sqlcmd", "osql", "isql", "bcp", "zip", "unzip", "mosquitto_pub", "mosquitto_sub":
-		letters, attached = "P", true
-	case "psexec", "psexec64", "psservice", "pskill", "pslist", "psloglist", "psinfo", "psshutdown", "paexec",
-		"mongo", "mongosh", "mongodump", "mongorestore", "rdesktop", "winexe", "winrs", "az", "oathtool", loginProgram:
-		letters = "p"
-	case "redis-cli":
-		letters = "a"
-	case "ssh", "scp", "sftp", "plink", "pscp", "mosh", "rsync", "nc", "ncat", "netcat", "telnet", "nmap", "masscan", "ping", "tcpdump", "tshark", "ss",
-		"netstat", "lsof", "iptables", "ip6tables", "nft", "ip", "curl", "wget", "socat", "iperf", "iperf3",
-		"mkdir", "rmdir", "ls", "cp", "mv", "rm", "install", "touch", "tar", "cpio", "gzip", "find", "grep", "egrep", "rg", "sed", "awk", "less", "cat",
-		"docker", "podman", "nerdctl", "kubectl", "oc", "helm", "docker-compose", "git", "patch", "diff",
-		"python", "python2", "python3", "perl", "ruby", "php", "node", "java", "javac", "make", "cargo", "npm", "go", "dotnet", "msbuild", "gcc", "pip", "pip3",
-		"ps", "pgrep", "pkill", "kill", "top", "htop", "pidstat", "pmap", "strace", "gdb", "perf", "taskset", "renice", "ionice", "chrt", "procdump", "procdump64",
-		"psql", "pg_dump", "pg_restore", "pg_isready", "systemctl", "loginctl", "journalctl", "sysctl", "su", "sudo", "env", "read", "declare", "export",
-		"sh", "bash", "dash", "zsh", "ksh", "tmux", "screen", "sar", "mount", "adb", "tasklist", "netsh", "route", "powercfg", "falconctl", "osqueryi", "osqueryd":
-	default:
-		return unknownOption
+//go:embed programs.tsv
+var programsTSV string
+
+// programs says of a program what it has behind options of one letter.
+type programs map[string]optionLetter
+
+// optionLetter is the letter behind which a program has a password, 0 for none.
+type optionLetter struct {
+	letter   byte
+	attached bool
+}
+
+// readPrograms reads programs.tsv.
+func readPrograms() (programs, error) {
+	out := programs{}
+	for line := range strings.Lines(programsTSV) {
+		fields := strings.Split(strings.TrimRight(line, "\n"), "\t")
+		switch {
+		case strings.HasPrefix(line, "#") || fields[0] == "program":
+		case len(fields) != 3 || len(fields[1]) != 1 || len(fields[0]) > maxProgram:
+			return nil, fmt.Errorf("programs.tsv: expected a program of at most %d bytes, a letter and next, attached or -, found %q", maxProgram, line)
+		case fields[1] == "-":
+			out[fields[0]] = optionLetter{}
+		default:
+			out[fields[0]] = optionLetter{fields[1][0], fields[2] == "attached"}
+		}
 	}
+	return out, nil
+}
+
+// verdict tells what the option of one letter is to a program. Of a program
+// that is not known -p mostly begins a port, a process, a path, a profile or a
+// project: whoever hides those hides what analysts look for.
+func (p programs) verdict(program string, letter byte) verdict {
+	option, known := p[program]
 	switch {
-	case strings.IndexByte(letters, letter) < 0:
+	case !known:
+		return unknownOption
+	case option.letter != letter:
 		return otherOption
-	case attached:
+	case option.attached:
 		return attachedToo
 	}
 	return nextWord
 }
 
-// harmless reports whether the value of an option -p of a program that is not
-// known is a port, a number of a process or a path, as most are.
+// harmless reports whether the value of an option /p: of a program that is not
+// known is a port, a number of a process or a path.
 func harmless(value string) bool {
 	digits := 0
 	for digits < len(value) && value[digits]-'0' < 10 {

@@ -69,7 +69,8 @@ func TestSecrets(t *testing.T) {
 		{"echo $(mysql -p" + canary + "); echo `mysql -p" + canary + " x`", "echo $(mysql -p[redacted]); echo `mysql -p[redacted] x`"},
 		{"sqlcmd -S db -U sa -P " + canary, "sqlcmd -S db -U sa -P [redacted]"},
 		{"scp -P twotwo f h:", "scp -P twotwo f h:"},
-		{"tool -p " + canary, "tool -p [redacted]"},
+		{"tool -p web; terraform -p prod; sudo -u x unknown -p tcp; -p word", "tool -p web; terraform -p prod; sudo -u x unknown -p tcp; -p word"},
+		{"cqlsh db -u app -p " + canary + "; nxc smb h -u a -p '" + canary + "'", "cqlsh db -u app -p [redacted]; nxc smb h -u a -p '[redacted]'"},
 		{"ssh -p admin h; mkdir -p deep; docker run -p http x; nmap -p ssh,http h; ls -p dir; cp -p a b; tar -xp f -C d; python -p mod; tool -p 4711; tool -p /etc/x",
 			"ssh -p admin h; mkdir -p deep; docker run -p http x; nmap -p ssh,http h; ls -p dir; cp -p a b; tar -xp f -C d; python -p mod; tool -p 4711; tool -p /etc/x"},
 		{"PWD=/home/carol OLDPWD=/ HOME=/home/carol", "PWD=/home/carol OLDPWD=/ HOME=/home/carol"},
@@ -157,7 +158,7 @@ func TestVendorFields(t *testing.T) {
 	e.Set(ecs.RelatedUser, event.StringList([]string{"jdoe", "SYSTEM"}))
 	e.SetString(ecs.EventOriginal, `{"uninstall_token":"`+canary+`","UserName":"jdoe"}`)
 	e.Extra("MaintenanceToken", `"`+canary+`"`)
-	e.Extra("nested", `{"a":[{"apiKey":"`+canary+`","pin":7,"secret":4711}],"cmdline":"x -p `+canary+` y","text":"a \"password\": \"`+canary+`\" b","user":{"name":"asmith"}}`)
+	e.Extra("nested", `{"a":[{"apiKey":"`+canary+`","pin":7,"secret":4711}],"cmdline":"mysql -p `+canary+` y","text":"a \"password\": \"`+canary+`\" b","user":{"name":"asmith"}}`)
 	e.Extra("event_data.SubjectUserName", `"EXAMPLE\\asmith"`)
 	e.Extra("event_data.TokenElevationType", `"%%1936"`)
 	e.Extra("owner_note", `"asmith and jdoe"`)

@@ -77,6 +77,7 @@ type Redactor struct {
 	patterns []*regexp.Regexp
 	keep     map[string]bool
 	roles    []role // of an ID
+	programs programs
 	key      []byte
 	first    atomic.Pointer[work] // that no call uses: with one shard there is no other
 	free     chan *work           // more of them
@@ -107,6 +108,10 @@ func New(cfg Config, dict *ecs.Dictionary) (*Redactor, error) {
 		}
 		r.roles[id] = gone
 	}
+	var err error
+	if r.programs, err = readPrograms(); err != nil {
+		return nil, err
+	}
 	r.key = []byte(cfg.Key.Reveal())
 	return r, nil
 }
@@ -123,7 +128,7 @@ func (r *Redactor) take() *work {
 	case w := <-r.free:
 		return w
 	default:
-		return &work{mac: hmac.New(sha256.New, r.key), kinds: make(map[string]keyKind)}
+		return &work{mac: hmac.New(sha256.New, r.key), kinds: make(map[string]keyKind), finder: finder{programs: r.programs}}
 	}
 }
 

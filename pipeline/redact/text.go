@@ -150,6 +150,7 @@ type finder struct {
 	escaped  bool // s is the inside of a JSON string
 	followed bool // line is at work on s
 	line     commandLine
+	programs programs
 }
 
 func (f *finder) begin(s string, command, escaped bool) {
