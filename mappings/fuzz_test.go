@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 	"testing/fstest"
 
@@ -46,6 +47,7 @@ func FuzzMap(f *testing.F) {
 				t.Fatalf("half a surrogate pair, or %v: %s", err, e.AppendJSON(nil))
 			}
 			checkEventValues(t, e)
+			checkTape(t, m.tape, tape)
 		})
 		switch {
 		case err != nil && events > 0:
@@ -56,6 +58,18 @@ func FuzzMap(f *testing.F) {
 			t.Error("neither an event nor an error")
 		}
 	})
+}
+
+// checkTape compares a tape, of which parts may have been made without reading
+// the text, with one of its text.
+func checkTape(t *testing.T, made, read *scan.Tape) {
+	if err := read.Scan(made.Data); err != nil {
+		t.Fatalf("%v: %s", err, made.Data)
+	}
+	same := slices.EqualFunc(made.Nodes, read.Nodes, func(a, b scan.Node) bool { a.Tag, b.Tag = 0, 0; return a == b })
+	if !same || made.Depth != read.Depth || made.Halves != read.Halves {
+		t.Fatalf("the tape is not that of the text: %s\ngot  %v\nwant %v", made.Data, made.Nodes, read.Nodes)
+	}
 }
 
 func checkEventValues(t *testing.T, e *event.Event) {
