@@ -12,7 +12,8 @@ import (
 // encoding (opentelemetry-proto, Metric): the value of each metric by its name,
 // and as time the latest timeUnixNano. Data points of one metric are added up:
 // those of a process differ in attributes such as state (user, system) or
-// direction, whose values together are the process's. Histograms and
+// direction, whose values together are the process's. Those of each state are
+// added up, too, as name.state: what is not idle is in use. Histograms and
 // summaries have no single value and are left out.
 func (m *Mapper) appendMetrics(list int) bool {
 	nodes := m.tape.Nodes
@@ -33,9 +34,11 @@ func (m *Mapper) appendMetrics(list int) bool {
 			continue
 		}
 		sum, found := 0.0, false
+		m.states = m.states[:0]
 		for k := points + 1; k < int(nodes[points].Next); k = int(nodes[k].Next) {
 			if value, ok := m.pointValue(k); ok {
 				sum, found = sum+value, true
+				m.addState(k, value)
 			}
 			if at := m.member(k, "timeUnixNano"); at != 0 {
 				if t := event.View(m.tape.Raw(&nodes[at])); len(t) > len(latest) || len(t) == len(latest) && t > latest {
@@ -52,12 +55,64 @@ func (m *Mapper) appendMetrics(list int) bool {
 		m.unfolded = append(append(m.unfolded, m.tape.Fragment(&nodes[name])...), ':')
 		// Fifteen digits leave away what adding binary fractions brings in.
 		m.unfolded = strconv.AppendFloat(m.unfolded, sum, 'g', 15, 64)
+		m.appendStates(m.tape.Raw(&nodes[name]))
 	}
 	if _, ok := digits(latest); ok && latest != "" && len(latest) < 20 && count > 0 {
 		m.unfolded = append(append(append(m.unfolded, `,"time":"`...), latest...), '"')
 	}
 	m.unfolded = append(m.unfolded, '}')
 	return count > 0
+}
+
+// stateSum is what the data points of one state add up to.
+type stateSum struct {
+	state string // of the record's text
+	sum   float64
+}
+
+// maxStates bounds the states of a metric that are told apart.
+const maxStates = 16
+
+// addState adds the value of a data point to that of its state, if it has one.
+func (m *Mapper) addState(point int, value float64) {
+	nodes := m.tape.Nodes
+	attributes := m.member(point, "attributes")
+	if attributes == 0 || nodes[attributes].Kind != scan.Array {
+		return
+	}
+	for i := attributes + 1; i < int(nodes[attributes].Next); i = int(nodes[i].Next) {
+		key, text := m.member(i, "key"), 0
+		if of := m.member(i, "value"); of != 0 {
+			text = m.member(of, "stringValue")
+		}
+		if key == 0 || text == 0 || nodes[text].Kind != scan.String || string(m.tape.Raw(&nodes[key])) != "state" {
+			continue
+		}
+		state := event.View(m.tape.Raw(&nodes[text]))
+		for s := range m.states {
+			if m.states[s].state == state {
+				m.states[s].sum += value
+				return
+			}
+		}
+		if len(m.states) < maxStates {
+			m.states = append(m.states, stateSum{state, value})
+		}
+		return
+	}
+}
+
+// appendStates appends what the states of a metric add up to; name is the
+// inside of a JSON string, as they are.
+func (m *Mapper) appendStates(name []byte) {
+	for _, s := range m.states {
+		if math.IsInf(s.sum, 0) {
+			continue
+		}
+		m.unfolded = append(append(append(m.unfolded, ',', '"'), name...), '.')
+		m.unfolded = append(append(m.unfolded, s.state...), '"', ':')
+		m.unfolded = strconv.AppendFloat(m.unfolded, s.sum, 'g', 15, 64)
+	}
 }
 
 // pointValue returns the number of a data point, which 64-bit integers give as

@@ -277,6 +277,7 @@ type unfolder struct {
 	unfolded []byte
 	replaced []replacement
 	ways     []way
+	states   []stateSum
 }
 
 func newUnfolder() unfolder {
