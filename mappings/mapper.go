@@ -23,7 +23,7 @@ type Mapper struct {
 	touched []uint16            // keys that at knows
 	present keySet              // bits of keys that shapes ask for and that the record has, null or not
 	known   map[keySet][]*shape // by present
-	latest  struct {            // of known
+	latest  [maxLevels]struct { // of known, by level
 		present keySet
 		shapes  []*shape
 	}

@@ -127,12 +127,13 @@ const maxKnown = 1024
 // most specific first. Records of one kind have the same keys, so that hardly
 // any record has all shapes looked through: 150 ns instead of 340.
 func (m *Mapper) possible() []*shape {
-	if m.present == m.latest.present && m.latest.shapes != nil {
-		return m.latest.shapes // As after most records.
+	latest := &m.latest[m.depth]
+	if latest.shapes != nil && m.present == latest.present {
+		return latest.shapes // As after most records.
 	}
 	known, ok := m.known[m.present]
 	if ok {
-		m.latest.present, m.latest.shapes = m.present, known
+		latest.present, latest.shapes = m.present, known
 		return known
 	}
 	for i := range m.plan.shapes {

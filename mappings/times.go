@@ -36,6 +36,8 @@ func timeFormatByName(name string, zone *time.Location) (timeFormat, bool) {
 		return epochFormat(0), true
 	case "filetime":
 		return parseFiletime, true
+	case "cef":
+		return cefFormat(zone), true
 	}
 	if strings.Contains(name, "2006") {
 		return func(s string) (int64, bool) {
@@ -51,7 +53,7 @@ func timeFormatByName(name string, zone *time.Location) (timeFormat, bool) {
 
 // timeFormatNames lists what timeFormatByName knows besides Go layouts.
 func timeFormatNames() []string {
-	return []string{"auto", "rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime"}
+	return []string{"auto", "rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "cef"}
 }
 
 func isNumber(s string) bool {
@@ -146,11 +148,21 @@ func parseRFC3339(s string, zone *time.Location) (int64, bool) {
 	hour, ok4 := digits(s[11:13])
 	minute, ok5 := digits(s[14:16])
 	second, ok6 := digits(s[17:19])
-	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) || year < 1678 || year > 2261 ||
-		month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60 {
+	if !(ok1 && ok2 && ok3 && ok4 && ok5 && ok6) {
 		return 0, false
 	}
-	rest := s[least:]
+	return calendar{year, month, day, hour, minute, second}.at(s[least:], zone)
+}
+
+// calendar is a time as people write it.
+type calendar struct{ year, month, day, hour, minute, second int }
+
+// at returns the point in time, with the fraction of a second and the offset
+// that rest begins with and is.
+func (c calendar) at(rest string, zone *time.Location) (int64, bool) {
+	if c.year < 1678 || c.year > 2261 || c.month < 1 || c.month > 12 || c.day < 1 || c.day > 31 || c.hour > 23 || c.minute > 59 || c.second > 60 {
+		return 0, false
+	}
 	fraction := 0
 	if rest != "" && (rest[0] == '.' || rest[0] == ',') {
 		i := 1
@@ -166,6 +178,9 @@ func parseRFC3339(s string, zone *time.Location) (int64, bool) {
 	location := zone
 	offset := 0
 	rest = strings.TrimPrefix(rest, " ")
+	if len(rest) > 3 && (strings.HasPrefix(rest, "GMT") || strings.HasPrefix(rest, "UTC")) {
+		rest = rest[3:] // GMT+02:00
+	}
 	switch {
 	case rest == "Z" || rest == "z" || rest == "UTC" || rest == "GMT":
 		location = time.UTC
@@ -177,12 +192,12 @@ func parseRFC3339(s string, zone *time.Location) (int64, bool) {
 		}
 	}
 	if location == time.UTC {
-		days, ok := daysSince1970(year, month, day)
-		seconds := int64(days)*86400 + int64(hour*3600+minute*60+second-offset)
+		days, ok := daysSince1970(c.year, c.month, c.day)
+		seconds := int64(days)*86400 + int64(c.hour*3600+c.minute*60+c.second-offset)
 		return seconds*1e9 + int64(fraction), ok
 	}
-	t := time.Date(year, time.Month(month), day, hour, minute, second, fraction, location)
-	if t.Day() != day && second < 60 {
+	t := time.Date(c.year, time.Month(c.month), c.day, c.hour, c.minute, c.second, fraction, location)
+	if t.Day() != c.day && c.second < 60 {
 		return 0, false // 31 February
 	}
 	return t.UnixNano(), true
