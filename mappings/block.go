@@ -152,8 +152,11 @@ func (c *compiler) constant(n strict.Node, field ecs.ID) event.Value {
 	if !ok {
 		c.problem(n, "", "expected a value for %s (%s), found %s", f.Name, f.Kind, n.Describe())
 	}
-	if f.Array && f.Kind == ecs.String {
+	switch {
+	case f.Array && f.Kind == ecs.String:
 		return event.StringList([]string{s})
+	case f.Kind == ecs.String:
+		return event.Constant(s)
 	}
 	return v
 }

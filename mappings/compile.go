@@ -94,7 +94,7 @@ func (c *compiler) file(spec *fileSpec) {
 	module, _, _ := strings.Cut(spec.Dataset.Value, ".")
 	m := &mapping{
 		dataset: spec.Dataset.Value, root: spec.root(), strip: spec.Strip, absent: spec.Absent,
-		module: event.String(module), set: event.String(spec.Dataset.Value),
+		module: event.Constant(module), set: event.Constant(spec.Dataset.Value),
 		events: map[string][]guarded{},
 	}
 	c.spec, c.mapping, c.zone = spec, m, c.location(spec.Zone)
@@ -207,9 +207,9 @@ func (c *compiler) agent(spec *fileSpec) {
 		return
 	}
 	c.mapping.agent = true
-	c.mapping.steps = append(c.mapping.steps, guard(&set{ecs.AgentType, event.String(spec.Agent)}), guard(&set{ecs.ObserverVendor, event.String(spec.Vendor.Value)}))
+	c.mapping.steps = append(c.mapping.steps, guard(&set{ecs.AgentType, event.Constant(spec.Agent)}), guard(&set{ecs.ObserverVendor, event.Constant(spec.Vendor.Value)}))
 	if spec.Product != "" {
-		c.mapping.steps = append(c.mapping.steps, guard(&set{ecs.ObserverProduct, event.String(spec.Product)}))
+		c.mapping.steps = append(c.mapping.steps, guard(&set{ecs.ObserverProduct, event.Constant(spec.Product)}))
 	}
 }
 

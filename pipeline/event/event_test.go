@@ -147,3 +147,13 @@ func FuzzAppendJSON(f *testing.F) {
 		}
 	})
 }
+
+// TestConstant writes texts that need escaping and texts that do not.
+func TestConstant(t *testing.T) {
+	for text, want := range map[string]string{"plain": `"plain"`, "größer": `"größer"`, `a "b" \c`: `"a \"b\" \\c"`, "line\nfeed": `"line\nfeed"`, "\xff": "\"\ufffd\""} {
+		v := Constant(text)
+		if got := string(v.AppendJSON(nil)); got != want || v.Str() != text {
+			t.Errorf("%q: got %s, want %s", text, got, want)
+		}
+	}
+}

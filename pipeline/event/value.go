@@ -3,7 +3,9 @@ package event
 import (
 	"math"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 	"unsafe"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -40,6 +42,15 @@ func text(s string, kind ecs.Kind, form form) Value {
 // CleanString returns a string value that is known to be valid UTF-8 without
 // any character that JSON escapes, so that writing it is a copy.
 func CleanString(s string) Value { return text(s, ecs.String, clean) }
+
+// Constant returns a string value that is looked through once, so that writing
+// it is a copy where it can be: for what is made once and written often.
+func Constant(s string) Value {
+	if !utf8.ValidString(s) || strings.ContainsFunc(s, func(r rune) bool { return r < 0x20 || r == '"' || r == '\\' }) {
+		return String(s)
+	}
+	return CleanString(s)
+}
 
 // StringList returns a list of strings, of nil the empty string. The slice is
 // not copied.
