@@ -158,18 +158,15 @@ func (t *entities) names(n *entity) []string {
 	return names
 }
 
-// on returns the first agent of the host that an event names; the others are
-// its neighbors.
-func (t *entities) on(e *event.Event) *entity {
+// hostOf returns the short name of the host that an event names, valid until the
+// next call; empty for none.
+func (t *entities) hostOf(e *event.Event) []byte {
 	host := e.Str(ecs.HostName)
 	if host == "" {
 		host = e.Str(ecs.HostHostname)
 	}
-	if host == "" {
-		return nil
-	}
 	t.buf = appendShort(t.buf[:0], host)
-	return t.hosts[string(t.buf)]
+	return t.buf
 }
 
 // unlist takes an agent out of the list of a host, by its short name.

@@ -64,10 +64,13 @@ func (w *fleetWatch) tell(m *moment) {
 	w.shard.Observe(agent, m.e, m.now, m.at, m.e.Feed)
 	if agent == nil || agent.Type == "" {
 		// What happens to a host happens to its agents.
-		switch action := m.e.Str(ecs.EventAction); action {
-		case "host-shutdown", "host-booted", "host-crashed", "host-unclean-shutdown":
-			for n := w.s.entities.on(m.e); n != nil; n = n.neighbor {
+		if action := m.e.Str(ecs.EventAction); fleet.IsHostAction(action) {
+			host := w.s.entities.hostOf(m.e)
+			for n := w.s.entities.hosts[string(host)]; n != nil; n = n.neighbor {
 				w.shard.Host(&n.Agent, action, m.now, m.at)
+			}
+			if len(host) > 0 {
+				w.shard.Report(host, action, m.now, m.at)
 			}
 		}
 	}
@@ -89,7 +92,12 @@ func (w *fleetWatch) next() int64 {
 	return math.MaxInt64
 }
 
-func (w *fleetWatch) fire(int64) {
+func (w *fleetWatch) fire(due int64) {
+	for _, h := range w.fleet.Elsewhere(w.shard) {
+		for n := w.s.entities.hosts[h.Host]; n != nil; n = n.neighbor {
+			w.shard.Elsewhere(&n.Agent, h, due)
+		}
+	}
 	raise(w.states, w.fleet.Take(w.shard, w.shard.EndStep(w.s.target), w.s.rebuilding))
 }
 

@@ -63,7 +63,7 @@ explains, for 1,000 agent-days.`,
 	flags.Uint64Var(&b.seeds, "seeds", 3, "how many fleets a scenario")
 	flags.Uint64Var(&b.first, "first-seed", 1, "the first seed")
 	flags.IntVar(&b.agents, "agents", 0, "size of the fleets (default: the scenario's, else 1000)")
-	flags.IntVar(&b.partitions, "partitions", 1, "partitions of every topic; each has detection state of its own")
+	flags.IntVar(&b.partitions, "partitions", 1, "partitions of every topic, each with detection state of its own as in a gateway; 1: all topics share one")
 	flags.IntVar(&b.parallel, "parallel", 1, "runs at a time")
 	flags.StringSliceVar(&b.ruleDirs, "rules", nil, "judge with the rules of this `DIR` instead of the shipped library")
 	flags.StringVarP(&b.output, "output", "o", "text", "text or json (one line a run)")

@@ -18,9 +18,10 @@ type Fleet struct {
 	shards   *collector
 	gateways *collector
 	rosters  map[Roster]struct{}
-	versions versions  // as counted last
-	counted  time.Time // when
-	heard    int64     // the latest record of the exchange, nanoseconds since 1970
+	inbox    map[*Shard][][]HostEvent // what waits for shards
+	versions versions                 // as counted last
+	counted  time.Time                // when
+	heard    int64                    // the latest record of the exchange, nanoseconds since 1970
 }
 
 // Shards and gateways of which nothing came for so long are not waited for. A
@@ -35,7 +36,8 @@ const (
 // slow partition from an idle one and nothing else; nil for a replay, whose
 // findings depend on its records alone.
 func New(cfg Config, now func() time.Time) *Fleet {
-	return &Fleet{cfg: cfg.withDefaults(), now: now, judge: NewJudge(cfg), shards: newCollector(idleShard), gateways: newCollector(idleGateway), rosters: map[Roster]struct{}{}}
+	return &Fleet{cfg: cfg.withDefaults(), now: now, judge: NewJudge(cfg), shards: newCollector(idleShard), gateways: newCollector(idleGateway), rosters: map[Roster]struct{}{},
+		inbox: map[*Shard][][]HostEvent{}}
 }
 
 // NewMember returns the part of a gateway in a fleet of several. The steps of
@@ -71,6 +73,7 @@ func (f *Fleet) Leave(s *Shard) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.shards.leave(s)
+	delete(f.inbox, s)
 }
 
 // Take adds a step of a shard and judges the steps that all shards have made.
@@ -87,6 +90,9 @@ func (f *Fleet) Take(s *Shard, step *Step, rebuilt bool) []Finding {
 	if rebuilt && (f.publish != nil || step.At <= m.joined) {
 		m.seen = f.clock() // It will tell what the others tell now, and is waited for.
 		return nil
+	}
+	if f.publish == nil { // Else it is heard from the exchange, like the others'.
+		f.deliver(s, step)
 	}
 	merged := f.shards.take(s, m, step, f.clock())
 	if f.publish == nil {
@@ -123,6 +129,7 @@ func (f *Fleet) Hear(gateway string, step *Step, at int64) []Finding {
 	if step.At <= m.at {
 		return nil
 	}
+	f.deliver(nil, step)
 	return f.judgeAll(f.gateways.take(gateway, m, step, now))
 }
 

@@ -52,6 +52,7 @@ type Step struct {
 	Sites    map[string]*SiteStep
 	Feeds    map[string]*FeedStep
 	Versions map[Version]*VersionStep
+	Hosts    []HostEvent // what happened to hosts, for agents that other shards know
 }
 
 // StratumStep sums up a stratum.
@@ -146,6 +147,7 @@ func (s *Step) Add(o *Step) {
 		to := of(s.Versions, k)
 		to.add(v)
 	}
+	s.addHosts(o.Hosts)
 }
 
 func (v *VersionStep) add(o *VersionStep) {

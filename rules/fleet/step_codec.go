@@ -17,10 +17,14 @@ import (
 //	  length of the rest and the rest; sorted
 //	strata: number, four texts each; sorted
 //	sums of strata, sites, feeds and versions: number and entries, sorted by key
+//	what happened to hosts: number, and each as host, action, time and clock
 //
 // Numbers are uvarints, texts and strata are named by their place in the
 // tables. The same step gives the same bytes.
-const stepFormat = 1
+const (
+	stepFormat      = 1 // Of a step that tells of no host: it ends before hosts.
+	stepHostsFormat = 2
+)
 
 // Bounds of a step that is read, which a hostile record could make up.
 const (
@@ -35,7 +39,11 @@ const (
 func AppendStep(to []byte, s *Step) []byte {
 	w := stepWriter{b: to, texts: map[string]int{}, strata: map[Stratum]int{}}
 	w.collect(s)
-	w.b = append(w.b, stepFormat)
+	format := byte(stepFormat)
+	if len(s.Hosts) > 0 {
+		format = stepHostsFormat
+	}
+	w.b = append(w.b, format)
 	w.b = binary.AppendUvarint(w.b, uint64(max(s.At, 0)))
 	w.tables()
 	w.sums(s)
@@ -76,6 +84,9 @@ func (w *stepWriter) collect(s *Step) {
 				w.texts[cutText(text)] = 0
 			}
 		}
+	}
+	for _, h := range s.Hosts {
+		w.texts[cutText(h.Host)] = 0
 	}
 	for key := range w.strata {
 		for _, text := range []string{key.Product, key.OS, key.HostType, key.Ring} {
@@ -177,6 +188,16 @@ func (w *stepWriter) sums(s *Step) {
 		}
 		w.counts(v.Rings)
 		w.counts(v.Sites)
+	}
+	if len(s.Hosts) == 0 {
+		return
+	}
+	w.count(len(s.Hosts))
+	for _, h := range s.Hosts {
+		w.text(h.Host)
+		w.b = append(w.b, byte(h.Action))
+		w.b = binary.AppendVarint(w.b, h.At)
+		w.b = binary.AppendVarint(w.b, h.Seen)
 	}
 }
 

@@ -30,6 +30,7 @@ func sampleStep() *Step {
 		Exposed: 10, Rings: map[string]int{"early": 10}, Sites: map[string]int{"hall-1": 6, "hall-2": 4},
 		Strata: map[Stratum]*ArmStep{key: {Alive: 100, Fell: 4, Failures: [classes + 1]int{4, 0, 0, 0, 0, 4}, Casualties: []Casualty{{Host: "srv-0013", Class: Silence, Heard: 1}}}},
 	}
+	s.Hosts = []HostEvent{{"srv-0012", hostCrashed, 1721362100e9, 1721362155e9}, {"lap-1", hostShutdown, 1721362150e9, 1721362151e9}}
 	v := &VersionStep{}
 	v.init()
 	s.Versions[Version{"crowdstrike-falcon", Sensor, "", "7.16"}] = v
@@ -57,19 +58,23 @@ func TestStepRoundTrip(t *testing.T) {
 
 // The bytes are what other gateways, of a release before or after, read.
 func TestStepGolden(t *testing.T) {
-	path := filepath.Join("testdata", "step.hex")
-	got := AppendStep(nil, sampleStep())
-	if *update {
-		if err := os.WriteFile(path, []byte(hex.Dump(got)), 0o644); err != nil {
+	quiet := sampleStep()
+	quiet.Hosts = nil
+	for name, step := range map[string]*Step{"step.hex": quiet, "step-hosts.hex": sampleStep()} {
+		path := filepath.Join("testdata", name)
+		got := AppendStep(nil, step)
+		if *update {
+			if err := os.WriteFile(path, []byte(hex.Dump(got)), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, err := os.ReadFile(path)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if hex.Dump(got) != string(want) {
-		t.Errorf("the bytes of a step changed: raise stepFormat and run with -update\n%s", hex.Dump(got))
+		if hex.Dump(got) != string(want) {
+			t.Errorf("%s: the bytes of a step changed: raise its format and run with -update\n%s", name, hex.Dump(got))
+		}
 	}
 }
 

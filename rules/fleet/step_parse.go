@@ -11,12 +11,16 @@ import (
 // says at which byte what was expected.
 func ParseStep(b []byte) (*Step, error) {
 	r := stepReader{b: b, size: len(b)}
-	if format := r.byte("the format"); r.err == nil && format != stepFormat {
-		return nil, fmt.Errorf("fleet step: format %d, expected %d: all gateways of a fleet have to run the same release", format, stepFormat)
+	format := r.byte("the format")
+	if r.err == nil && format != stepFormat && format != stepHostsFormat {
+		return nil, fmt.Errorf("fleet step: format %d, expected %d or %d: all gateways of a fleet have to run the same release", format, stepFormat, stepHostsFormat)
 	}
 	s := newStep(int64(r.uint("the end of the step", math.MaxInt64)))
 	r.tables()
 	r.sums(s)
+	if format == stepHostsFormat {
+		r.hosts(s)
+	}
 	if r.err == nil && len(r.b) > 0 {
 		r.fail("the end")
 	}
@@ -165,6 +169,33 @@ func (r *stepReader) version(s *Step) {
 	r.counts(v.Sites, "sites")
 }
 
+func (r *stepReader) hosts(s *Step) {
+	n := r.entries("what happened to hosts", 4)
+	if n == 0 || n > maxHostEvents {
+		r.fail(fmt.Sprintf("1 to %d of what happened to hosts", maxHostEvents))
+		return
+	}
+	s.Hosts = make([]HostEvent, n)
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		h.Host, h.Action = r.text("a host"), HostAction(r.byte("what happened to a host"))
+		if h.Action >= hostActions {
+			r.fail("something known that happened to a host")
+		}
+		h.At, h.Seen = r.time("when it happened to a host"), r.time("when it was seen")
+	}
+}
+
+func (r *stepReader) time(what string) int64 {
+	at, read := binary.Varint(r.b)
+	if read <= 0 {
+		r.fail(what)
+		return 0
+	}
+	r.b = r.b[read:]
+	return at
+}
+
 func (r *stepReader) failures(f *[classes + 1]int) {
 	mask := r.byte("the failures")
 	if mask>>len(f) != 0 {
@@ -199,12 +230,7 @@ func (r *stepReader) casualties() []Casualty {
 		if c.Class >= classes {
 			r.fail("a known class of failures")
 		}
-		heard, read := binary.Varint(r.b)
-		if read <= 0 {
-			r.fail("when a host was heard")
-			return nil
-		}
-		c.Heard, r.b = heard, r.b[read:]
+		c.Heard = r.time("when a host was heard")
 	}
 	return list
 }
