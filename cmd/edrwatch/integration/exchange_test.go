@@ -39,6 +39,20 @@ dead_letter: {type: file, path: %q}
 		filepath.Join(dir, "alerts.ndjson"), filepath.Join(dir, "dead.ndjson"))
 }
 
+// sensors writes to the topic of the simulated sensors, by agent.
+func (f *feed) sensors() *kafka.Writer {
+	transport := &kafka.Transport{}
+	w := &kafka.Writer{
+		Addr: kafka.TCP(f.brokers...), Topic: f.topic(simulator.TopicFDR), Balancer: &kafka.Murmur2Balancer{}, RequiredAcks: kafka.RequireAll,
+		BatchTimeout: time.Millisecond, BatchSize: 5000, Transport: transport,
+	}
+	f.t.Cleanup(func() {
+		_ = w.Close()
+		transport.CloseIdleConnections()
+	})
+	return w
+}
+
 // simulated produces the records of a simulation that come before a time.
 func (f *feed) simulated(fleet *simulator.Fleet, until time.Time, w *kafka.Writer) (sent int64) {
 	f.t.Helper()
@@ -99,16 +113,7 @@ func TestOneJudgeForTwoGateways(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := &kafka.Transport{}
-	w := &kafka.Writer{
-		Addr: kafka.TCP(f.brokers...), Topic: f.topic(simulator.TopicFDR), Balancer: &kafka.Murmur2Balancer{}, RequiredAcks: kafka.RequireAll,
-		BatchTimeout: time.Millisecond, BatchSize: 5000, Transport: transport,
-	}
-	t.Cleanup(func() {
-		_ = w.Close()
-		transport.CloseIdleConnections()
-	})
-
+	w := f.sensors()
 	dirs := []string{t.TempDir(), t.TempDir()}
 	gateways := []*gateway{start(t, f.exchanging(dirs[0])), start(t, f.exchanging(dirs[1]))}
 	owned := func(g *gateway, topic string) int {
