@@ -62,7 +62,9 @@ func aboutHosts(t testing.TB, dir string, to map[string]string) {
 		var a struct {
 			Event   struct{ ID string }
 			Message string
-			EDR     struct{ Alert struct{ Scope, Status string } }
+			EDR     struct {
+				Alert struct{ Scope, Status string }
+			}
 		}
 		if json.Unmarshal(line, &a) == nil && a.EDR.Alert.Scope == "host" { // The last line of one that was killed may be cut.
 			to[a.Event.ID] = a.EDR.Alert.Status + " " + a.Message

@@ -12,6 +12,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
+	"github.com/edrwatch/edrwatch/sources/simulator"
 )
 
 // documents returns the ids of the alert documents of the gateway that are not
@@ -60,8 +61,12 @@ func TestRestartsGoOnFromState(t *testing.T) {
 			if i > 0 {
 				within(t, 30*time.Second, "state to be restored", func() bool { return m.total("edrwatch_checkpoint_restores_total") == 5 })
 			}
+			before := sent
 			f.until(stop)
 			settled(t, f.sent-sent, m)
+			if n, err := m.rebuilt(simulator.TopicFDR); i == 1 && (err != nil || int64(n) > before/10) {
+				t.Errorf("%d of %d records were read again (%v), though state was kept after nearly all of them", n, before, err)
+			}
 			sent = f.sent
 			if i == 1 {
 				// Killed: the last snapshots are those of a while ago.

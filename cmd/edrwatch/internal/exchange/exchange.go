@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	kafkago "github.com/segmentio/kafka-go"
 
+	"github.com/edrwatch/edrwatch/pipeline/kafkaconn"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
@@ -63,21 +64,17 @@ func New(cfg Config, set Settings) (*Exchange, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := cfg.Transport(log)
+	writer, err := cfg.Writer(cfg.Topic, onePartition{}, log)
 	if err != nil {
 		return nil, err
 	}
+	writer.MaxAttempts, writer.BatchSize = 1, batchLength // Steps are sent again in their order.
 	name, err := gatewayName()
 	if err != nil {
 		return nil, err
 	}
 	e := &Exchange{
-		cfg: cfg, log: log, now: set.Now, health: set.Health, kept: set.Kept, gateway: name, dialer: dialer, problems: map[string]error{},
-		writer: &kafkago.Writer{
-			Addr: kafkago.TCP(cfg.Brokers...), Topic: cfg.Topic, Balancer: onePartition{}, RequiredAcks: kafkago.RequireAll,
-			MaxAttempts: 1, // Steps are sent again in their order.
-			BatchSize:   batchLength, BatchBytes: 1 << 20, BatchTimeout: time.Millisecond, Compression: kafkago.Zstd, Transport: transport, WriteTimeout: cfg.DialTimeout, ReadTimeout: cfg.DialTimeout,
-		},
+		cfg: cfg, log: log, now: set.Now, health: set.Health, kept: set.Kept, gateway: name, dialer: dialer, writer: writer, problems: map[string]error{},
 		queue: make(chan []byte, queueLength),
 		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "edrwatch", Subsystem: "fleet", Name: "steps_total",
@@ -134,11 +131,7 @@ func (e *Exchange) Run(ctx context.Context) {
 }
 
 // Close releases the connections.
-func (e *Exchange) Close() error {
-	err := e.writer.Close()
-	e.writer.Transport.(*kafkago.Transport).CloseIdleConnections()
-	return err
-}
+func (e *Exchange) Close() error { return kafkaconn.CloseWriter(e.writer) }
 
 // setProblem notes what keeps a part from working.
 func (e *Exchange) setProblem(part string, err error) {

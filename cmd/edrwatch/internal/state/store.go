@@ -7,18 +7,18 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
-	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
+
+	"github.com/edrwatch/edrwatch/pipeline/kafkaconn"
 )
 
 // Store keeps snapshots on the topic. It implements pipeline.Checkpoints.
 type Store struct {
-	cfg       Config
-	log       *slog.Logger
-	dialer    *kafkago.Dialer
-	transport *kafkago.Transport
-	writer    *kafkago.Writer
+	cfg    Config
+	log    *slog.Logger
+	dialer *kafkago.Dialer
+	writer *kafkago.Writer
 
 	mu     sync.Mutex
 	shards map[string]*shard
@@ -40,26 +40,16 @@ func New(cfg Config, log *slog.Logger) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := cfg.Transport(log)
+	writer, err := cfg.Writer(cfg.Topic, byShard{}, log)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{
-		cfg: cfg, log: log, dialer: dialer, transport: transport, shards: map[string]*shard{},
-		writer: &kafkago.Writer{
-			Addr: kafkago.TCP(cfg.Brokers...), Topic: cfg.Topic, Balancer: byShard{}, RequiredAcks: kafkago.RequireAll, MaxAttempts: 3,
-			BatchBytes: 1 << 20, BatchTimeout: time.Millisecond, Compression: kafkago.Zstd, Transport: transport,
-			ReadTimeout: cfg.DialTimeout, WriteTimeout: cfg.DialTimeout,
-		},
-	}, nil
+	writer.MaxAttempts = 3
+	return &Store{cfg: cfg, log: log, dialer: dialer, writer: writer, shards: map[string]*shard{}}, nil
 }
 
 // Close releases the connections.
-func (s *Store) Close() error {
-	err := s.writer.Close()
-	s.transport.CloseIdleConnections()
-	return err
-}
+func (s *Store) Close() error { return kafkaconn.CloseWriter(s.writer) }
 
 // byShard keeps all records of a shard in one partition.
 type byShard struct{}
