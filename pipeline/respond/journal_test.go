@@ -3,6 +3,7 @@ package respond
 import (
 	"context"
 	"errors"
+	"sync"
 	"testing"
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
@@ -10,12 +11,15 @@ import (
 
 // notebook is a journal that two dispatchers share, and that can be out of reach.
 type notebook struct {
+	mu   sync.Mutex
 	done map[string]bool
 	asks int
 	err  error
 }
 
 func (n *notebook) Done(_ context.Context, ids []string) (done []string, err error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.asks++
 	for _, id := range ids {
 		if n.done[id] {
@@ -26,6 +30,8 @@ func (n *notebook) Done(_ context.Context, ids []string) (done []string, err err
 }
 
 func (n *notebook) Note(_ context.Context, id string) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if n.err == nil {
 		n.done[id] = true
 	}

@@ -51,6 +51,7 @@ type App struct {
 	fleet      *fleet.Fleet       // what the partitions judge together
 	exchange   *exchange.Exchange // nil: the gateway is the whole fleet
 	state      *state.Store       // nil: no state is kept
+	acts       *state.Acts        // nil: not kept
 	processors *Processors
 	runner     *pipeline.Runner
 	sources    []namedSource
@@ -235,6 +236,9 @@ func (a *App) Run(ctx context.Context) error {
 	watching.Go(func() { a.mappings.run(serving) })
 	if a.exchange != nil {
 		watching.Go(func() { a.exchange.Run(serving) })
+	}
+	if a.acts != nil {
+		watching.Go(func() { a.readActs(telling) })
 	}
 	group, running := errgroup.WithContext(running)
 	for _, s := range a.sources {

@@ -44,7 +44,8 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 	}
 	var journal respond.Journal
 	if a.state != nil {
-		journal = a.state.Acts(time.Now)
+		a.acts = a.state.Acts(time.Now)
+		journal = a.acts
 	}
 	d, err := respond.New(respond.Config{Enabled: cfg.Enabled, MaxPerHour: cfg.MaxPerHour, GiveUpAfter: patience}, respond.Settings{
 		Responders: named, Asks: a.asks, Tell: respond.Teller{Dictionary: a.detection.Dictionary, Playback: a.opts.Playback}.Tell, Logger: a.log, Metrics: a.registry, Now: time.Now,
@@ -57,6 +58,13 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 		return pipeline.Output{}, false, fmt.Errorf("building responses: %w", err)
 	}
 	return pipeline.Output{Name: responsesName, Sink: d, Required: cfg.Required, Route: pipeline.Route{Streams: []string{event.Alerts.String()}}}, true, nil
+}
+
+// readActs reads what was done before, so that no act has to wait for it.
+func (a *App) readActs(ctx context.Context) {
+	if _, err := a.acts.Done(ctx, nil); err != nil && ctx.Err() == nil {
+		a.log.Warn("it cannot be read yet which acts were done before", "error", err)
+	}
 }
 
 // asks returns what a rule wants done, as it stands now.

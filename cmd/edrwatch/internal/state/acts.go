@@ -25,22 +25,24 @@ type Acts struct {
 	s   *Store
 	now func() time.Time
 
+	turn chan struct{} // to read: a lock that a context can give up waiting for
+	at   int64         // offset of the record to be read next; whoever has turn owns it
+
 	mu   sync.Mutex
-	at   int64 // offset of the record to be read next
 	done map[string]int64
 }
 
 // Acts returns the memory of acts; it reads nothing yet.
 func (s *Store) Acts(now func() time.Time) *Acts {
-	return &Acts{s: s, now: now, done: map[string]int64{}}
+	return &Acts{s: s, now: now, turn: make(chan struct{}, 1), done: map[string]int64{}}
 }
 
 // Done implements respond.Journal. It reads what was added to the topic since
-// the last call, by whomever.
+// the last call, by whomever. What a call that ends early has read is kept.
 func (a *Acts) Done(ctx context.Context, ids []string) ([]string, error) {
+	err := a.read(ctx)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	err := a.read(ctx)
 	var done []string
 	for _, id := range ids {
 		if _, ok := a.done[id]; ok {
@@ -51,6 +53,12 @@ func (a *Acts) Done(ctx context.Context, ids []string) ([]string, error) {
 }
 
 func (a *Acts) read(ctx context.Context) error {
+	select {
+	case a.turn <- struct{}{}:
+		defer func() { <-a.turn }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	at, err := a.s.locate(ctx, actsName)
 	if err != nil {
 		return fmt.Errorf("state: reading topic %s: %w", a.s.cfg.Topic, err)
@@ -75,6 +83,8 @@ func (a *Acts) take(record *kafkago.Message) {
 	if !ok || strings.Contains(id, "/") {
 		return // A chunk of a snapshot.
 	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	if len(record.Value) == 0 {
 		delete(a.done, id)
 		return
