@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"strings"
 
@@ -18,17 +17,19 @@ import (
 )
 
 func explainCommand() *cobra.Command {
-	var in, rule string
+	var in, output string
 	var ruleDirs, mappingDirs []string
-	var all bool
+	x := &explainer{}
 	cmd := &cobra.Command{
 		Use:     "explain --in FILE",
 		GroupID: "author",
-		Short:   "Show why rules match a record or not, part by part",
+		Short:   "Show why rules match records or not, part by part, and how near they came to an alert",
 		Long: "explain reads raw or capture lines, shows the event that a mapping makes of each, the path of the record that\n" +
 			"each field comes from, and what the conditions of the rules say about it. Only rules that the index proposes are shown, unless --rule or --all asks for more.\n" +
-			"Windows and episodes are not looked at: replay shows those.",
-		Args: cobra.NoArgs,
+			"At the end stands what all records together came to, on the clock of replay: the alerts of each rule, and the nearest misses since the last alert of a key,\n" +
+			"such as 4 events of 5 in a window, or a step that was waited for.",
+		Example: "  edrwatch explain --in records.ndjson --rules my-rules --rule restart",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if in == "" {
 				return errors.New("explain needs --in FILE (- is standard input)")
@@ -47,37 +48,97 @@ func explainCommand() *cobra.Command {
 			if err != nil {
 				return badConfig(err)
 			}
-			x := &explainer{out: cmd.OutOrStdout(), detection: detection, processors: processors.List(), rule: rule, all: all}
+			x.rules, x.mapper = detection.Rules, detection.Mappings.NewMapper(mappings.Traced())
+			// What the gateway does to events before it judges and stores them: secrets
+			// are shown by no command either.
+			x.shard = pipeline.NewShard(defaults.Pipeline.Shard(), x.mapper, x, processors.List()...)
+			x.session = x.rules.NewSession(rules.SessionOptions{Lateness: defaults.Pipeline.Lateness, Misses: x.about})
+			defer x.session.Close()
+			x.out = &explainText{w: cmd.OutOrStdout(), byName: x.rule != ""}
+			if output == "json" {
+				x.out = newExplainJSON(cmd.OutOrStdout())
+			}
 			return x.run(file.NewReader(inputs[0].Reader, inputs[0].Name, file.Options{}))
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&in, "in", "i", "", "read records from `FILE`")
-	flags.StringVar(&rule, "rule", "", "only rules whose id or name contains `TEXT`")
-	flags.BoolVar(&all, "all", false, "show rules that the index does not propose, too")
+	flags.StringVar(&x.rule, "rule", "", "only rules whose id or name contains `TEXT`")
+	flags.BoolVar(&x.all, "all", false, "show rules that the index does not propose, too")
 	flags.StringSliceVar(&ruleDirs, "rules", nil, "explain the rules of this `DIR` instead of the shipped library")
 	flags.StringSliceVar(&mappingDirs, "mappings", nil, "read mapping files of this `DIR`, too")
+	outputFlag(cmd, &output)
 	return cmd
 }
 
-// explainer prints the explanation of every record of a file.
+// explainer explains every record of a file. It stands in the place of the
+// detector of a shard, and hands on to the rules.
 type explainer struct {
-	out       io.Writer
-	detection *app.Detection
-	mapper    *mappings.Mapper
-	// What the gateway does to events before it judges and stores them: secrets
-	// are shown by no command either.
-	processors []pipeline.Processor
-	rule       string
-	all        bool
+	out     explanation
+	rules   *rules.Ruleset
+	mapper  *mappings.Mapper
+	shard   *pipeline.Shard
+	session *rules.Session
+	rule    string
+	all     bool
+
+	record *explained
+	alerts []explainedAlert
+	told   int
 }
 
+// explanation is a form of the answer.
+type explanation interface {
+	record(*explained) error
+	finish(*explainedEnd) error
+}
+
+// explained is what is said about a record.
+type explained struct {
+	Line   int              `json:"line"`
+	Error  string           `json:"error,omitempty"` // Why it cannot be used.
+	Note   string           `json:"note,omitempty"`
+	Events []explainedEvent `json:"events"`
+}
+
+// explainedEvent is an event that a record became.
+type explainedEvent struct {
+	Mapping  string // "": none takes the record.
+	Event    string // As it is stored.
+	Fields   []explainedField
+	Verdicts []rules.Verdict
+}
+
+// explainedField is a field with its origin in the record.
+type explainedField struct{ Name, Value, Origin string }
+
+// explainedAlert is an alert of all records together.
+type explainedAlert struct {
+	RuleID string `json:"rule_id"`
+	Rule   string `json:"rule"`
+	Time   string `json:"time"`
+	Status string `json:"status"`
+	Reason string `json:"reason"`
+}
+
+// explainedEnd is what all records together came to.
+type explainedEnd struct {
+	Alerts []explainedAlert `json:"alerts"`
+	More   int              `json:"more_alerts"` // That are not listed.
+	Misses []*rules.Miss    `json:"misses"`
+}
+
+// Bounds of what is said about all records together.
+const (
+	maxExplainedAlerts = 20
+	maxExplainedMisses = 3 // Of a rule.
+)
+
 func (x *explainer) run(lines *file.Reader) error {
-	x.mapper = x.detection.Mappings.NewMapper(mappings.Traced())
 	for {
 		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {
-			return nil
+			break
 		}
 		if err != nil {
 			return err
@@ -85,63 +146,54 @@ func (x *explainer) run(lines *file.Reader) error {
 		if line.Blank || line.Record.Value == nil {
 			continue
 		}
-		fmt.Fprintf(x.out, "line %d\n", line.Number)
-		err = line.Record.Fault
-		if err == nil {
-			err = x.mapper.Map(&line.Partition, &line.Record, x.explain)
+		x.record = &explained{Line: line.Number}
+		outcome := x.shard.Process(&line.Partition, &line.Record, false)
+		if outcome == pipeline.DuplicateRecord {
+			x.record.Note = "it was read before, and is not judged again"
 		}
-		if err != nil {
-			fmt.Fprintf(x.out, "  cannot be used: %v\n", err)
+		for _, d := range x.shard.Dead() {
+			x.record.Error = d.Detail
+		}
+		x.shard.Reset()
+		if err := x.out.record(x.record); err != nil {
+			return err
 		}
 	}
+	end := explainedEnd{Alerts: x.alerts, More: x.told - len(x.alerts)}
+	for _, r := range x.rules.Rules() {
+		for _, m := range x.session.Misses(r, maxExplainedMisses) {
+			// Which conditions were not true stands with the records. What came to
+			// nothing at all is told of a rule that is asked about.
+			if x.rule != "" || m.Stage != rules.MissedCondition && m.Nearness > 0 {
+				end.Misses = append(end.Misses, m)
+			}
+		}
+	}
+	return x.out.finish(&end)
 }
 
-func (x *explainer) explain(e *event.Event) {
-	for _, p := range x.processors {
-		p.Process(e)
-	}
-	mapping := e.Mapped
-	if mapping == "" {
-		mapping = "none (event.action: other)"
-	}
-	fmt.Fprintf(x.out, "  mapping  %s\n  event    %s\n", mapping, e.AppendJSON(nil))
+// Detect explains an event and lets the rules judge it. It implements
+// pipeline.Detector.
+func (x *explainer) Detect(now int64, e *event.Event, emit func(*event.Event)) {
+	said := explainedEvent{Mapping: e.Mapped, Event: string(e.AppendJSON(nil))}
 	for id, v := range e.Fields {
 		if origin := x.mapper.Origin(id); origin != "" {
-			fmt.Fprintf(x.out, "  field    %s is %s   [%s]\n", e.Dictionary().Field(id).Name, v.AppendJSON(nil), origin)
+			said.Fields = append(said.Fields, explainedField{e.Dictionary().Field(id).Name, string(v.AppendJSON(nil)), origin})
 		}
 	}
-	shown := 0
-	for _, v := range x.detection.Rules.Explain(e) {
-		if !x.wanted(&v) {
-			continue
-		}
-		shown++
-		fmt.Fprintf(x.out, "  %-7s  %s (%s)\n", v.Result, v.Rule.Name, v.Role)
-		for _, t := range v.Terms {
-			fmt.Fprintf(x.out, "           %s%-7s  %s%s\n", strings.Repeat("  ", t.Depth), t.Result, t.Text, values(t.Fields))
+	for _, v := range x.rules.Explain(e) {
+		if x.rule != "" && x.about(v.Rule) || x.rule == "" && (v.Candidate || x.all) {
+			said.Verdicts = append(said.Verdicts, v)
 		}
 	}
-	if shown == 0 {
-		fmt.Fprintf(x.out, "  no rule is a candidate; --all shows the others\n")
-	}
+	x.record.Events = append(x.record.Events, said)
+	x.session.Detect(now, e, func(a *event.Event) {
+		x.alert(a)
+		emit(a)
+	})
 }
 
-func (x *explainer) wanted(v *rules.Verdict) bool {
-	if x.rule != "" {
-		return strings.Contains(v.Rule.ID, x.rule) || strings.Contains(strings.ToLower(v.Rule.Name), strings.ToLower(x.rule))
-	}
-	return v.Candidate || x.all
-}
-
-// values shows what the fields of a term hold.
-func values(fields []rules.TermField) string {
-	var b strings.Builder
-	for _, f := range fields {
-		if f.Found {
-			fmt.Fprintf(&b, "   [%s is %s]", f.Name, f.Value)
-		} else {
-			fmt.Fprintf(&b, "   [%s is missing]", f.Name)
-		}
-	}
-	return b.String()
+// about reports whether a rule is asked about.
+func (x *explainer) about(r *rules.Rule) bool {
+	return strings.Contains(r.ID, x.rule) || strings.Contains(strings.ToLower(r.Name), strings.ToLower(x.rule))
 }
