@@ -88,7 +88,7 @@ func (s *Session) raise(r *Rule, ep *episode, a *alert) {
 		return
 	}
 	parent := ""
-	if fold := s.rollups[r.number]; fold != nil && !a.incident {
+	if fold := s.rollups[r.number]; fold != nil && !a.incident && !a.notice {
 		parent = fold.fold(ep, a)
 	}
 	if ep.severity == "" {

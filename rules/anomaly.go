@@ -95,7 +95,7 @@ func (p *anomalyPlan) hooks() []hook {
 }
 
 func (p *anomalyPlan) newState(s *Session, r *Rule) state {
-	return &anomalyState{s: s, r: r, p: p, table: newKeyed[anomalyKey](s.maxKeys), found: newOccurrences(s, r)}
+	return &anomalyState{s: s, r: r, p: p, table: tableOf[anomalyKey](s, r), found: newOccurrences(s, r)}
 }
 
 // anomalyState holds the baselines of an anomaly rule.

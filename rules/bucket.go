@@ -47,7 +47,7 @@ type bucketKey struct {
 }
 
 func newBucketState(s *Session, r *Rule, p counted) *bucketState {
-	return &bucketState{s: s, r: r, p: p, table: newKeyed[bucketKey](s.maxKeys)}
+	return &bucketState{s: s, r: r, p: p, table: tableOf[bucketKey](s, r)}
 }
 
 func (st *bucketState) keys() (int, uint64) {

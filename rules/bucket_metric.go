@@ -26,7 +26,7 @@ type bucketMetricKey struct {
 }
 
 func newBucketMetric(s *Session, r *Rule, p *metricPlan) *bucketMetric {
-	return &bucketMetric{s: s, r: r, p: p, table: newKeyed[bucketMetricKey](s.maxKeys), found: newOccurrences(s, r)}
+	return &bucketMetric{s: s, r: r, p: p, table: tableOf[bucketMetricKey](s, r), found: newOccurrences(s, r)}
 }
 
 func (st *bucketMetric) keys() (int, uint64) {

@@ -53,7 +53,7 @@ func (s *Session) Canary(now int64, e *event.Event, tell func(CanarySign)) {
 func newCanary(set *Ruleset) *Session {
 	c := &Session{
 		set: set, lateness: int64(defaultLateness), maxKeys: canaryKeys, candidates: make([]uint64, set.index.words),
-		counters: make([]Counters, len(set.rules)), published: make([]int64, len(set.rules)), apart: true,
+		counters: make([]Counters, len(set.rules)), published: make([]held, len(set.rules)), apart: true,
 	}
 	c.writer.init(set.dict)
 	c.begin()

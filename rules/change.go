@@ -100,7 +100,7 @@ func (p *changePlan) asked(from, to string) bool {
 }
 
 func (p *changePlan) newState(s *Session, r *Rule) state {
-	return &changeState{s: s, r: r, p: p, table: newKeyed[changeKey](s.maxKeys), found: newOccurrences(s, r)}
+	return &changeState{s: s, r: r, p: p, table: tableOf[changeKey](s, r), found: newOccurrences(s, r)}
 }
 
 // changeState holds the last values of a change rule.

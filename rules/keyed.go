@@ -10,9 +10,21 @@ type keyed[T any] struct {
 	evicted uint64
 	onEvict func(*entry[T]) // nil: nothing to do.
 
+	// Of a rule's table: tells of a key that is forgotten.
+	onForget func(*entry[T], shortageReason)
+
 	newest, oldest *entry[T] // By last use.
 	timers         timerHeap[T]
 	made           uint64
+
+	// Of a rule's table: what it weighs, see weight.go.
+	account  *account // nil: nobody asks.
+	weigh    func(*T) int
+	fixed    int
+	bytes    int64
+	relieved uint64    // Keys forgotten for want of bytes.
+	dirty    *entry[T] // Used since it was weighed.
+	queued   bool
 }
 
 // entry is the state of one key.
@@ -23,7 +35,8 @@ type entry[T any] struct {
 	made         uint64 // Order of creation; decides between equal timers.
 	newer, older *entry[T]
 	due          int64
-	pos          int // In the heap; -1 without a timer.
+	pos          int   // In the heap; -1 without a timer.
+	size         int32 // Bytes when it was weighed.
 }
 
 func newKeyed[T any](limit int) *keyed[T] {
@@ -52,13 +65,21 @@ func (k *keyed[T]) obtain(key []byte) (e *entry[T], created bool) {
 	e = &entry[T]{key: string(key), made: k.made, pos: -1}
 	k.entries[e.key] = e
 	k.link(e)
+	k.soil(e)
 	return e, true
 }
 
 // evict forgets the entry that was not used for longest.
 func (k *keyed[T]) evict() {
 	k.evicted++
+	k.forget(tooMany)
+}
+
+func (k *keyed[T]) forget(why shortageReason) {
 	victim := k.oldest
+	if k.onForget != nil {
+		k.onForget(victim, why)
+	}
 	if k.onEvict != nil {
 		k.onEvict(victim)
 	}
@@ -69,9 +90,11 @@ func (k *keyed[T]) remove(e *entry[T]) {
 	k.wake(e, 0)
 	delete(k.entries, e.key)
 	k.unlink(e)
+	k.lift(e)
 }
 
 func (k *keyed[T]) touch(e *entry[T]) {
+	k.soil(e)
 	if k.newest != e {
 		k.unlink(e)
 		k.link(e)
@@ -104,6 +127,7 @@ func (k *keyed[T]) unlink(e *entry[T]) {
 
 // wake sets the entry's timer; 0 removes it.
 func (k *keyed[T]) wake(e *entry[T], due int64) {
+	k.soil(e)
 	switch {
 	case due == 0 && e.pos < 0:
 		return

@@ -76,7 +76,7 @@ func (p *matchPlan) hooks() []hook {
 }
 
 func (p *matchPlan) newState(s *Session, r *Rule) state {
-	st := &matchState{s: s, r: r, p: p, table: newKeyed[matchKey](s.maxKeys)}
+	st := &matchState{s: s, r: r, p: p, table: tableOf[matchKey](s, r)}
 	st.watch = dataWatch{s: s, r: r, behavior: p.noData, span: st.staleAfter(), what: "reading"}
 	return st
 }

@@ -208,7 +208,7 @@ func (p *metricPlan) newState(s *Session, r *Rule) state {
 		return newBucketMetric(s, r, p)
 	}
 	watch := dataWatch{s: s, r: r, behavior: p.noData, span: p.window, what: p.name}
-	return &metricState{s: s, r: r, p: p, watch: watch, table: newKeyed[metricKey](s.maxKeys), buf: make([]float64, 0, maxSamples)}
+	return &metricState{s: s, r: r, p: p, watch: watch, table: tableOf[metricKey](s, r), buf: make([]float64, 0, maxSamples)}
 }
 
 // metricState holds the windows of a metric rule.

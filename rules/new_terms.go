@@ -75,7 +75,7 @@ func (p *newTermsPlan) hooks() []hook {
 }
 
 func (p *newTermsPlan) newState(s *Session, r *Rule) state {
-	return &newTermsState{s: s, r: r, p: p, table: newKeyed[newTermsKey](s.maxKeys), found: newOccurrences(s, r)}
+	return &newTermsState{s: s, r: r, p: p, table: tableOf[newTermsKey](s, r), found: newOccurrences(s, r)}
 }
 
 // newTermsState holds what was seen of each key.

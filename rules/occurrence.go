@@ -43,7 +43,7 @@ type occurrence struct {
 }
 
 func newOccurrences(s *Session, r *Rule) occurrences {
-	return occurrences{s: s, r: r, table: newKeyed[occurrence](s.maxKeys)}
+	return occurrences{s: s, r: r, table: tableOf[occurrence](s, r)}
 }
 
 // report raises a finding, or counts it in the episode of its key.

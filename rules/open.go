@@ -19,19 +19,23 @@ type openAlert struct {
 // they would stay open downstream for ever.
 func (s *Session) farewell(place int, why string) {
 	r := s.set.rules[place]
-	end := func(o openAlert) {
-		if o.episode.severity == "" {
-			return // It was never written.
-		}
-		s.raise(r, o.episode, &alert{
-			at: s.now, status: "resolved", key: o.key, entity: o.entity, hosts: o.hosts, hostsTotal: len(o.hosts),
-			incident: o.incident, scope: o.scope, reason: why, evidence: []pair{{"withdrawn", "true"}},
-		})
-	}
+	end := func(o openAlert) { s.withdraw(r, o, why) }
 	s.states[place].open(end)
 	if fold := s.rollups[place]; fold != nil {
 		fold.open(end)
 	}
+	s.shortages.end(place, end)
+}
+
+// withdraw ends an alert about which nothing will be known any more.
+func (s *Session) withdraw(r *Rule, o openAlert, why string) {
+	if o.episode.severity == "" {
+		return // It was never written.
+	}
+	s.raise(r, o.episode, &alert{
+		at: s.now, status: "resolved", key: o.key, entity: o.entity, hosts: o.hosts, hostsTotal: len(o.hosts),
+		incident: o.incident, scope: o.scope, reason: why, evidence: []pair{{"withdrawn", "true"}},
+	})
 }
 
 // each calls a function for every key, the one that was not used for longest
@@ -42,71 +46,80 @@ func (k *keyed[T]) each(do func(key string, data *T)) {
 	}
 }
 
+// openIn calls end for the open alerts of all keys.
+func openIn[T any, M memory[T]](k *keyed[T], r *Rule, end func(openAlert)) {
+	k.each(func(key string, data *T) { M(data).open(end, key, r) })
+}
+
 func (k *dataKey) open(end func(openAlert), key string, agent *entity) {
 	if k.missing {
 		end(openAlert{episode: &k.gone, key: key, entity: agent})
 	}
 }
 
-func (st *matchState) open(end func(openAlert)) {
-	st.table.each(func(key string, k *matchKey) {
-		if k.firing {
-			end(openAlert{episode: &k.episode, key: key, entity: k.entity})
-		}
-		k.dataKey.open(end, key, k.entity)
-	})
+func (k *matchKey) open(end func(openAlert), key string, _ *Rule) {
+	if k.firing {
+		end(openAlert{episode: &k.episode, key: key, entity: k.entity})
+	}
+	k.dataKey.open(end, key, k.entity)
 }
 
-func (st *thresholdState) open(end func(openAlert)) {
-	st.table.each(func(key string, k *thresholdKey) {
-		if k.firing {
-			end(openAlert{episode: &k.episode, key: key, entity: k.entity(st.r), hosts: k.names()})
-		}
-	})
+// openOf calls end for an episode that is about somebody.
+func (w *subjects) openOf(firing bool, ep *episode, end func(openAlert), key string, r *Rule) {
+	if firing {
+		end(openAlert{episode: ep, key: key, entity: w.entity(r), hosts: w.names()})
+	}
 }
 
-func (st *valueCountState) open(end func(openAlert)) {
-	st.table.each(func(key string, k *valueCountKey) {
-		if k.firing {
-			end(openAlert{episode: &k.episode, key: key, entity: k.entity(st.r), hosts: k.names()})
-		}
-	})
+func (k *thresholdKey) open(end func(openAlert), key string, r *Rule) {
+	k.openOf(k.firing, &k.episode, end, key, r)
 }
 
-func (st *bucketState) open(end func(openAlert)) {
-	st.table.each(func(key string, k *bucketKey) {
-		if k.firing {
-			end(openAlert{episode: &k.episode, key: key, entity: k.entity(st.r), hosts: k.names()})
-		}
-	})
+func (k *valueCountKey) open(end func(openAlert), key string, r *Rule) {
+	k.openOf(k.firing, &k.episode, end, key, r)
 }
 
-func (st *metricState) open(end func(openAlert)) {
-	st.table.each(func(key string, k *metricKey) {
-		if k.firing {
-			end(openAlert{episode: &k.episode, key: key, entity: k.entity(st.r), hosts: k.names()})
-		}
-		k.dataKey.open(end, key, k.entity(st.r))
-	})
+func (k *bucketKey) open(end func(openAlert), key string, r *Rule) {
+	k.openOf(k.firing, &k.episode, end, key, r)
 }
+
+func (k *metricKey) open(end func(openAlert), key string, r *Rule) {
+	k.openOf(k.firing, &k.episode, end, key, r)
+	k.dataKey.open(end, key, k.entity(r))
+}
+
+func (k *silenceKey) open(end func(openAlert), key string, _ *Rule) {
+	if k.firing {
+		end(openAlert{episode: &k.episode, key: key, entity: k.entity})
+	}
+}
+
+func (k *occurrence) open(end func(openAlert), key string, _ *Rule) {
+	end(openAlert{episode: &k.episode, key: key, entity: k.entity, hosts: k.hosts})
+}
+
+// Their alerts are those of occurrences.
+func (k *sequenceKey) open(func(openAlert), string, *Rule)     {}
+func (k *changeKey) open(func(openAlert), string, *Rule)       {}
+func (k *newTermsKey) open(func(openAlert), string, *Rule)     {}
+func (k *anomalyKey) open(func(openAlert), string, *Rule)      {}
+func (k *spikeKey) open(func(openAlert), string, *Rule)        {}
+func (k *bucketMetricKey) open(func(openAlert), string, *Rule) {}
+
+func (st *matchState) open(end func(openAlert))      { openIn(st.table, st.r, end) }
+func (st *thresholdState) open(end func(openAlert))  { openIn(st.table, st.r, end) }
+func (st *valueCountState) open(end func(openAlert)) { openIn(st.table, st.r, end) }
+func (st *bucketState) open(end func(openAlert))     { openIn(st.table, st.r, end) }
+func (st *metricState) open(end func(openAlert))     { openIn(st.table, st.r, end) }
+func (o *occurrences) open(end func(openAlert))      { openIn(o.table, o.r, end) }
 
 func (st *silenceState) open(end func(openAlert)) {
-	st.table.each(func(key string, k *silenceKey) {
-		if k.firing {
-			end(openAlert{episode: &k.episode, key: key, entity: k.entity})
-		}
-	})
+	openIn(st.table, st.r, end)
 	for _, key := range slices.Sorted(maps.Keys(st.cohorts)) {
 		if c := st.cohorts[key]; c.firing {
 			end(openAlert{episode: &c.episode, key: c.key, scope: "cohort"})
 		}
 	}
-}
-
-func (o *occurrences) open(end func(openAlert)) {
-	o.table.each(func(key string, k *occurrence) {
-		end(openAlert{episode: &k.episode, key: key, entity: k.entity, hosts: k.hosts})
-	})
 }
 
 func (st *sequenceState) open(end func(openAlert)) { st.found.open(end) }

@@ -149,8 +149,11 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 	s.set = set
 	s.states = make([]state, 0, len(set.rules)+1)
 	s.rollups = make([]*rollupState, len(set.rules))
-	s.counters, s.published = make([]Counters, len(set.rules)), make([]int64, len(set.rules))
+	s.counters, s.published = make([]Counters, len(set.rules)), make([]held, len(set.rules))
 	s.candidates = make([]uint64, set.index.words)
+	tables, shortages := s.tables, s.shortages.byRule
+	s.account.settle()
+	s.tables, s.shortages.byRule = make([][]table, len(set.rules)), make([]shortage, len(set.rules))
 	s.minStep, s.nextDue = math.MaxInt64, math.MaxInt64
 	if s.clock != nil {
 		s.costs = make([]cost, len(set.rules)) // A reload gives every rule another chance.
@@ -165,10 +168,16 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 				}
 			}
 			s.rollups[i], s.published[i], s.counters[i] = rollups[i], published[i], counters[i]
+			s.tables[i], s.shortages.byRule[i] = tables[i], shortages[i]
 			continue
 		}
 		if i < len(before.rules) {
-			before.totals[i].keys.Add(-published[i])
+			before.totals[i].keys.Add(-published[i].keys)
+			before.totals[i].bytes.Add(-published[i].bytes)
+			for _, t := range tables[i] {
+				bytes, _ := t.weight()
+				s.account.bytes -= bytes
+			}
 		}
 		s.states = append(s.states, r.plan.newState(s, r))
 		if r.rollup != nil {
@@ -180,6 +189,7 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 			s.states = append(s.states, fold)
 		}
 	}
+	s.states = append(s.states, &s.shortages)
 	if watch := s.fleet; watch != nil {
 		watch.states = s.fleetStates()
 		s.states = append(s.states, watch)

@@ -127,19 +127,22 @@ type Counters struct {
 	Alerts     uint64 // Alert documents, firing and resolved.
 	Shadowed   uint64 // Documents that a rule of stage shadow would have made.
 	Excepted   uint64 // Matches that an exception took out.
-	Evicted    uint64 // Keys forgotten for want of room.
+	Evicted    uint64 // Keys forgotten because there were too many (MaxKeys).
+	Relieved   uint64 // Keys forgotten because the state was too large (MaxState).
+	Shed       uint64 // Values or events of a key forgotten because it had too many.
 	Tripped    uint64 // Sessions in which it went over its budget.
 
 	// Nanoseconds is the time that it took, extrapolated from a sample; 0
 	// without a clock.
 	Nanoseconds uint64
 	Keys        int64 // Keys held now.
+	Bytes       int64 // What their state takes, as it is estimated.
 }
 
 // totals are the counters of one rule over all sessions.
 type totals struct {
-	candidates, matches, absent, late, noKey, alerts, shadowed, excepted, evicted, tripped, nanoseconds atomic.Uint64
-	keys                                                                                                atomic.Int64
+	candidates, matches, absent, late, noKey, alerts, shadowed, excepted, evicted, relieved, shed, tripped, nanoseconds atomic.Uint64
+	keys, bytes                                                                                                         atomic.Int64
 }
 
 // Counters returns what each rule did, in the order of Rules. Sessions report
@@ -154,28 +157,30 @@ func (set *Ruleset) Counters() []Counters {
 		list = append(list, Counters{
 			Rule: r, Candidates: t.candidates.Load(), Matches: t.matches.Load(), Absent: t.absent.Load(), Late: t.late.Load(),
 			NoKey: t.noKey.Load(), Alerts: t.alerts.Load(),
-			Shadowed: t.shadowed.Load(), Excepted: t.excepted.Load(), Evicted: t.evicted.Load(), Tripped: t.tripped.Load(), Nanoseconds: t.nanoseconds.Load(), Keys: t.keys.Load(),
+			Shadowed: t.shadowed.Load(), Excepted: t.excepted.Load(), Evicted: t.evicted.Load(), Relieved: t.relieved.Load(),
+			Shed: t.shed.Load(), Tripped: t.tripped.Load(), Nanoseconds: t.nanoseconds.Load(), Keys: t.keys.Load(), Bytes: t.bytes.Load(),
 		})
 	}
 	return list
 }
 
 // add publishes what a session counted since it last did.
-func (t *totals) add(c *Counters, keysBefore int64) {
+func (t *totals) add(c *Counters, now, before held) {
 	for _, p := range [...]struct {
 		total *atomic.Uint64
 		n     uint64
 	}{
 		{&t.candidates, c.Candidates}, {&t.matches, c.Matches}, {&t.absent, c.Absent}, {&t.late, c.Late}, {&t.noKey, c.NoKey},
 		{&t.alerts, c.Alerts}, {&t.shadowed, c.Shadowed}, {&t.excepted, c.Excepted}, {&t.evicted, c.Evicted},
+		{&t.relieved, c.Relieved}, {&t.shed, c.Shed},
 		{&t.tripped, c.Tripped}, {&t.nanoseconds, c.Nanoseconds},
 	} {
 		if p.n != 0 { // Most rules are idle, and an atomic addition is not free.
 			p.total.Add(p.n)
 		}
 	}
-	if c.Keys == keysBefore {
-		return
+	if now != before {
+		t.keys.Add(now.keys - before.keys)
+		t.bytes.Add(now.bytes - before.bytes)
 	}
-	t.keys.Add(c.Keys - keysBefore)
 }

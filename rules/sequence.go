@@ -109,7 +109,7 @@ func (p *sequencePlan) hooks() []hook {
 }
 
 func (p *sequencePlan) newState(s *Session, r *Rule) state {
-	return &sequenceState{s: s, r: r, p: p, table: newKeyed[sequenceKey](s.maxKeys), found: newOccurrences(s, r)}
+	return &sequenceState{s: s, r: r, p: p, table: tableOf[sequenceKey](s, r), found: newOccurrences(s, r)}
 }
 
 // sequenceState holds the events of a sequence rule's keys.

@@ -22,6 +22,10 @@ type SessionOptions struct {
 	// holds at most; default 1,000,000. The one that was not used for longest
 	// is forgotten for a new one, and counted.
 	MaxKeys int
+	// MaxState bounds the bytes of the state of all rules together, as they are
+	// estimated; 0 is without a limit. Over it the heaviest rule forgets the keys
+	// that were not used for longest.
+	MaxState int64
 	// Fleet is what the sessions of all shards judge together; without one the
 	// session is the whole fleet. Where no rule is about the fleet nothing is
 	// known of it, which costs nothing.
@@ -44,14 +48,18 @@ type Session struct {
 	set      *Ruleset
 	lateness int64
 	maxKeys  int
+	maxState int64
 
 	env        expression.Env
 	entities   *entities
-	states     []state // By number of the rule; after them those of rollups.
+	states     []state // By number of the rule; after them those of rollups, of shortages and of the fleet.
 	rollups    []*rollupState
+	tables     [][]table // Of the states, by number of the rule.
+	account    account
+	shortages  shortages
 	candidates []uint64
 	counters   []Counters
-	published  []int64 // Keys as last published.
+	published  []held // As last published.
 	unreported int
 	untimed    int // Candidates since one was timed.
 	unrung     int // Timers since one was timed.
@@ -126,10 +134,10 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 		o.MaxKeys = 1_000_000
 	}
 	s := &Session{
-		set: set, lateness: int64(o.Lateness), maxKeys: o.MaxKeys,
+		set: set, lateness: int64(o.Lateness), maxKeys: o.MaxKeys, maxState: o.MaxState,
 		candidates: make([]uint64, set.index.words),
 		counters:   make([]Counters, len(set.rules)),
-		published:  make([]int64, len(set.rules)),
+		published:  make([]held, len(set.rules)),
 	}
 	s.writer.init(set.dict)
 	s.begin()
@@ -151,6 +159,8 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 func (s *Session) begin() {
 	s.entities = newEntities(s.maxKeys)
 	s.states = nil
+	s.tables, s.account = make([][]table, len(s.set.rules)), account{}
+	s.shortages = shortages{s: s, byRule: make([]shortage, len(s.set.rules))}
 	s.nextDue, s.minStep = math.MaxInt64, math.MaxInt64
 	for _, r := range s.set.rules {
 		st := r.plan.newState(s, r)
@@ -164,6 +174,7 @@ func (s *Session) begin() {
 			s.states = append(s.states, s.rollups[i])
 		}
 	}
+	s.states = append(s.states, &s.shortages)
 }
 
 // Detect moves the clock to now, firing what is due until then, and judges e
@@ -179,6 +190,13 @@ func (s *Session) Detect(now int64, e *event.Event, emit func(alert *event.Event
 	}
 	if e != nil {
 		s.judge(e)
+	}
+	s.account.settle()
+	if s.maxState > 0 && s.account.bytes > s.maxState {
+		s.relieve()
+	}
+	if len(s.shortages.pending) > 0 {
+		s.shortages.tell()
 	}
 	s.emit = nil
 }
@@ -331,6 +349,9 @@ func (s *Session) appendGroupKey(key []byte, r *Rule, m *moment) ([]byte, *keyPa
 	return key, nil
 }
 
+// held is what a rule's state in a session is.
+type held struct{ keys, bytes int64 }
+
 // Close reports the last counts. The session is not used afterwards.
 func (s *Session) Close() {
 	s.publish()
@@ -341,8 +362,9 @@ func (s *Session) Close() {
 		s.fleet.leave()
 	}
 	for i := range s.published {
-		s.set.totals[i].keys.Add(-s.published[i])
-		s.published[i] = 0
+		s.set.totals[i].keys.Add(-s.published[i].keys)
+		s.set.totals[i].bytes.Add(-s.published[i].bytes)
+		s.published[i] = held{}
 	}
 }
 
@@ -353,11 +375,18 @@ func (s *Session) publish() {
 		return
 	}
 	for i := range s.counters {
-		held, evicted := s.states[i].keys()
-		c := &s.counters[i]
-		c.Keys, c.Evicted = int64(held), evicted-c.Evicted
-		s.set.totals[i].add(c, s.published[i])
-		s.published[i] = int64(held)
-		*c = Counters{Evicted: evicted}
+		keys, forgotten := s.states[i].keys()
+		c, now := &s.counters[i], held{keys: int64(keys)}
+		var places, relieved uint64
+		for _, t := range s.tables[i] {
+			bytes, _ := t.weight()
+			byPlace, byWeight := t.forgotten()
+			now.bytes, places, relieved = now.bytes+bytes, places+byPlace, relieved+byWeight
+		}
+		next := Counters{Evicted: places, Relieved: relieved, Shed: forgotten - places}
+		c.Evicted, c.Relieved, c.Shed = places-c.Evicted, relieved-c.Relieved, next.Shed-c.Shed
+		s.set.totals[i].add(c, now, s.published[i])
+		s.published[i] = now
+		*c = next
 	}
 }

@@ -149,7 +149,7 @@ func (p *silencePlan) horizon() time.Duration {
 }
 
 func (p *silencePlan) newState(s *Session, r *Rule) state {
-	st := &silenceState{s: s, r: r, p: p, table: newKeyed[silenceKey](s.maxKeys)}
+	st := &silenceState{s: s, r: r, p: p, table: tableOf[silenceKey](s, r)}
 	st.table.onEvict = func(e *entry[silenceKey]) { st.leave(&e.data) }
 	if p.cohort != nil {
 		st.cohorts = make(map[string]*cohort)

@@ -95,6 +95,9 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 			continue
 		}
 		w.Section(r.section(), stateVersion, func(c *snapshot.Codec) { s.persistRule(&archive{c, agents, s.entities.known}, i) })
+		if k := &s.shortages.byRule[i]; k.firing {
+			w.Section("shortage of "+r.section(), sessionVersion, k.persist)
+		}
 	}
 	s.entities.enroll(agents)
 	// Last, because by now it is known whom the rules remember.
@@ -117,6 +120,7 @@ func (s *Session) persistRule(a *archive, number int) {
 	if fold := s.rollups[number]; fold != nil {
 		fold.persist(a)
 	}
+	s.account.settle()
 }
 
 // Restore takes up the state that AppendSnapshot wrote, in a session that has
@@ -180,6 +184,11 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 			return report, err
 		}
 		report.Restored++
+		if name := "shortage of " + r.section(); f.Version(name) == sessionVersion {
+			if err := f.Read(name, s.shortages.byRule[i].persist); err != nil {
+				return report, err
+			}
+		}
 	}
 	report.Dropped = f.Len("rule ") - report.Restored
 	if s.fleet == nil || f.Version("fleet") != sessionVersion {
@@ -222,6 +231,7 @@ func persist[T any](a *archive, k *keyed[T], each func(e *entry[T])) {
 		}
 		k.entries[e.key] = e
 		k.link(e)
+		k.soil(e)
 		if e.pos = -1; e.due != 0 {
 			due := e.due
 			e.due = 0

@@ -83,7 +83,7 @@ func (p *spikePlan) horizon() time.Duration { return time.Duration((p.history + 
 
 func (p *spikePlan) newState(s *Session, r *Rule) state {
 	slots := p.history + 2 + s.lateness/p.window
-	return &spikeState{s: s, r: r, p: p, slots: slots, table: newKeyed[spikeKey](s.maxKeys), found: newOccurrences(s, r)}
+	return &spikeState{s: s, r: r, p: p, slots: slots, table: tableOf[spikeKey](s, r), found: newOccurrences(s, r)}
 }
 
 // spikeState holds the counts of a spike rule.

@@ -136,7 +136,7 @@ func (p *thresholdPlan) newState(s *Session, r *Rule) state {
 			keep: p.keep,
 		})
 	}
-	return &thresholdState{s: s, r: r, p: p, table: newKeyed[thresholdKey](s.maxKeys)}
+	return &thresholdState{s: s, r: r, p: p, table: tableOf[thresholdKey](s, r)}
 }
 
 // thresholdState holds the windows of a threshold rule.

@@ -106,7 +106,7 @@ func (p *valueCountPlan) newState(s *Session, r *Rule) state {
 			keep: p.keep, noun: "different " + p.name, field: p.name, values: func(m *moment) []string { return p.values(m, &one) },
 		})
 	}
-	return &valueCountState{s: s, r: r, p: p, table: newKeyed[valueCountKey](s.maxKeys)}
+	return &valueCountState{s: s, r: r, p: p, table: tableOf[valueCountKey](s, r)}
 }
 
 // valueCountState holds the windows of a value_count rule.

@@ -178,7 +178,7 @@ type liveDetector struct {
 func newLiveDetector(l *live[rules.Ruleset], cfg *config.Config, whole *fleet.Fleet) *liveDetector {
 	set := l.current.Load()
 	return &liveDetector{live: l, set: set, session: set.NewSession(rules.SessionOptions{
-		Lateness: cfg.Pipeline.Lateness, MaxKeys: cfg.Rules.MaxKeys, Fleet: whole, Clock: time.Now, Budget: cfg.Rules.Budget,
+		Lateness: cfg.Pipeline.Lateness, MaxKeys: cfg.Rules.MaxKeys, MaxState: int64(cfg.Rules.MaxState), Fleet: whole, Clock: time.Now, Budget: cfg.Rules.Budget,
 	})}
 }
 

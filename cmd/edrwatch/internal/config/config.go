@@ -95,7 +95,14 @@ type Rules struct {
 	// MaxKeys is how many keys a rule, and how many agents all of them together, hold in a partition. Beyond them the one
 	// that was not used for longest is forgotten, and counted.
 	MaxKeys int `yaml:"max_keys"`
+	// MaxState bounds the bytes of the state of all rules together in a partition, as they are estimated
+	// (edrwatch_rule_state_bytes), without what is known of agents. Over it the heaviest rule forgets the keys that were not
+	// used for longest, and says so in a document. 0 is without a limit.
+	MaxState strict.Bytes `yaml:"max_state"`
 }
+
+// leastState is what a limit of the rules' state has to leave room for.
+const leastState = 1 << 20
 
 // Validate reports every setting that makes no sense.
 func (r *Rules) Validate() error {
@@ -105,6 +112,9 @@ func (r *Rules) Validate() error {
 	}
 	if r.MaxKeys < 1 {
 		errs = append(errs, fmt.Errorf("max_keys: expected 1 or more, found %d", r.MaxKeys))
+	}
+	if r.MaxState != 0 && r.MaxState < leastState {
+		errs = append(errs, fmt.Errorf("max_state: expected 0 or at least 1MiB, found %d", r.MaxState))
 	}
 	return errors.Join(errs...)
 }
@@ -160,7 +170,7 @@ func Default() Config {
 		Mappings: Files{Library: true},
 		Enrich:   enrich.DefaultConfig(),
 		Redact:   redact.DefaultConfig(),
-		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000},
+		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000, MaxState: 1 << 30},
 		State:    state.DefaultConfig(),
 		Fleet:    Fleet{Documents: time.Hour, Exchange: exchange.DefaultConfig()},
 		Gateway:  Gateway{Heartbeat: time.Minute},
