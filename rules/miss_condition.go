@@ -24,6 +24,8 @@ func (n *misses) look(s *Session, m *moment) {
 		}
 		truth := h.x.Eval(&s.env)
 		switch {
+		case truth != expression.True && s.anyOf(h.rule):
+			continue // It is another step of the rule.
 		case truth != expression.True:
 			miss.Stage, miss.Clauses = MissedCondition, s.set.terms(h.x, &s.env)
 			miss.Nearness, miss.Reason = judgeParts(h.x.Explain(&s.env), miss.Clauses)
@@ -32,6 +34,9 @@ func (n *misses) look(s *Session, m *moment) {
 			miss.Reason = "satisfied " + role(h.role) + ", and an exception took it out"
 		case lacking != nil:
 			miss.Reason = "satisfied " + role(h.role) + " without " + lacking.name + ", which group_by names"
+			if lacking.entity {
+				miss.Reason = "satisfied " + role(h.role) + " and names nobody: it has neither agent.id nor host.name or host.id (group_by: the entity)"
+			}
 		case m.late && r.Type != "silence" && h.slotTakesNoLate(r):
 			miss.Measure, miss.Value, miss.Bound = "seconds late", seconds(s.now-m.at), seconds(s.lateness)
 			miss.Nearness = float64(s.lateness) / float64(s.now-m.at)
@@ -45,6 +50,16 @@ func (n *misses) look(s *Session, m *moment) {
 		}
 		n.offer(miss)
 	}
+}
+
+// anyOf reports whether any condition of a rule is true for the event of env.
+func (s *Session) anyOf(rule int) bool {
+	for i := range s.set.hooks {
+		if h := &s.set.hooks[i]; h.rule == rule && h.x.Eval(&s.env) == expression.True {
+			return true
+		}
+	}
+	return false
 }
 
 // slotTakesNoLate reports whether a late event is left out: a plain match
@@ -85,8 +100,9 @@ func judgeParts(parts []expression.Part, terms []Term) (nearness float64, reason
 		return nearness, "" // A negation of what is true.
 	}
 	t := &terms[failed]
+	reason = ": " + t.Text
 	if failed > 0 {
-		reason = ": " + t.Text + " was " + t.Result
+		reason += " was " + t.Result
 	}
 	for i, f := range t.Fields {
 		switch {

@@ -62,6 +62,9 @@ func typeNames() []string {
 	return names
 }
 
+// Types are the types of rules.
+func Types() []string { return typeNames() }
+
 // Parse reads every .yml and .yaml file of the given trees, in alphabetical
 // order. A file may hold several rules as YAML documents. All problems of all
 // files come back in one *strict.Error. Two rules must not share an id or a
@@ -71,7 +74,12 @@ func Parse(trees ...fs.FS) (*Files, error) {
 	for i, tree := range trees {
 		list[i] = Tree{FS: tree}
 	}
-	files, err := read(list)
+	return ParseTrees(list...)
+}
+
+// ParseTrees is Parse for directories that have names.
+func ParseTrees(trees ...Tree) (*Files, error) {
+	files, err := read(trees)
 	if err != nil {
 		return nil, err
 	}

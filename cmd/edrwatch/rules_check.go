@@ -42,6 +42,9 @@ func rulesCheckCommand() *cobra.Command {
 			if err := findingWriters()[format](cmd.OutOrStdout(), list, n); err != nil {
 				return err
 			}
+			if format == "text" && len(errs) == 0 {
+				writeAfterCheck(cmd.OutOrStdout(), args, len(list))
+			}
 			switch {
 			case len(errs) > 0 && format == "text":
 				return badConfig(strict.NewError(errs...))
@@ -79,12 +82,17 @@ func writeFindingsText(w io.Writer, list []rules.Finding, n int) error {
 	if warnings < len(list) {
 		return nil // The errors are what the answer ends with.
 	}
-	next := ""
-	if warnings == 0 {
-		next = "; next: edrwatch rules test"
-	}
-	_, err := fmt.Fprintf(w, "%s, %s%s\n", counted(n, "rule"), counted(warnings, "warning"), next)
+	_, err := fmt.Fprintf(w, "%s, %s", counted(n, "rule"), counted(warnings, "warning"))
 	return err
+}
+
+// writeAfterCheck says what comes after a check.
+func writeAfterCheck(w io.Writer, dirs []string, warnings int) {
+	test := strings.Join(append([]string{"edrwatch rules test"}, dirs...), " ")
+	if warnings > 0 {
+		test = "look at the warnings, then " + test
+	}
+	fmt.Fprintf(w, "; next: %s\n", test)
 }
 
 // counted writes a number with its noun.

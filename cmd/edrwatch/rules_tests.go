@@ -41,7 +41,7 @@ func rulesTestCommand() *cobra.Command {
 			if output == "json" {
 				err = writeJSON(cmd.OutOrStdout(), report)
 			} else {
-				err = printReport(cmd.OutOrStdout(), report)
+				err = printReport(cmd.OutOrStdout(), report, args)
 			}
 			if err == nil && report.Failed > 0 {
 				err = findings()
@@ -73,7 +73,7 @@ func saveJUnit(name string, report rules.Report) (err error) {
 }
 
 // printReport shows failures with what was expected and what came.
-func printReport(w io.Writer, report rules.Report) error {
+func printReport(w io.Writer, report rules.Report, dirs []string) error {
 	for _, r := range report.Results {
 		for _, f := range r.Failures {
 			if _, err := fmt.Fprintf(w, "%s:%d: %s / %s: %s\n", r.File, r.Line, r.Rule, r.Test, f); err != nil {
@@ -84,7 +84,17 @@ func printReport(w io.Writer, report rules.Report) error {
 	if err := printCoverage(w, report.Coverage); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "%d tests passed, %d failed\n", report.Passed, report.Failed)
+	next := ""
+	switch {
+	case report.Failed > 0:
+		next = "; next: mend the rule, or what the test expects (a nearest miss says how far the events came)"
+	case len(report.Results) == 0:
+		next = "; next: give the rules tests (edrwatch rules new shows how they look)"
+	case len(dirs) > 0:
+		next = "; next: see what the rules say about records of yours, edrwatch explain --in FILE --rules " + dirs[0] +
+			", and what they would have raised, edrwatch replay --in FILE --alerts - --rules " + dirs[0]
+	}
+	_, err := fmt.Fprintf(w, "%s passed, %d failed%s\n", counted(report.Passed, "test"), report.Failed, next)
 	return err
 }
 

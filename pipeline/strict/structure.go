@@ -79,6 +79,9 @@ func (d *decoding) structure(n Node, targets ...reflect.Value) {
 			d.entry(e, rest)
 		default:
 			d.report(e.Key, unknownHint(name, all), "unknown key %s", shorten(name))
+			if meant, ok := nearestKey(name, all); ok {
+				present[meant] = true // It is not missing: it is misspelt.
+			}
 		}
 	}
 	for _, f := range all {
@@ -90,10 +93,7 @@ func (d *decoding) structure(n Node, targets ...reflect.Value) {
 
 // unknownHint names the nearest key, or all of them when they are few and none is near.
 func unknownHint(name string, fields []field) string {
-	names := make([]string, len(fields))
-	for i, f := range fields {
-		names[i] = f.name
-	}
+	names := namesOf(fields)
 	if nearest, ok := Nearest(name, names); ok {
 		return fmt.Sprintf("did you mean %q?", nearest)
 	}
@@ -103,3 +103,14 @@ func unknownHint(name string, fields []field) string {
 	}
 	return "known keys: " + strings.Join(names, ", ")
 }
+
+func namesOf(fields []field) []string {
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	return names
+}
+
+// nearestKey is the key that a misspelt one stands for.
+func nearestKey(name string, fields []field) (string, bool) { return Nearest(name, namesOf(fields)) }

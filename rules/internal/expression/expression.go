@@ -229,7 +229,10 @@ func (c *compiler) syntax(err error) {
 		return
 	}
 	hint := ""
-	if strings.Contains(e.Message, "EOF") {
+	switch {
+	case strings.Contains(e.Message, `Operator("=")`):
+		hint = "write == to compare"
+	case strings.Contains(e.Message, "EOF"):
 		hint = "is the text complete? In YAML a # after a space begins a comment unless the text is quoted"
 	}
 	c.report(c.offset(e.From), e.Message, hint)

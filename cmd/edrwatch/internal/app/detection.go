@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
@@ -50,11 +51,7 @@ func LoadDetection(cfg DetectionConfig) (*Detection, error) {
 	}
 	plan, planErr := mapped.Compile(dict)
 
-	ruleTrees, err := trees(rules.Library(), cfg.Library || len(cfg.RuleDirs) == 0, cfg.RuleDirs)
-	if err != nil {
-		return nil, err
-	}
-	files, err := rules.Parse(ruleTrees...)
+	files, err := parseRules(cfg)
 	if err := errors.Join(planErr, err); err != nil {
 		return nil, err
 	}
@@ -95,16 +92,38 @@ func LintRules(dirs []string, now time.Time) ([]rules.Finding, int, error) {
 		list, n := rules.Lint(dict, now, rules.Tree{FS: rules.Library(), Path: "rules/library"})
 		return list, n, nil
 	}
-	list, err := trees(nil, false, dirs)
+	named, err := ruleTrees(DetectionConfig{RuleDirs: dirs})
 	if err != nil {
 		return nil, 0, err
 	}
-	named := make([]rules.Tree, len(dirs))
-	for i, dir := range dirs {
-		named[i] = rules.Tree{FS: list[i], Path: dir}
-	}
 	findings, n := rules.Lint(dict, now, named...)
 	return findings, n, nil
+}
+
+// parseRules reads the rule files of a configuration.
+func parseRules(cfg DetectionConfig) (*rules.Files, error) {
+	list, err := ruleTrees(cfg)
+	if err != nil {
+		return nil, err
+	}
+	return rules.ParseTrees(list...)
+}
+
+// ruleTrees lists the rules' directories. Files of the shipped library are
+// named as in it, others with the directory, so that an editor finds them.
+func ruleTrees(cfg DetectionConfig) ([]rules.Tree, error) {
+	dirs, err := trees(nil, false, cfg.RuleDirs)
+	if err != nil {
+		return nil, err
+	}
+	var list []rules.Tree
+	if cfg.Library || len(dirs) == 0 {
+		list = append(list, rules.Tree{FS: rules.Library()})
+	}
+	for i, dir := range dirs {
+		list = append(list, rules.Tree{FS: dir, Path: cfg.RuleDirs[i]})
+	}
+	return list, nil
 }
 
 // trees lists the shipped files, where wanted, and the given directories.
@@ -115,6 +134,10 @@ func trees(shipped fs.FS, wanted bool, dirs []string) ([]fs.FS, error) {
 	}
 	for _, dir := range dirs {
 		info, err := os.Stat(dir)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("opening directory: %s does not exist: name the one that holds the files (edrwatch rules new NAME -o %s writes a rule into a new one)",
+				dir, filepath.Join(dir, "rule.yml"))
+		}
 		if err != nil {
 			return nil, fmt.Errorf("opening directory: %w", err)
 		}

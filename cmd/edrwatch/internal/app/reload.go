@@ -135,11 +135,7 @@ func newLiveMappings(d *Detection, cfg DetectionConfig, log *slog.Logger, reg pr
 
 // loadRules reads the rule files again, over the same dictionary.
 func (d *Detection) loadRules(cfg DetectionConfig) (*rules.Ruleset, error) {
-	ruleTrees, err := trees(rules.Library(), cfg.Library || len(cfg.RuleDirs) == 0, cfg.RuleDirs)
-	if err != nil {
-		return nil, err
-	}
-	files, err := rules.Parse(ruleTrees...)
+	files, err := parseRules(cfg)
 	if err != nil {
 		return nil, err
 	}
