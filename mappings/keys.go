@@ -101,15 +101,23 @@ func (k *keys) freeze() {
 		size *= 2
 	}
 	k.table, k.mask = make([]keySlot, size), uint64(size-1)
-	for i := range k.names {
-		n := &k.names[i]
-		ends := endsOf([]byte(n.name))
-		at := ends.hash(n.parent, len(n.name)) & k.mask
-		for k.table[at].id != 0 {
-			at = (at + 1) & k.mask
+	// Plain names first: whoever comes first has its own place, and dotted keys are rare.
+	for _, dotted := range [...]bool{false, true} {
+		for i := range k.names {
+			if n := &k.names[i]; strings.Contains(n.name, ".") == dotted {
+				k.place(n, uint32(i))
+			}
 		}
-		k.table[at] = keySlot{ends, n.parent, n.id, uint16(len(n.name)), uint32(i)}
 	}
+}
+
+func (k *keys) place(n *keyName, index uint32) {
+	ends := endsOf([]byte(n.name))
+	at := ends.hash(n.parent, len(n.name)) & k.mask
+	for k.table[at].id != 0 {
+		at = (at + 1) & k.mask
+	}
+	k.table[at] = keySlot{ends, n.parent, n.id, uint16(len(n.name)), index}
 }
 
 // find returns the number of the path that key has in the object of path
