@@ -75,14 +75,7 @@ func readFiles(fsys fs.FS, sources map[string][]byte) error {
 		case d.IsDir() || path.Ext(name) != ".yml" && path.Ext(name) != ".yaml":
 			return nil
 		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		if info.Size() > strict.MaxSize {
-			return fmt.Errorf("%s: expected at most %d bytes, found %d", name, strict.MaxSize, info.Size())
-		}
-		sources[name], err = fs.ReadFile(fsys, name)
+		sources[name], err = strict.ReadFile(fsys, name)
 		return err
 	})
 }

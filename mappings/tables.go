@@ -24,6 +24,10 @@ type table struct {
 
 const keySeparator = "\x00"
 
+// maxTable bounds a lookup table, so that a wrong path cannot take all memory.
+// One in YAML has the smaller limits of package strict.
+const maxTable = 16 << 20 // Bytes.
+
 func (t *table) column(name string) int { return slices.Index(t.columns, name) }
 
 // readTable reads a table from every file system that has it, the rows of
@@ -32,12 +36,12 @@ func readTable(file string, spec tableSpec, fsys []fs.FS) (*table, error) {
 	t := &table{rows: map[string][]string{}}
 	found := false
 	for _, fsys := range fsys {
-		src, err := fs.ReadFile(fsys, file)
+		src, err := readLimited(fsys, file)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("reading lookup table: %w", err)
+			return nil, err
 		}
 		found = true
 		if path.Ext(file) == ".csv" {
@@ -53,6 +57,23 @@ func readTable(file string, spec tableSpec, fsys []fs.FS) (*table, error) {
 		return nil, fs.ErrNotExist
 	}
 	return t, nil
+}
+
+// readLimited reads a file of at most maxTable bytes.
+func readLimited(fsys fs.FS, file string) ([]byte, error) {
+	f, err := fsys.Open(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading lookup table: %w", err)
+	}
+	defer f.Close()
+	src, err := io.ReadAll(io.LimitReader(f, maxTable+1))
+	if err != nil {
+		return nil, fmt.Errorf("reading lookup table: %w", err)
+	}
+	if len(src) > maxTable {
+		return nil, strict.NewError(strict.Problem{File: file, Message: fmt.Sprintf("table has more than the %d bytes that are allowed", maxTable), Hint: "leave out the rows that no record names"})
+	}
+	return src, nil
 }
 
 // header takes the columns of a file; files of one table must agree.

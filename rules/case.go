@@ -88,30 +88,29 @@ func (t *testCase) check(c *checker) {
 	if _, err := t.start(); err != nil {
 		c.problem("tests", fmt.Sprintf("test %q: clock %q is not a time such as %s", t.Name, t.Clock, defaultClock), "")
 	}
-	total := 0
 	for _, e := range t.Events {
-		if e.Repeat != nil {
-			if e.Repeat.Count < 1 || e.Repeat.Count > maxTestEvents || e.Repeat.Every < 0 || e.Repeat.Every > maxSpan {
-				c.problem("tests", fmt.Sprintf("test %q: repeat needs a count of 1 or more and an interval that is not negative", t.Name), "")
-				return
-			}
-			total += e.Repeat.Count
+		if r := e.Repeat; r != nil && (r.Count < 1 || r.Count > maxTestEvents || r.Every < 0 || r.Every > maxSpan) {
+			c.problem("tests", fmt.Sprintf("test %q: repeat has count %d and every %s, expected a count of 1 to %d and an interval of 0 to %s", t.Name,
+				r.Count, strict.FormatDuration(r.Every), maxTestEvents, strict.FormatDuration(maxSpan)), "")
+			return
+		} else if r != nil && time.Duration(e.At)+time.Duration(r.Count)*min(r.Every, maxTestOffset/time.Duration(r.Count)+1) > maxTestOffset {
+			c.problem("tests", fmt.Sprintf("test %q: %d events every %s last longer than %s", t.Name, r.Count, strict.FormatDuration(r.Every), strict.FormatDuration(maxTestOffset)), "")
+			return
 		}
 	}
 	for _, f := range t.Fleet {
 		if f.Agents < 1 || f.Every <= 0 || f.Until <= f.From || f.Agents > maxTestEvents {
-			c.problem("tests", fmt.Sprintf("test %q: a fleet needs agents, every and until after from", t.Name), "")
+			c.problem("tests", fmt.Sprintf("test %q: a fleet needs 1 to %d agents, every and until after from", t.Name, maxTestEvents), "")
 			return
 		}
-		total += int(math.Min(float64(f.Agents)*(float64(f.Until-f.From)/float64(f.Every)+1), maxTestEvents+1))
 		for _, s := range f.Stop {
 			if _, _, ok := s.agents(f.Agents); !ok {
 				c.problem("tests", fmt.Sprintf("test %q: stop.agents is %q, expected a number or a range up to %d", t.Name, s.Agents, f.Agents), "")
 			}
 		}
 	}
-	if total > maxTestEvents {
-		c.problem("tests", fmt.Sprintf("test %q has more than %d events", t.Name, maxTestEvents), "")
+	if total := t.events(); total > maxTestEvents {
+		c.problem("tests", fmt.Sprintf("test %q has %d events, at most %d are allowed", t.Name, total, maxTestEvents), "make its fleet smaller")
 	}
 	for _, x := range t.Expect {
 		if (x.By == nil) == (x.At == nil) || x.Alerts < 0 || x.Status != "" && (x.Status != "firing" && x.Status != "resolved" || x.At != nil) {
@@ -121,6 +120,22 @@ func (t *testCase) check(c *checker) {
 	if len(t.Expect) == 0 {
 		c.problem("tests", fmt.Sprintf("test %q expects nothing", t.Name), "")
 	}
+}
+
+// events is how many events the test has, at the most.
+func (t *testCase) events() int {
+	total := 0.0
+	for _, e := range t.Events {
+		count := 1
+		if e.Repeat != nil {
+			count = e.Repeat.Count
+		}
+		total += float64(max(0, count))
+	}
+	for _, f := range t.Fleet {
+		total += float64(max(0, f.Agents)) * (max(0, float64(f.Until-f.From))/float64(max(1, f.Every)) + 1)
+	}
+	return int(min(total, math.MaxInt32))
 }
 
 // positive reports whether the test expects an alert at all.

@@ -100,6 +100,7 @@ func checkHeader(c *checker, h *Header) {
 	c.oneOf("scope", h.Scope, ecs.AlertScopes())
 	c.oneOf("maturity", h.Maturity, maturities())
 	c.oneOf("stage", h.Stage, []string{"live", "shadow"})
+	checkSizes(c, h)
 	checkExceptions(c, h.Exceptions)
 	checkResponses(c, h.Respond)
 	checkRollup(c, h)

@@ -20,6 +20,9 @@ func (o *offset) DecodeYAML(n strict.Node) error {
 	if err != nil || d < 0 {
 		return n.Errorf("expected a time after the start such as +5m, found %q", s)
 	}
+	if d > maxTestOffset {
+		return n.Errorf("%q is more than %s after the start: let the test begin later with clock", s, strict.FormatDuration(maxTestOffset))
+	}
 	*o = offset(d)
 	return nil
 }

@@ -17,6 +17,7 @@ type Files struct {
 	rules []source
 	defs  expression.Definitions
 	named map[string]strict.Node // Where lists and macros are defined.
+	room  room
 }
 
 // source is one rule of a file.
@@ -104,7 +105,7 @@ func read(trees []Tree) (*Files, error) {
 			if ext := path.Ext(name); d.IsDir() || ext != ".yml" && ext != ".yaml" {
 				return nil
 			}
-			src, err := fs.ReadFile(tree.FS, name)
+			src, err := strict.ReadFile(tree.FS, name)
 			if err != nil {
 				return err
 			}
@@ -132,8 +133,14 @@ func ParseFile(name string, src []byte) (*Files, error) {
 func (f *Files) Len() int { return len(f.rules) }
 
 func (f *Files) add(name string, src []byte) error {
+	if err := f.room.take(name, len(src), 0); err != nil || f.room.full {
+		return err // Of a directory that is something else only the first file too many is told.
+	}
 	nodes, err := strict.Parse(name, src)
 	if err != nil {
+		return err
+	}
+	if err := f.room.take(name, 0, len(nodes)); err != nil {
 		return err
 	}
 	var errs []error

@@ -3,12 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/rules/sigma"
 )
@@ -50,7 +50,7 @@ func convertFiles(names []string, detection *app.Detection, fields map[string]st
 	var all []byte
 	var errs []error
 	for _, name := range names {
-		src, err := os.ReadFile(name)
+		src, err := strict.ReadPath(name)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("reading rules: %w", err))
 			continue

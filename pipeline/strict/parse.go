@@ -77,7 +77,7 @@ func readable(file string, src []byte) (string, error) {
 	if len(src) > MaxSize {
 		return "", NewError(Problem{
 			File:    file,
-			Message: fmt.Sprintf("file has %d bytes, at most %d are allowed", len(src), MaxSize),
+			Message: fmt.Sprintf("file has more than the %d bytes that are allowed", MaxSize),
 			Hint:    "split it",
 		})
 	}

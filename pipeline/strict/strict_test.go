@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/strict"
@@ -197,13 +198,21 @@ func TestParseErrors(t *testing.T) {
 		"many bare keys": {"{" + strings.Repeat("a,", strict.MaxKeys+1) + "}", `f.yml:1:32771: more than 16384 keys in one file (split it)`},
 		"many entries":   {strings.Repeat("-\n", strict.MaxEntries+1), `f.yml:131073:1: more than 131072 list entries in one file (split it)`},
 		"many in a flow": {"[" + strings.Repeat("a,", strict.MaxEntries+1) + "a]", `f.yml:1:262147: more than 131072 list entries in one file (split it)`},
-		"large":          {strings.Repeat("# comment\n", 1<<17), `f.yml: file has 1310720 bytes, at most 1048576 are allowed (split it)`},
+		"large":          {strings.Repeat("# comment\n", 1<<17), `f.yml: file has more than the 1048576 bytes that are allowed (split it)`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, err := strict.Parse("f.yml", []byte(c.src)); err == nil || err.Error() != c.want {
 				t.Errorf("got\n%v\nwant\n%s", err, c.want)
 			}
 		})
+	}
+}
+
+// TestReadFileIsBounded reads a file larger than any may be only as far as Parse needs to refuse it.
+func TestReadFileIsBounded(t *testing.T) {
+	src, err := strict.ReadFile(fstest.MapFS{"f.yml": {Data: make([]byte, 4<<20)}}, "f.yml")
+	if err != nil || len(src) != strict.MaxSize+1 {
+		t.Errorf("%d bytes, %v", len(src), err)
 	}
 }
 

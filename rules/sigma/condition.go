@@ -18,6 +18,9 @@ type node struct {
 
 // parseCondition reads Sigma's condition language.
 func parseCondition(text string, names []string) (node, error) {
+	if len(text) > maxCondition {
+		return node{}, fmt.Errorf("the condition has %d bytes, at most %d are allowed", len(text), maxCondition)
+	}
 	p := conditionParser{tokens: tokens(text), names: names}
 	n, err := p.or()
 	if err != nil {
@@ -31,6 +34,15 @@ func parseCondition(text string, names []string) (node, error) {
 	}
 	return n, nil
 }
+
+// Limits of a condition: "1 of them" stands for as many searches as there are,
+// each time.
+const (
+	maxCondition = 16 << 10 // Bytes.
+	maxSearches  = 4096     // Named, or meant by a pattern.
+
+	maxConditions = 64 // Of a rule; one of them has to hold.
+)
 
 func tokens(text string) []string {
 	var list []string
@@ -62,6 +74,7 @@ type conditionParser struct {
 	at     int
 	names  []string
 	depth  int
+	named  int // Searches that the condition has named so far.
 }
 
 func (p *conditionParser) peek() string {
@@ -138,6 +151,9 @@ func (p *conditionParser) of(all bool) (node, error) {
 			hit, _ = path.Match(pattern, name)
 		}
 		if hit {
+			if p.named++; p.named > maxSearches {
+				return n, fmt.Errorf("the condition means more than %d searches with %q", maxSearches, pattern)
+			}
 			n.parts = append(n.parts, node{name: name})
 		}
 	}

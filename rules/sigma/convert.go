@@ -89,7 +89,7 @@ func (c *converter) rule(n strict.Node) error {
 	if !ok {
 		return source.Errorf("the log source product %q, category %q, service %q has no counterpart", product, category, service)
 	}
-	c.product = product
+	c.product, c.written = product, 0
 	var names []string
 	for _, e := range detection.Entries() {
 		if key, _ := e.Key.Scalar(); key != "condition" && key != "timeframe" {
@@ -98,7 +98,9 @@ func (c *converter) rule(n strict.Node) error {
 	}
 	conditions := []strict.Node{detection.Get("condition")}
 	if conditions[0].Kind() == strict.List {
-		conditions = conditions[0].Items()
+		if conditions = conditions[0].Items(); len(conditions) > maxConditions {
+			return detection.Get("condition").Errorf("detection has %d conditions, at most %d are allowed: split the rule", len(conditions), maxConditions)
+		}
 	}
 	var alternatives []expression
 	for _, item := range conditions {
@@ -134,7 +136,14 @@ func (c *converter) rule(n strict.Node) error {
 // tree translates a condition.
 func (c *converter) tree(n node, detection strict.Node, total bool) (expression, error) {
 	if n.op == "" {
-		return c.search(detection.Get(n.name), total)
+		search := detection.Get(n.name)
+		x, err := c.search(search, total)
+		if err == nil {
+			if err = c.write(len(x.text)); err != nil {
+				err = search.Errorf("%s", err)
+			}
+		}
+		return x, err
 	}
 	var parts []expression
 	for _, p := range n.parts {
@@ -251,12 +260,16 @@ func (c *converter) correlation(n strict.Node) (string, error) {
 	corr := n.Get("correlation")
 	generate := scalar(corr, "generate") == "true" || scalar(n, "generate") == "true"
 	var members []*rule
+	c.written = 0
 	for _, name := range texts(corr.Get("rules")) {
 		r := c.byName[name]
 		if r == nil {
 			return "", corr.Get("rules").Errorf("%q is no rule with a detection in this file: give the files that belong together as one", name)
 		}
 		r.used = !generate
+		if err := c.write(len(r.condition.text)); err != nil {
+			return "", corr.Get("rules").Errorf("%s", err)
+		}
 		members = append(members, r)
 	}
 	if len(members) == 0 {

@@ -43,6 +43,20 @@ type translator struct {
 	dict    *ecs.Dictionary
 	fields  map[string]string
 	product string // Of the log source.
+	written int    // Bytes of condition so far, with those of parts of parts.
+}
+
+// maxWritten bounds the text that one rule is turned into while it is put
+// together. A condition can name each search many times, and each of its values
+// can stand for many, so that the text is a product of what the file says.
+const maxWritten = 1 << 20
+
+// write counts bytes of condition.
+func (t *translator) write(bytes int) error {
+	if t.written += bytes; t.written > maxWritten {
+		return fmt.Errorf("the rule comes to more than %d bytes of condition, too many with this part: name fewer searches in the condition, or give them fewer values", maxWritten)
+	}
+	return nil
 }
 
 // search translates a search identifier: a mapping is a conjunction, a list of
@@ -291,6 +305,9 @@ func (t *translator) anyOf(s subject, m modifiers, values []string, total bool) 
 	var all []string
 	for _, v := range values {
 		patterns, err := m.patterns(v)
+		for i := 0; err == nil && i < len(patterns); i++ {
+			err = t.write(len(patterns[i]))
+		}
 		if err != nil {
 			return expression{}, err
 		}

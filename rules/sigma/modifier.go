@@ -74,11 +74,18 @@ func (m *modifiers) operator() string {
 	return "=="
 }
 
-// maxVariants bounds what the variants of one value may come to.
-const maxVariants = 256
+// Limits of a value: its length in bytes, of which more than all of a condition
+// may have cannot be compared, and what its variants may come to.
+const (
+	maxValue    = 16 << 10
+	maxVariants = 256
+)
 
 // patterns are what the value stands for, with * and ? as wildcards.
 func (m *modifiers) patterns(text string) ([]string, error) {
+	if len(text) > maxValue {
+		return nil, fmt.Errorf("the value has %d bytes, at most %d are allowed", len(text), maxValue)
+	}
 	values := []string{text}
 	for _, encoding := range m.encodings {
 		var encoded []string

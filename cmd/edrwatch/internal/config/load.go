@@ -28,7 +28,7 @@ func Load(path string, environ []string) (*Loaded, error) {
 	if path == "" {
 		return parse(strict.Node{}, resolver{variables: variables(environ)})
 	}
-	src, err := os.ReadFile(path)
+	src, err := strict.ReadPath(path)
 	if err != nil {
 		var system *os.PathError
 		if errors.As(err, &system) {
