@@ -89,7 +89,7 @@ func (c *converter) rule(n strict.Node) error {
 	if !ok {
 		return source.Errorf("the log source product %q, category %q, service %q has no counterpart", product, category, service)
 	}
-	c.product, c.written = product, 0
+	c.product, c.names, c.written = product, categoryNames(category), 0
 	var names []string
 	for _, e := range detection.Entries() {
 		if key, _ := e.Key.Scalar(); key != "condition" && key != "timeframe" {

@@ -42,8 +42,9 @@ func join(op string, parts []expression) expression {
 type translator struct {
 	dict    *ecs.Dictionary
 	fields  map[string]string
-	product string // Of the log source.
-	written int    // Bytes of condition so far, with those of parts of parts.
+	product string            // Of the log source.
+	names   map[string]string // Of the log source's category, before the taxonomy.
+	written int               // Bytes of condition so far, with those of parts of parts.
 }
 
 // maxWritten bounds the text that one rule is turned into while it is put
@@ -182,10 +183,7 @@ func (t *translator) item(e strict.Entry, total bool) (expression, error) {
 
 // field finds the field of our dictionary for a name in Sigma.
 func (t *translator) field(name string) (ecs.ID, string, error) {
-	target := t.fields[name]
-	if target == "" {
-		target = fieldNames()[name]
-	}
+	target := cmp.Or(t.fields[name], t.names[name], fieldNames()[name])
 	if target == "" {
 		target = name
 	}
@@ -206,6 +204,7 @@ type subject struct {
 	name  string // In the dictionary; "" for none.
 	raw   string // vendor(…); "" for none.
 	array bool
+	exact bool // The record comes first.
 }
 
 // subject finds out where the value of a field is. Records of the Windows event
@@ -223,7 +222,7 @@ func (t *translator) subject(name string) (subject, error) {
 		if strings.Contains(name, ".") && t.dict.IsObject(name[:strings.IndexByte(name, '.')]) {
 			return subject{}, err // A mistake in a name of ECS.
 		}
-		s := subject{kind: ecs.String, raw: vendorField(name)}
+		s := subject{kind: ecs.String, raw: vendorField(name), exact: slices.Contains(exact(), name)}
 		if also := consumed()[name]; also != "" {
 			if id, ok := t.dict.Lookup(also); ok {
 				s.name, s.array = also, t.dict.Field(id).Array
@@ -231,7 +230,7 @@ func (t *translator) subject(name string) (subject, error) {
 		}
 		return s, nil
 	}
-	s := subject{kind: t.dict.Field(id).Kind, name: target, array: t.dict.Field(id).Array}
+	s := subject{kind: t.dict.Field(id).Kind, name: target, array: t.dict.Field(id).Array, exact: slices.Contains(exact(), name)}
 	if name != "EventID" && name != target && name != "Message" {
 		s.raw = vendorField(name)
 	}
@@ -248,6 +247,8 @@ func (s *subject) compare(total bool, write func(of string) string) expression {
 		return known(write(s.raw), total)
 	case s.array:
 		return s.either(write(s.name), write(s.raw), total)
+	case s.exact:
+		return known(write("("+s.raw+" ?? "+s.name+")"), total)
 	}
 	return known(write("("+s.name+" ?? "+s.raw+")"), total)
 }

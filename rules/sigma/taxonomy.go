@@ -33,6 +33,31 @@ func fieldNames() map[string]string {
 	}
 }
 
+// categoryNames are fields that mean something else in a category: Description
+// is that of the process in most, of the library or driver that is loaded in
+// these.
+func categoryNames(category string) map[string]string {
+	root, names := "", map[string]string{}
+	switch category {
+	case "image_load":
+		root = "dll"
+	case "driver_load":
+		root, names["ImageLoaded"] = "file", "file.path"
+	case "sysmon_error":
+		return map[string]string{"Description": "error.message", "ID": "error.type"}
+	default:
+		return nil
+	}
+	for name, field := range map[string]string{
+		"Company": "pe.company", "Product": "pe.product", "Description": "pe.description", "FileVersion": "pe.file_version", "Imphash": "pe.imphash",
+		"OriginalFileName": "pe.original_file_name", "md5": "hash.md5", "sha1": "hash.sha1", "sha256": "hash.sha256", "Signed": "code_signature.exists",
+		"Signature": "code_signature.subject_name", "SignatureStatus": "code_signature.status",
+	} {
+		names[name] = root + "." + field
+	}
+	return names
+}
+
 // vendorField is a field of a record of the Windows event log: in its event
 // data, its user data or, as NXLog and flat records have it, at the top. The
 // names of Microsoft Defender have spaces where Sigma has none.
@@ -68,7 +93,17 @@ func defenderNames() map[string]string {
 func consumed() map[string]string {
 	return map[string]string{
 		"ImagePath": "process.executable", "ServiceFileName": "process.executable", "param1": "service.name", "NewValue": "registry.path",
-		"Value": "edr.tamper.target", "Feature_Name": "edr.component.name", "Hashes": "file.hash.sha256",
+		"OldValue": "registry.path", "Value": "edr.tamper.target", "Feature_Name": "edr.component.name", "Hashes": "file.hash.sha256",
+		"AppName": "process.name", "FileNameBuffer": "file.path", "ProcessNameBuffer": "process.executable", "Path": "file.path",
+		"Reason": "event.reason", "Channel": "log.logger",
+	}
+}
+
+// exact are fields of which the record says more than what ECS makes of it, or
+// that ECS has in one place with others: the record decides where it has them.
+func exact() []string {
+	return []string{
+		"NewValue", "OldValue", "Hashes", "SubjectUserName", "SubjectDomainName", "TargetUserName", "TargetDomainName", "ProcessName", "Path", "Reason",
 	}
 }
 
@@ -175,7 +210,7 @@ func categories() map[string]logCategory {
 // channel has events of many.
 func services() map[string][]string {
 	return map[string][]string{
-		"security": {"Microsoft-Windows-Security-Auditing", "Microsoft-Windows-Eventlog"}, "system": nil, "application": nil,
+		"security": {"Microsoft-Windows-Security-Auditing", "Microsoft-Windows-Eventlog", "Security"}, "system": nil, "application": nil,
 		"windefend":                 {"Microsoft-Windows-Windows Defender"},
 		"sysmon":                    {"Microsoft-Windows-Sysmon"},
 		"codeintegrity-operational": {"Microsoft-Windows-CodeIntegrity"},
