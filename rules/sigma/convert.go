@@ -72,6 +72,7 @@ type converter struct {
 type rule struct {
 	node      strict.Node
 	condition expression
+	names     map[string]string // Of the category of its log source.
 	used      bool // Only a part of correlations.
 }
 
@@ -123,7 +124,7 @@ func (c *converter) rule(n strict.Node) error {
 	for _, s := range narrow {
 		parts = append(parts, expression{text: s})
 	}
-	r := &rule{node: n, condition: join("and", append(parts, x))}
+	r := &rule{node: n, condition: join("and", append(parts, x)), names: c.names}
 	c.rules = append(c.rules, r)
 	for _, key := range []string{"id", "name"} {
 		if name := scalar(n, key); name != "" {
@@ -275,14 +276,11 @@ func (c *converter) correlation(n strict.Node) (string, error) {
 	if len(members) == 0 {
 		return "", corr.Errorf("the correlation names no rules")
 	}
-	if !corr.Get("aliases").IsZero() {
-		return "", corr.Get("aliases").Errorf("aliases are not supported: map both fields to one name with --field")
-	}
 	var b strings.Builder
 	if keys := texts(corr.Get("group-by")); len(keys) > 0 {
 		var names []string
 		for _, key := range keys {
-			_, name, err := c.field(key)
+			name, err := c.shared(corr, key, members)
 			if err != nil {
 				return "", corr.Get("group-by").Errorf("%s", err)
 			}
@@ -304,7 +302,7 @@ func (c *converter) correlation(n strict.Node) (string, error) {
 	case "event_count":
 		fmt.Fprintf(&b, "type: threshold\n%swindow: %s\n", condition, span)
 	case "value_count", "value_sum", "value_avg", "value_percentile":
-		_, field, err := c.field(scalar(bounds, "field"))
+		field, err := c.shared(corr, scalar(bounds, "field"), members)
 		if err != nil {
 			return "", bounds.Errorf("%s", err)
 		}
@@ -357,4 +355,33 @@ func (c *converter) correlation(n strict.Node) (string, error) {
 	}
 	b.WriteString("}\n")
 	return c.document(n, b.String()), nil
+}
+
+// shared finds the field that a name of a correlation stands for. Aliases name
+// one for each rule; they have to be one field here, as the user of most
+// records is, whatever Windows calls it.
+func (c *converter) shared(corr strict.Node, name string, members []*rule) (string, error) {
+	alias := corr.Get("aliases").Get(name)
+	var found, first string
+	for _, r := range members {
+		own := name
+		for _, e := range alias.Entries() {
+			if of, _ := e.Key.Scalar(); c.byName[of] == r {
+				own, _ = e.Value.Scalar()
+			}
+		}
+		if own == name && !alias.IsZero() {
+			return "", fmt.Errorf("the alias %s does not say what it is in rule %q", name, scalar(r.node, "title"))
+		}
+		c.names = r.names
+		_, field, err := c.field(own)
+		if err != nil {
+			return "", err
+		}
+		if found != "" && field != found {
+			return "", fmt.Errorf("%s is %s in one rule and %s, by the name %s, in another; rules that are judged together need one field: name it with --field", first, found, field, own)
+		}
+		found, first = field, own
+	}
+	return found, nil
 }

@@ -103,7 +103,7 @@ func consumed() map[string]string {
 // that ECS has in one place with others: the record decides where it has them.
 func exact() []string {
 	return []string{
-		"NewValue", "OldValue", "Hashes", "SubjectUserName", "SubjectDomainName", "TargetUserName", "TargetDomainName", "ProcessName", "Path", "Reason",
+		"User", "NewValue", "OldValue", "Hashes", "SubjectUserName", "SubjectDomainName", "TargetUserName", "TargetDomainName", "ProcessName", "Path", "Reason",
 	}
 }
 
