@@ -73,7 +73,7 @@ type rule struct {
 	node      strict.Node
 	condition expression
 	names     map[string]string // Of the category of its log source.
-	used      bool // Only a part of correlations.
+	used      bool              // Only a part of correlations.
 }
 
 func scalar(n strict.Node, key string) string {

@@ -177,7 +177,9 @@ func TestSigmaCorrelationsOnMappedEvents(t *testing.T) {
 	made := sigmaRule("made", source, "{s: {EventID: 4720}, condition: s}")
 	started := sigmaRule("started", "{product: windows, category: process_creation}", "{s: {Image|endswith: .exe}, condition: s}")
 	connected := sigmaRule("connected", "{product: windows, category: network_connection}", "{s: {Image|endswith: .exe}, condition: s}")
-	logon := func(user, host string) string { return security("4625", "TargetUserName", user, "WorkstationName", host) }
+	logon := func(user, host string) string {
+		return security("4625", "TargetUserName", user, "WorkstationName", host)
+	}
 	create := func(by string) string { return security("4720", "SubjectUserName", by, "TargetUserName", "new") }
 	run := func(image, user string) string { return sysmon("1", "Image", image, "User", user) }
 	connect := func(port string) string {
