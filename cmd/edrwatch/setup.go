@@ -15,7 +15,7 @@ import (
 
 func setupCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "setup", GroupID: "operate", Short: "Prepare the systems that edrwatch writes to"}
-	cmd.AddCommand(setupElasticsearchCommand())
+	cmd.AddCommand(setupElasticsearchCommand(), setupKibanaCommand())
 	return cmd
 }
 
