@@ -122,7 +122,7 @@ func (r *Rules) Validate() error {
 // Fleet says how several gateways judge one fleet, and how often they tell of it.
 type Fleet struct {
 	// Documents is the time in which every agent is told of once (metrics-edr.agent-*, event.action: inventory), so that
-	// dashboards show the whole fleet. 0 is never.
+	// dashboards show the whole fleet, and every rollout (event.action: rollout-judged). 0 is never.
 	Documents time.Duration `yaml:"documents"`
 	// Exchange brings the steps of all gateways together that share the partitions; without a topic there is one gateway.
 	Exchange exchange.Config `yaml:"exchange"`
