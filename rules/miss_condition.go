@@ -50,6 +50,7 @@ func (n *misses) look(s *Session, m *moment) {
 		}
 		n.offer(miss)
 	}
+	s.env.Failed = false
 }
 
 // anyOf reports whether any condition of a rule is true for the event of env.

@@ -122,6 +122,7 @@ type Counters struct {
 	Candidates uint64 // Events for which a condition was evaluated.
 	Matches    uint64 // Events for which it was true.
 	Absent     uint64 // Events for which it was unknown: a field was missing.
+	Errors     uint64 // Events for which it was unknown: it could not be computed.
 	Late       uint64 // Matches too late for the rule's window.
 	NoKey      uint64 // Matches without a field of group_by.
 	Alerts     uint64 // Alert documents, firing and resolved.
@@ -141,8 +142,8 @@ type Counters struct {
 
 // totals are the counters of one rule over all sessions.
 type totals struct {
-	candidates, matches, absent, late, noKey, alerts, shadowed, excepted, evicted, relieved, shed, tripped, nanoseconds atomic.Uint64
-	keys, bytes                                                                                                         atomic.Int64
+	candidates, matches, absent, errors, late, noKey, alerts, shadowed, excepted, evicted, relieved, shed, tripped, nanoseconds atomic.Uint64
+	keys, bytes                                                                                                                 atomic.Int64
 }
 
 // Counters returns what each rule did, in the order of Rules. Sessions report
@@ -155,7 +156,7 @@ func (set *Ruleset) Counters() []Counters {
 		}
 		t := set.totals[i]
 		list = append(list, Counters{
-			Rule: r, Candidates: t.candidates.Load(), Matches: t.matches.Load(), Absent: t.absent.Load(), Late: t.late.Load(),
+			Rule: r, Candidates: t.candidates.Load(), Matches: t.matches.Load(), Absent: t.absent.Load(), Errors: t.errors.Load(), Late: t.late.Load(),
 			NoKey: t.noKey.Load(), Alerts: t.alerts.Load(),
 			Shadowed: t.shadowed.Load(), Excepted: t.excepted.Load(), Evicted: t.evicted.Load(), Relieved: t.relieved.Load(),
 			Shed: t.shed.Load(), Tripped: t.tripped.Load(), Nanoseconds: t.nanoseconds.Load(), Keys: t.keys.Load(), Bytes: t.bytes.Load(),
@@ -170,7 +171,7 @@ func (t *totals) add(c *Counters, now, before held) {
 		total *atomic.Uint64
 		n     uint64
 	}{
-		{&t.candidates, c.Candidates}, {&t.matches, c.Matches}, {&t.absent, c.Absent}, {&t.late, c.Late}, {&t.noKey, c.NoKey},
+		{&t.candidates, c.Candidates}, {&t.matches, c.Matches}, {&t.absent, c.Absent}, {&t.errors, c.Errors}, {&t.late, c.Late}, {&t.noKey, c.NoKey},
 		{&t.alerts, c.Alerts}, {&t.shadowed, c.Shadowed}, {&t.excepted, c.Excepted}, {&t.evicted, c.Evicted},
 		{&t.relieved, c.Relieved}, {&t.shed, c.Shed},
 		{&t.tripped, c.Tripped}, {&t.nanoseconds, c.Nanoseconds},

@@ -298,9 +298,14 @@ func (s *Session) evaluate(h *boundHook, m *moment) {
 		}
 		s.states[h.rule].observe(h.slot, m)
 	case expression.Unknown:
-		c.Absent++
+		if s.env.Failed {
+			c.Errors++
+		} else {
+			c.Absent++
+		}
 	case expression.False:
 	}
+	s.env.Failed = false
 }
 
 // mark puts a rule on the event that it matched.

@@ -372,3 +372,16 @@ func lookup(tb testing.TB, f *feed, name string) ecs.ID {
 	}
 	return id
 }
+
+// TestErrorsAreCounted tells what could not be computed from what is missing.
+func TestErrorsAreCounted(t *testing.T) {
+	set := compileRules(t, dictionary(t), ruleYAML(1, "match", `condition: has(host.name) and int(host.name) > 5`))
+	f := newFeed(t, set, SessionOptions{})
+	f.send(0, "host.name", "7", "agent.id", "a")
+	f.send(1, "host.name", "seven", "agent.id", "a")
+	f.send(2, "host.name", "3", "agent.id", "a")
+	f.s.publish()
+	if c := set.Counters()[0]; c.Matches != 1 || c.Errors != 1 || c.Absent != 0 || c.Candidates != 3 {
+		t.Errorf("%+v", c)
+	}
+}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
@@ -22,31 +21,6 @@ func rulesCommand() *cobra.Command {
 func detectionOf(dirs []string) (*app.Detection, error) {
 	detection, err := app.LoadDetection(app.DetectionConfig{RuleDirs: dirs})
 	return detection, badConfig(err)
-}
-
-func rulesListCommand() *cobra.Command {
-	var output string
-	cmd := &cobra.Command{
-		Use:   "list [DIR…]",
-		Short: "List rules",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			detection, err := detectionOf(args)
-			if err != nil {
-				return err
-			}
-			if output == "json" {
-				return writeJSON(cmd.OutOrStdout(), app.RuleList(detection.Rules))
-			}
-			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "SEVERITY\tTYPE\tKIND\tNAME\tFILE")
-			for _, r := range detection.Rules.Rules() {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Severity, r.Type, r.Kind, r.Name, r.File)
-			}
-			return w.Flush()
-		},
-	}
-	outputFlag(cmd, &output)
-	return cmd
 }
 
 // outputFlag registers --output text|json.

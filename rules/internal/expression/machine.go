@@ -66,6 +66,7 @@ func (c *compiler) fallback(n ast.Node) (operand, bool) {
 		}
 		result, err := env.machine.vm.Run(program, args)
 		if err != nil {
+			env.Failed = true
 			return nil
 		}
 		return result

@@ -39,7 +39,10 @@ func (t Type) phrase() string {
 // Env is what an expression is evaluated in. It belongs to one goroutine; an
 // Expression may be evaluated in many at once.
 type Env struct {
-	Event   *event.Event
+	Event *event.Event
+	// Failed is set when a part cannot be computed, such as the number of a text
+	// that is none; the part is unknown. Whoever looks at it resets it.
+	Failed  bool
 	machine machine
 }
 

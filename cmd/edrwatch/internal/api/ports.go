@@ -76,6 +76,31 @@ type Rule struct {
 	Note        string   `json:"note"` // what to do about an alert
 	Techniques  []string `json:"techniques,omitempty"`
 	File        string   `json:"file,omitempty"`
+	// Cost is what the rule did since the gateway has run it; nil of rules that
+	// do not run.
+	Cost *RuleCost `json:"cost,omitempty"`
+}
+
+// RuleCost is what a rule did and takes in all partitions of a gateway.
+type RuleCost struct {
+	Candidates uint64 `json:"candidates"` // events for which its condition was evaluated
+	Matches    uint64 `json:"matches"`
+	Absent     uint64 `json:"absent"` // events for which it was unknown: a field was missing
+	Errors     uint64 `json:"errors"` // evaluations that failed
+	Late       uint64 `json:"late"`
+	NoKey      uint64 `json:"no_key"`
+	Excepted   uint64 `json:"excepted"`
+	Alerts     uint64 `json:"alerts"` // documents
+	Shadowed   uint64 `json:"shadowed"`
+	OverBudget uint64 `json:"over_budget"` // partitions in which it turned shadow
+	// Seconds that it took, and nanoseconds for a candidate, timers included;
+	// from a sample.
+	Seconds     float64 `json:"seconds"`
+	Nanoseconds float64 `json:"nanoseconds_per_candidate"`
+	Keys        int64   `json:"keys"`
+	StateBytes  int64   `json:"state_bytes"` // estimated
+	// Forgotten for want of room, by reason: keys, state, values.
+	Evictions map[string]uint64 `json:"evictions"`
 }
 
 // Check is one condition of readiness.

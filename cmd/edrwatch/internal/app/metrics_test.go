@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/rules"
 )
 
 var update = flag.Bool("update", false, "rewrite the README's table of metrics")
@@ -106,5 +107,21 @@ func TestReadmeListsEveryMetric(t *testing.T) {
 	}
 	if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestRulesTellTheirCosts compares the API's rules with what they did.
+func TestRulesTellTheirCosts(t *testing.T) {
+	a := newEverything(t)
+	for _, r := range a.Rules() {
+		if r.Cost == nil || r.Cost.Evictions == nil {
+			t.Fatalf("%s: %+v", r.Name, r.Cost)
+		}
+	}
+	set := a.rules.current.Load()
+	rule := set.Rules()[0]
+	c := costOf(&rules.Counters{Rule: rule, Candidates: 4, Matches: 3, Nanoseconds: 2000, Keys: 5, Bytes: 600, Relieved: 7})
+	if c.Nanoseconds != 500 || c.Seconds != 2e-6 || c.Keys != 5 || c.StateBytes != 600 || c.Evictions["state"] != 7 {
+		t.Errorf("%+v", c)
 	}
 }

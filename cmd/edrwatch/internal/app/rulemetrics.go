@@ -9,10 +9,10 @@ import (
 // ruleMetrics exports what every rule costs and does. The label is the rule's
 // id: titles can repeat, and a rule set bounds their number.
 type ruleMetrics struct {
-	set                                              func() *rules.Ruleset // in use
-	candidates, matches, absent, late, noKey, alerts *prometheus.Desc
-	shadowed, excepted, overBudget                   *prometheus.Desc
-	evicted, keys, state, seconds                    *prometheus.Desc
+	set                                                      func() *rules.Ruleset // in use
+	candidates, matches, absent, errors, late, noKey, alerts *prometheus.Desc
+	shadowed, excepted, overBudget                           *prometheus.Desc
+	evicted, keys, state, seconds                            *prometheus.Desc
 }
 
 func newRuleMetrics(set func() *rules.Ruleset) *ruleMetrics {
@@ -24,6 +24,7 @@ func newRuleMetrics(set func() *rules.Ruleset) *ruleMetrics {
 		candidates: desc("candidates_total", "Events for which the rule's condition was evaluated."),
 		matches:    desc("matches_total", "Events for which it was true."),
 		absent:     desc("absent_total", "Events for which it was unknown because a field was missing."),
+		errors:     desc("errors_total", "Events for which it was unknown because it could not be computed."),
 		late:       desc("late_total", "Matches too late for the rule's window."),
 		noKey:      desc("no_key_total", "Matches without a field of group_by."),
 		alerts:     desc("alerts_total", "Alert documents of the rule, firing and resolved."),
@@ -40,7 +41,7 @@ func newRuleMetrics(set func() *rules.Ruleset) *ruleMetrics {
 
 // Describe implements prometheus.Collector.
 func (m *ruleMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{m.candidates, m.matches, m.absent, m.late, m.noKey, m.alerts, m.shadowed, m.excepted, m.evicted, m.keys, m.state, m.seconds, m.overBudget} {
+	for _, d := range []*prometheus.Desc{m.candidates, m.matches, m.absent, m.errors, m.late, m.noKey, m.alerts, m.shadowed, m.excepted, m.evicted, m.keys, m.state, m.seconds, m.overBudget} {
 		ch <- d
 	}
 }
@@ -52,7 +53,7 @@ func (m *ruleMetrics) Collect(ch chan<- prometheus.Metric) {
 			desc  *prometheus.Desc
 			value uint64
 		}{
-			{m.candidates, c.Candidates}, {m.matches, c.Matches}, {m.absent, c.Absent}, {m.late, c.Late},
+			{m.candidates, c.Candidates}, {m.matches, c.Matches}, {m.absent, c.Absent}, {m.errors, c.Errors}, {m.late, c.Late},
 			{m.noKey, c.NoKey}, {m.alerts, c.Alerts}, {m.shadowed, c.Shadowed}, {m.excepted, c.Excepted}, {m.overBudget, c.Tripped},
 		} {
 			ch <- prometheus.MustNewConstMetric(v.desc, prometheus.CounterValue, float64(v.value), c.Rule.ID)

@@ -125,7 +125,28 @@ func (a *App) input() string {
 }
 
 // Rules implements api.Gateway.
-func (a *App) Rules() []api.Rule { return RuleList(a.rules.current.Load()) }
+func (a *App) Rules() []api.Rule {
+	set := a.rules.current.Load()
+	list := RuleList(set)
+	costs := set.Counters()
+	for i := range list {
+		list[i].Cost = costOf(&costs[i])
+	}
+	return list
+}
+
+// costOf is the cost of a rule as the API tells it.
+func costOf(c *rules.Counters) *api.RuleCost {
+	cost := &api.RuleCost{
+		Candidates: c.Candidates, Matches: c.Matches, Absent: c.Absent, Errors: c.Errors, Late: c.Late, NoKey: c.NoKey, Excepted: c.Excepted,
+		Alerts: c.Alerts, Shadowed: c.Shadowed, OverBudget: c.Tripped, Seconds: float64(c.Nanoseconds) / 1e9, Keys: c.Keys, StateBytes: c.Bytes,
+		Evictions: map[string]uint64{"keys": c.Evicted, "state": c.Relieved, "values": c.Shed},
+	}
+	if c.Candidates > 0 {
+		cost.Nanoseconds = float64(c.Nanoseconds) / float64(c.Candidates)
+	}
+	return cost
+}
 
 // RuleList describes the rules of a set as the API and `rules list` show them.
 func RuleList(set *rules.Ruleset) []api.Rule {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
@@ -119,6 +120,15 @@ func (c *Client) Summary(ctx context.Context, q fleet.Query) (fleet.Summary, err
 	var sum fleet.Summary
 	err := c.get(ctx, "/api/v1/fleet/inventory/summary", selection(q), &sum)
 	return sum, err
+}
+
+// Rules returns the rules that the gateway runs, with what each costs.
+func (c *Client) Rules(ctx context.Context) ([]api.Rule, error) {
+	var list struct {
+		Rules []api.Rule `json:"rules"`
+	}
+	err := c.get(ctx, "/api/v1/rules", nil, &list)
+	return list.Rules, err
 }
 
 // selection is what both questions about the inventory have in common.
