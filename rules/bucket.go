@@ -170,6 +170,7 @@ func (st *bucketState) begin(e *entry[bucketKey], m *moment, b bucket, n int64) 
 	agent := k.entity(st.r)
 	evidence := append(clauses(st.p.x, m), st.p.evidence()...)
 	evidence = append(evidence, text("threshold", st.p.having), number("value", n))
+	evidence = append(evidence, st.before(k.samples, b.from)...)
 	events := int64(b.to - b.from)
 	if st.p.field != "" {
 		evidence = append(evidence, text("field", st.p.field), pair{"counted_values", st.sample(k.samples[b.from:b.to])})

@@ -3,6 +3,7 @@ package rules
 import (
 	"encoding/json"
 	"testing"
+	"time"
 )
 
 // TestEvidence checks for the scaffold of every type that the alert of its
@@ -54,4 +55,50 @@ func TestEvidence(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNearestMissBefore looks for what came nearest before the window of an
+// alert.
+func TestNearestMissBefore(t *testing.T) {
+	for _, tc := range []struct {
+		typ, rest string
+		at        []time.Duration
+		cpu       []float64
+		want      string
+	}{
+		{"threshold", "condition: has(edr.resource.cpu_pct)\nwindow: 5m\nhaving: {gte: 3}", minutes(0, 1, 10, 11, 12), nil, `{"time":"2024-07-19T04:01:00.000000001Z","value":2}`},
+		{"threshold", "condition: has(edr.resource.cpu_pct)\nwindow: 5m\nhaving: {gte: 3}", minutes(10, 11, 12), nil, ``},
+		{"threshold", "condition: has(edr.resource.cpu_pct)\nwindow: 5m\nwindow_kind: session\ngap: 3m\nhaving: {gte: 3}", minutes(0, 1, 10, 11, 12), nil, `{"time":"2024-07-19T04:01:00.000000001Z","value":2}`},
+		{"metric", "condition: has(edr.resource.cpu_pct)\nfield: edr.resource.cpu_pct\nfunction: avg\nwindow: 2m\nhaving: {gt: 80}", minutes(0, 3, 6, 9), []float64{10, 70, 30, 90}, `{"time":"2024-07-19T04:03:00.000000001Z","value":70}`},
+		{"spike", "condition: has(edr.resource.cpu_pct)\nwindow: 1m\ntimes: 3\nmin_history: 2\nmin_events: 4",
+			append(minutes(0, 1, 2, 2), minutes(4, 4, 4, 4)...), nil, `{"time":"2024-07-19T04:02:00.000Z","value":2}`},
+	} {
+		f := newFeed(t, compileRules(t, dictionary(t), ruleYAML(1, tc.typ, tc.rest)), SessionOptions{})
+		for i, at := range tc.at {
+			cpu := 1.0
+			if tc.cpu != nil {
+				cpu = tc.cpu[i]
+			}
+			f.send(at+time.Duration(i), "agent.id", "a", "edr.resource.cpu_pct", cpu)
+		}
+		if len(f.alerts) != 1 {
+			t.Errorf("%s: %d alerts", tc.typ, len(f.alerts))
+			continue
+		}
+		got := ""
+		if miss, ok := f.alerts[0]["edr"].(map[string]any)["alert"].(map[string]any)["evidence"].(map[string]any)["nearest_miss"]; ok {
+			text, _ := json.Marshal(miss)
+			got = string(text)
+		}
+		if got != tc.want {
+			t.Errorf("%s: nearest miss %s, want %s", tc.typ, got, tc.want)
+		}
+	}
+}
+
+func minutes(list ...int) (at []time.Duration) {
+	for _, n := range list {
+		at = append(at, time.Duration(n)*time.Minute)
+	}
+	return at
 }

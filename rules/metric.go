@@ -346,7 +346,7 @@ func (st *metricState) begin(e *entry[metricKey], m *moment, value float64, wind
 	st.s.raise(st.r, &k.episode, &alert{
 		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
 		reason:   st.p.reason(subject(agent, e.key), value, k.count),
-		evidence: append(st.p.evidence(value, window, m), k.trace.evidence(window[0].at, end, k.count)...),
+		evidence: append(append(st.p.evidence(value, window, m), st.before(k, window[0].at)...), k.trace.evidence(window[0].at, end, k.count)...),
 	})
 }
 

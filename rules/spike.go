@@ -223,6 +223,7 @@ func (st *spikeState) judge(e *entry[spikeKey], w, now int64, m *moment) {
 			number("windows", known), floating("times", st.p.times),
 		}...),
 	}
+	f.evidence = append(f.evidence, st.before(k, w)...)
 	if m != nil {
 		f.source = m.e
 	}

@@ -272,6 +272,7 @@ func (st *thresholdState) begin(e *entry[thresholdKey], m *moment, first, count 
 	k.count, k.firing, k.atLeast = count, true, m.now+st.r.suppress
 	evidence := append(clauses(st.p.x, m), st.p.windows.evidence()...)
 	evidence = append(evidence, text("threshold", st.p.having), number("value", count))
+	evidence = append(evidence, k.before(first, st.p.window)...)
 	agent := k.entity(st.r)
 	st.s.raise(st.r, &k.episode, &alert{
 		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
