@@ -27,8 +27,9 @@ type Parser struct {
 	pairs []pair
 }
 
-// pair is a key=value pair: where key and value stand in the text.
-type pair struct{ key, equals, end int }
+// pair is a key=value pair: where key and value stand in the text, and where
+// the value stands in what was made of it.
+type pair struct{ key, equals, end, from, to int }
 
 // maxPairs bounds what a hostile text can cost.
 const maxPairs = 512
@@ -64,14 +65,17 @@ func (p *Parser) AppendJSON(dst []byte, text string) ([]byte, error) {
 	}
 	p.split(text, at)
 	dst = append(dst, `,"extensions":{`...)
-	for i, pair := range p.pairs {
+	for i := range p.pairs {
+		pair := &p.pairs[i]
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(dst, '"')
 		dst = append(dst, text[pair.key:pair.equals]...)
 		dst = append(dst, '"', ':')
+		pair.from = len(dst)
 		dst = appendValue(dst, text[pair.equals+1:pair.end], true)
+		pair.to = len(dst)
 	}
 	dst = append(dst, '}')
 	return append(p.appendLabels(dst, text), '}'), nil
@@ -111,7 +115,7 @@ func (p *Parser) split(text string, at int) {
 			if n := len(p.pairs); n > 0 {
 				p.pairs[n-1].end = max(trimRight(text, word), p.pairs[n-1].equals+1)
 			}
-			p.pairs = append(p.pairs, pair{word, equals, len(text)})
+			p.pairs = append(p.pairs, pair{key: word, equals: equals, end: len(text)})
 		}
 		from = equals + 1
 	}
@@ -135,7 +139,8 @@ func isKeyByte(c byte) bool {
 // appendLabels appends the custom fields by the names that their labels give.
 func (p *Parser) appendLabels(dst []byte, text string) []byte {
 	first := true
-	for i, label := range p.pairs {
+	for i := range p.pairs {
+		label := &p.pairs[i]
 		base, ok := strings.CutSuffix(text[label.key:label.equals], "Label")
 		if !ok || base == "" {
 			continue
@@ -153,7 +158,7 @@ func (p *Parser) appendLabels(dst []byte, text string) []byte {
 		dst = append(dst, '"')
 		dst = appendName(dst, text[label.equals+1:label.end])
 		dst = append(dst, '"', ':')
-		dst = appendValue(dst, text[value.equals+1:value.end], true)
+		dst = append(dst, dst[value.from:value.to]...)
 	}
 	if !first {
 		dst = append(dst, '}')
@@ -163,18 +168,18 @@ func (p *Parser) appendLabels(dst []byte, text string) []byte {
 
 // labelled finds the custom field that the label with the index names. It
 // stands beside its label in nearly every text.
-func (p *Parser) labelled(text string, label int, base string) (pair, bool) {
+func (p *Parser) labelled(text string, label int, base string) (*pair, bool) {
 	for _, i := range [...]int{label + 1, label - 1} {
 		if i >= 0 && i < len(p.pairs) && text[p.pairs[i].key:p.pairs[i].equals] == base {
-			return p.pairs[i], true
+			return &p.pairs[i], true
 		}
 	}
-	for _, value := range p.pairs {
-		if text[value.key:value.equals] == base {
+	for i := range p.pairs {
+		if value := &p.pairs[i]; text[value.key:value.equals] == base {
 			return value, true
 		}
 	}
-	return pair{}, false
+	return nil, false
 }
 
 func appendName(dst []byte, label string) []byte {
