@@ -23,20 +23,23 @@ type CanarySign struct {
 // that read one feed, and of each that speaks and the one that falls silent.
 const canaryKeys = 64
 
-// Canary judges an event of the gateway's own canary agents by the rules of the
-// session, apart from all other agents: with a clock, agents and states that
+// Canary judges an event of the gateway's own canary agents by a set of rules,
+// which may be the successor of the session's (Inherit), apart from all others: with a clock, agents and states that
 // nothing else sees, so that neither the fleet nor any rule takes it for one of
 // theirs. What the rules about one agent's silence say of it goes to tell
 // alone, and nothing of what other rules say. The strings of a sign may be kept.
 // It belongs to the goroutine of the session.
-func (s *Session) Canary(now int64, e *event.Event, tell func(CanarySign)) {
+func (s *Session) Canary(set *Ruleset, now int64, e *event.Event, tell func(CanarySign)) {
 	if s.canary == nil {
-		s.canary = newCanary(s.set)
+		s.canary = newCanary(set)
 	}
 	c := s.canary
+	if c.set != set {
+		c.Reload(set, func(*event.Event) {})
+	}
 	c.Detect(now, e, func(alert *event.Event) {
 		r := c.ruleOf(alert.Str(ecs.RuleID))
-		if r == nil || r.Type != "silence" || s.silenced(r) || alert.Str(ecs.AgentID) == "" {
+		if r == nil || r.Type != "silence" || r.Shadow || s.set == set && s.silenced(r) || alert.Str(ecs.AgentID) == "" {
 			return
 		}
 		tell(CanarySign{

@@ -25,7 +25,7 @@ func (f *canaryFeed) beat(at time.Duration, agent string) {
 	} {
 		e.SetString(id, text)
 	}
-	f.s.Canary(start+int64(at), e, func(s CanarySign) {
+	f.s.Canary(f.s.set, start+int64(at), e, func(s CanarySign) {
 		if s.Rule != "" {
 			f.signs = append(f.signs, fmt.Sprint(s.Agent, " ", s.Status, " ", time.Duration(s.At-start)))
 		}

@@ -200,9 +200,6 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 		s.minStep = min(s.minStep, st.step(0))
 		s.nextDue = min(s.nextDue, st.next())
 	}
-	if s.canary != nil {
-		s.canary.Reload(set, func(*event.Event) {})
-	}
 }
 
 // inherits reports whether a rule goes on with the state of the one in its

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/sinks/store"
 )
@@ -53,6 +54,11 @@ type Status struct {
 	// Lag is how many records the gateway is behind; nil when it is not known.
 	Lag   *int64       `json:"lag"`
 	Sinks []SinkStatus `json:"sinks"`
+	// Gateway is the name of this gateway among those of the cluster.
+	Gateway string `json:"gateway"`
+	// Canaries are the agents that this gateway plays in the feeds whose
+	// partition 0 it owns; null where none are configured.
+	Canaries []canary.Status `json:"canaries"`
 }
 
 // SinkStatus is what became of documents in one sink.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/exchange"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/state"
@@ -52,6 +53,7 @@ type App struct {
 	exchange   *exchange.Exchange // nil: the gateway is the whole fleet
 	state      *state.Store       // nil: no state is kept
 	acts       *state.Acts        // nil: not kept
+	canary     *canary.Canary     // nil: none is played
 	processors *Processors
 	runner     *pipeline.Runner
 	sources    []namedSource
@@ -103,6 +105,9 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 		return nil, err
 	}
 	if err := a.joinFleet(); err != nil {
+		return nil, err
+	}
+	if err := a.keepCanaries(); err != nil {
 		return nil, err
 	}
 	a.rules = newLiveRules(a.detection, DetectionOf(&cfg), a.log, a.registry)
@@ -165,7 +170,7 @@ func (a *App) buildPipeline() error {
 	a.runner, err = pipeline.NewRunner(a.cfg.Pipeline, pipeline.Settings{
 		NewMapper: func() pipeline.Mapper { return &liveMapper{live: a.mappings} },
 		NewDetector: func(event.Partition) pipeline.Detector {
-			return newLiveDetector(a.rules, &a.cfg, a.fleet)
+			return newLiveDetector(a.rules, &a.cfg, a.fleet, a.canary)
 		},
 		Processors:  a.processors.List(),
 		Outputs:     outputs,
@@ -192,7 +197,9 @@ func (a *App) buildSources() error {
 		a.own(source)
 		open := a.runner.Open
 		if k, ok := s.Settings.(*kafkasource.Config); ok {
-			open = a.runner.OpenKept(k.Group)
+			if open, err = a.withCanaries(k, a.runner.OpenKept(k.Group)); err != nil {
+				return err
+			}
 		}
 		a.sources = append(a.sources, namedSource{s.Name, source, open})
 		a.setSourceHealth(s.Name, nil)
@@ -239,6 +246,9 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	if a.acts != nil {
 		watching.Go(func() { a.readActs(telling) })
+	}
+	if a.canary != nil {
+		watching.Go(func() { a.canary.Run(serving) })
 	}
 	group, running := errgroup.WithContext(running)
 	for _, s := range a.sources {

@@ -38,6 +38,7 @@ responders:
   - {name: soar, type: webhook, url: "https://127.0.0.1:1/hook", allowed_hosts: [127.0.0.1], allow_private: true, secret: "${SECRET}"}
   - {name: worker, type: kafka, brokers: ["127.0.0.1:1"]}
   - {name: pager, type: alertmanager, url: "http://127.0.0.1:1", allowed_hosts: [127.0.0.1], allow_private: true}
+canary: {enabled: true}
 fleet: {exchange: {brokers: ["127.0.0.1:1"], topic: edrwatch.fleet}}
 `
 

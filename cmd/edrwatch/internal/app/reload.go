@@ -18,6 +18,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline/event"
@@ -169,13 +170,29 @@ type liveDetector struct {
 	live    *live[rules.Ruleset]
 	set     *rules.Ruleset
 	session *rules.Session
+	canary  *canary.Canary // nil: nobody minds canaries
+	heard   *rules.Ruleset // by which the canary was judged
 }
 
-func newLiveDetector(l *live[rules.Ruleset], cfg *config.Config, whole *fleet.Fleet) *liveDetector {
+func newLiveDetector(l *live[rules.Ruleset], cfg *config.Config, whole *fleet.Fleet, canaries *canary.Canary) *liveDetector {
 	set := l.current.Load()
-	return &liveDetector{live: l, set: set, session: set.NewSession(rules.SessionOptions{
+	return &liveDetector{live: l, set: set, canary: canaries, heard: set, session: set.NewSession(rules.SessionOptions{
 		Lateness: cfg.Pipeline.Lateness, MaxKeys: cfg.Rules.MaxKeys, MaxState: int64(cfg.Rules.MaxState), Fleet: whole, Clock: time.Now, Budget: cfg.Rules.Budget,
 	})}
+}
+
+// Canary implements pipeline.CanaryDetector. The session follows a reload with
+// the next event of the feed, which may be long to come; the canary does at once.
+func (d *liveDetector) Canary(now int64, e *event.Event) {
+	if d.canary == nil {
+		return
+	}
+	set := d.live.current.Load()
+	if set != d.heard {
+		d.heard = set
+		d.canary.Anew()
+	}
+	d.session.Canary(set, now, e, d.canary.Hear)
 }
 
 // Detect implements pipeline.Detector.

@@ -64,7 +64,10 @@ func label(m *dto.Metric, name string) string {
 func (a *App) Status() api.Status {
 	s := api.Status{
 		Name: a.cfg.Cluster, Version: a.opts.Version, Started: a.started, Input: a.input(),
-		Records: map[string]uint64{}, Sinks: make([]api.SinkStatus, len(a.cfg.Sinks)),
+		Gateway: a.gatewayName(), Records: map[string]uint64{}, Sinks: make([]api.SinkStatus, len(a.cfg.Sinks)),
+	}
+	if a.canary != nil {
+		s.Canaries = a.canary.Statuses()
 	}
 	index := map[string]int{}
 	for i, sink := range a.cfg.Sinks {

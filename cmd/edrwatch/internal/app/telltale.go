@@ -1,13 +1,16 @@
 package app
 
 import (
+	"cmp"
 	"context"
+	"os"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/telltale"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/fleet"
@@ -22,7 +25,7 @@ func newOwnDocuments(reg prometheus.Registerer) *prometheus.CounterVec {
 	sent := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: "edrwatch", Name: "own_documents_total", Help: "Documents that no record became, by event.action and outcome: sent, failed.",
 	}, []string{"action", "outcome"})
-	for _, action := range []string{"inventory", "rollout-judged", "gateway-started", "gateway-heartbeat", "gateway-reloaded", "gateway-stopped"} {
+	for _, action := range []string{"inventory", "rollout-judged", "gateway-started", "gateway-heartbeat", "gateway-reloaded", "gateway-stopped", "alert"} {
 		for _, outcome := range []string{"sent", "failed"} {
 			sent.WithLabelValues(action, outcome)
 		}
@@ -95,12 +98,19 @@ func (a *App) publishOwn(ctx context.Context, docs []*event.Document) error {
 	return a.runner.Publish(ctx, docs, but...)
 }
 
+// gatewayName tells this gateway from others of its cluster: the SIEM's rule for
+// a gateway that falls silent has to say which.
+func (a *App) gatewayName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = ""
+	}
+	return cmp.Or(a.cfg.Gateway.Name, host, a.cfg.Cluster, "edrwatch")
+}
+
 // heartbeat is what the gateway tells of itself, out of its metrics.
 func (a *App) heartbeat() telltale.Status {
-	s := telltale.Status{Name: a.cfg.Cluster, Version: a.opts.Version, Started: a.started, Agents: int64(a.fleet.Size())}
-	if s.Name == "" {
-		s.Name = "edrwatch"
-	}
+	s := telltale.Status{Name: a.gatewayName(), Version: a.opts.Version, Started: a.started, Agents: int64(a.fleet.Size())}
 	newest, lag, lagKnown := 0.0, int64(0), false
 	err := a.series(func(family string, m *dto.Metric) {
 		value := m.GetCounter().GetValue() + m.GetGauge().GetValue()
@@ -134,6 +144,13 @@ func (a *App) heartbeat() telltale.Status {
 	for _, h := range a.runner.Health() {
 		if h.Err != nil {
 			s.Failing = append(s.Failing, "sink "+h.Name)
+		}
+	}
+	if a.canary != nil {
+		for _, c := range a.canary.Statuses() {
+			if c.State == canary.Deaf || c.State == canary.Mute {
+				s.Failing = append(s.Failing, "canary "+c.Feed)
+			}
 		}
 	}
 	for _, source := range a.sources {

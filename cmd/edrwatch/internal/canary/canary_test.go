@@ -29,6 +29,7 @@ type way struct {
 	mu      sync.Mutex
 	shard   *pipeline.Shard
 	session *rules.Session
+	set     *rules.Ruleset
 	canary  *Canary
 	err     error // of writing
 	lost    bool  // records do not come out of the feed
@@ -40,7 +41,7 @@ type way struct {
 func (y *way) Detect(now int64, e *event.Event, emit func(*event.Event)) {
 	y.session.Detect(now, e, emit)
 }
-func (y *way) Canary(now int64, e *event.Event) { y.session.Canary(now, e, y.canary.Hear) }
+func (y *way) Canary(now int64, e *event.Event) { y.session.Canary(y.set, now, e, y.canary.Hear) }
 
 // Write takes records through the way.
 func (y *way) Write(_ context.Context, topic string, partition int32, records []Record) error {
@@ -106,7 +107,7 @@ func open(t *testing.T, tree fs.FS, registry *prometheus.Registry) (*way, *Canar
 	if err != nil {
 		t.Fatal(err)
 	}
-	y := &way{session: set.NewSession(rules.SessionOptions{}), delay: 70 * time.Millisecond}
+	y := &way{set: set, session: set.NewSession(rules.SessionOptions{}), delay: 70 * time.Millisecond}
 	y.shard = pipeline.NewShard(pipeline.DefaultShardConfig(), plan.NewMapper(), y)
 	cfg := DefaultConfig()
 	cfg.Enabled = true

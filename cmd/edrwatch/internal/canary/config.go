@@ -34,8 +34,8 @@ func DefaultConfig() Config {
 // Validate reports everything that is wrong with the configuration.
 func (c *Config) Validate() error {
 	var errs []error
-	if c.Heartbeat < time.Second || c.Heartbeat > 10*time.Minute {
-		errs = append(errs, fmt.Errorf("heartbeat: expected 1s to 10m, found %s", c.Heartbeat))
+	if c.Heartbeat < 100*time.Millisecond || c.Heartbeat > 10*time.Minute {
+		errs = append(errs, fmt.Errorf("heartbeat: expected 100ms to 10m, found %s", c.Heartbeat))
 	}
 	if c.Deadline < 2*c.Heartbeat {
 		errs = append(errs, fmt.Errorf("deadline: expected at least two heartbeats (%s), found %s", 2*c.Heartbeat, c.Deadline))

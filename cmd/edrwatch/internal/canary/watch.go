@@ -32,6 +32,7 @@ type Problem struct {
 	State  State // Deaf or Mute
 	Feed   string
 	Since  time.Time // the same for the problem and its end
+	At     time.Time // when it was found, or over
 	Reason string
 	Over   bool
 }
@@ -138,7 +139,7 @@ func (w *watch) sign(now time.Time, s rules.CanarySign) {
 			w.waiting = w.waiting[1:]
 		}
 		if len(w.waiting) == 0 || now.Sub(w.waiting[0]) <= w.cfg.Deadline {
-			w.solved(Deaf, fmt.Sprintf("the canary of %s is heard again", w.feed))
+			w.solved(Deaf, now, fmt.Sprintf("the canary of %s is heard again", w.feed))
 		}
 	}
 }
@@ -153,7 +154,7 @@ func (w *watch) noticedBy(now time.Time, s rules.CanarySign) {
 		w.beats = 1
 		w.proved, w.due = now, now.Add(w.cfg.Every)
 		w.outcome(Proved)
-		w.solved(Mute, fmt.Sprintf("rule %q noticed the silence of the canary of %s after %s", w.rule, w.feed, w.took.Round(time.Second)))
+		w.solved(Mute, now, fmt.Sprintf("rule %q noticed the silence of the canary of %s after %s", w.rule, w.feed, w.took.Round(time.Second)))
 	}
 }
 
@@ -161,15 +162,15 @@ func (w *watch) noticedBy(now time.Time, s rules.CanarySign) {
 func (w *watch) problem(state State, now time.Time, reason string) {
 	if w.since[state].IsZero() {
 		w.since[state], w.reason[state] = now, reason
-		w.told = append(w.told, Problem{State: state, Feed: w.feed, Since: now, Reason: reason})
+		w.told = append(w.told, Problem{State: state, Feed: w.feed, Since: now, At: now, Reason: reason})
 	}
 }
 
-func (w *watch) solved(state State, reason string) {
+func (w *watch) solved(state State, now time.Time, reason string) {
 	if since := w.since[state]; !since.IsZero() {
 		delete(w.since, state)
 		delete(w.reason, state)
-		w.told = append(w.told, Problem{State: state, Feed: w.feed, Since: since, Reason: reason, Over: true})
+		w.told = append(w.told, Problem{State: state, Feed: w.feed, Since: since, At: now, Reason: reason, Over: true})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/exchange"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/state"
 	"github.com/edrwatch/edrwatch/pipeline"
@@ -46,6 +47,8 @@ type Config struct {
 	State state.Config `yaml:"state"`
 	// Gateway says what the gateway tells about itself.
 	Gateway Gateway `yaml:"gateway"`
+	// Canary proves on schedule that the gateway would notice an agent that falls silent.
+	Canary canary.Config `yaml:"canary"`
 	// Pipeline concerns the way from source to sinks.
 	Pipeline pipeline.Config `yaml:"pipeline"`
 	// Sinks are where events and alerts go. Each has a name of its own.
@@ -174,6 +177,7 @@ func Default() Config {
 		State:    state.DefaultConfig(),
 		Fleet:    Fleet{Documents: time.Hour, Exchange: exchange.DefaultConfig()},
 		Gateway:  Gateway{Heartbeat: time.Minute},
+		Canary:   canary.DefaultConfig(),
 		Pipeline: pipeline.DefaultConfig(),
 
 		RolloutPolicy: fleet.DefaultPolicy(),

@@ -67,6 +67,9 @@ func statesDefaults(t *testing.T, c config.Config) {
 	same("log", c.Log, config.Default().Log)
 	same("http", c.HTTP, config.Default().HTTP)
 	same("pipeline", c.Pipeline, config.Default().Pipeline)
+	same("gateway", c.Gateway, config.Default().Gateway)
+	c.Canary.Feeds = nil
+	same("canary", c.Canary, config.Default().Canary)
 	source, kafka := *c.Sources[0].Settings.(*kafkasource.Config), kafkasource.DefaultConfig()
 	source.Brokers, source.TLS, source.SASL = kafka.Brokers, kafka.TLS, kafka.SASL
 	same("sources.kafka", source, kafka)

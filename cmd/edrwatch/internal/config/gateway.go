@@ -2,11 +2,16 @@ package config
 
 import (
 	"fmt"
+	"strings"
 	"time"
+	"unicode"
 )
 
 // Gateway says what the gateway tells about itself.
 type Gateway struct {
+	// Name tells this gateway from others of the cluster in what it says about itself (edr.gateway.name); the host's name when
+	// it is empty.
+	Name string `yaml:"name"`
 	// Heartbeat is the time between two documents (logs-edr.gateway-*) that say that the gateway lives, so that a SIEM notices
 	// when it does not. Its start, stop and reloads are told of, too. 0 is never.
 	Heartbeat time.Duration `yaml:"heartbeat"`
@@ -14,6 +19,9 @@ type Gateway struct {
 
 // Validate reports every setting that makes no sense.
 func (g *Gateway) Validate() error {
+	if len(g.Name) > 128 || strings.ContainsFunc(g.Name, unicode.IsControl) {
+		return fmt.Errorf("name: expected at most 128 bytes without control characters, found %q", g.Name)
+	}
 	if g.Heartbeat != 0 && (g.Heartbeat < time.Second || g.Heartbeat > time.Hour) {
 		return fmt.Errorf("heartbeat: expected 1s to 1h, or 0 for none, found %s", g.Heartbeat)
 	}

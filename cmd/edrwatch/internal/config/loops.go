@@ -3,6 +3,7 @@ package config
 import (
 	"slices"
 
+	"github.com/edrwatch/edrwatch/pipeline/strict"
 	kafkasink "github.com/edrwatch/edrwatch/sinks/kafka"
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 )
@@ -51,6 +52,36 @@ func (c *Config) OwnTopics(brokers []string) []string {
 		}
 	}
 	return topics
+}
+
+// canaries reports feeds of canaries that no source reads by name or pattern.
+func (l *Loaded) canaries(report reporter) {
+	c := &l.Config
+	if !c.Canary.Enabled {
+		return
+	}
+	var topics []string
+	some, patterns := false, false
+	for _, s := range c.Sources {
+		if k, ok := s.Settings.(*kafkasource.Config); ok && k != nil {
+			some, patterns = true, patterns || k.TopicPattern != ""
+			topics = append(topics, k.Topics...)
+		}
+	}
+	n := l.root.Get("canary")
+	if !some {
+		report(placeIn(n, "enabled"), "a canary is played in the topics of a Kafka source", "enabled: expected a Kafka source to play canaries in, found none")
+		return
+	}
+	for _, feed := range c.Canary.Feeds {
+		if !patterns && feed != "" && !slices.Contains(topics, feed) {
+			hint := ""
+			if nearest, ok := strict.Nearest(feed, topics); ok {
+				hint = "did you mean " + nearest + "?"
+			}
+			report(placeIn(n, "feeds"), hint, "feeds: expected topics that a Kafka source reads, found %s", feed)
+		}
+	}
 }
 
 // loops reports sources that name a topic which the gateway writes.

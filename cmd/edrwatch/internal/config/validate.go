@@ -61,6 +61,8 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 		report(placeIn(root.Get("state"), "topic"), "set fleet.exchange.topic, for one gateway too", "topic: expected an exchange beside it, over which the fleet's judge knows what was before a restart")
 	}
 	check(root.Get("gateway"), &c.Gateway)
+	check(root.Get("canary"), &c.Canary)
+	l.canaries(report)
 	check(root.Get("rollout_policy"), &c.RolloutPolicy)
 
 	sources := make([]string, len(c.Sources))

@@ -86,6 +86,7 @@ func (g *Gateway) document(action, reason string, failed error) *event.Document 
 		e.SetString(ecs.EventOutcome, "failure")
 	}
 	setText(e, ecs.EDRGatewayName, s.Name)
+	setText(e, ecs.ObserverName, s.Name)
 	setText(e, ecs.EDRGatewayVersion, s.Version)
 	setText(e, ecs.EDRGatewayReason, reason)
 	for id, n := range map[ecs.ID]int64{

@@ -75,7 +75,16 @@ export function overviewPage(app) {
 
   function lag({ gateway }) {
     const known = gateway.lag !== null && gateway.lag !== undefined;
-    return tile("Behind", known ? short(gateway.lag) : "–", known ? "records" : "", known ? (gateway.lag === 0 ? "caught up" : "catching up") : "not known for this input");
+    return tile("Behind", known ? short(gateway.lag) : "–", known ? "records" : "", canaries(gateway) ?? (known ? (gateway.lag === 0 ? "caught up" : "catching up") : "not known for this input"));
+  }
+
+  /** canaries tells whether silence would be noticed; null where nothing proves it. */
+  function canaries({ canaries: all }) {
+    if (!all?.length) return null;
+    const bad = all.filter((c) => c.state === "deaf" || c.state === "mute");
+    if (bad.length) return bad.map((c) => h("span", { class: "badge critical", title: c.reason }, `canary ${c.state}: ${c.feed}`));
+    const proved = all.filter((c) => c.rule).length;
+    return `canaries: ${count(all.filter((c) => c.state !== "waiting").length)} heard, ${count(proved)} proved`;
   }
 
   function sinks({ gateway, store }) {
