@@ -16,8 +16,8 @@ func TestInventoryIsReadWhileEventsAreJudged(t *testing.T) {
 	var readers sync.WaitGroup
 	readers.Go(func() {
 		for range 50 {
-			whole.Inventory(fleet.Query{Limit: 3})
-			whole.Summarize(fleet.Query{})
+			inventoryOf(t, whole, fleet.Query{Limit: 3})
+			summaryOf(t, whole, fleet.Query{})
 		}
 	})
 	for i := range 2000 {
@@ -25,7 +25,7 @@ func TestInventoryIsReadWhileEventsAreJudged(t *testing.T) {
 			"edr.mode", "ebpf", "edr.privilege.account", "root", "edr.privilege.start_type", "auto", "edr.privilege.protected", true)
 	}
 	readers.Wait()
-	page := whole.Inventory(fleet.Query{Mode: "ebpf"})
+	page := inventoryOf(t, whole, fleet.Query{Mode: "ebpf"})
 	if page.Total != 10 {
 		t.Fatalf("%d agents, expected 10", page.Total)
 	}
@@ -34,7 +34,25 @@ func TestInventoryIsReadWhileEventsAreJudged(t *testing.T) {
 		t.Errorf("the record lacks what the events told: %+v", a)
 	}
 	f.s.Close()
-	if n := whole.Inventory(fleet.Query{}).Total; n != 0 {
+	if n := inventoryOf(t, whole, fleet.Query{}).Total; n != 0 {
 		t.Errorf("%d agents of a session that was closed", n)
 	}
+}
+
+func inventoryOf(tb testing.TB, f *fleet.Fleet, q fleet.Query) fleet.Page {
+	tb.Helper()
+	page, err := f.Inventory(tb.Context(), q)
+	if err != nil {
+		tb.Error(err)
+	}
+	return page
+}
+
+func summaryOf(tb testing.TB, f *fleet.Fleet, q fleet.Query) fleet.Summary {
+	tb.Helper()
+	sum, err := f.Summarize(tb.Context(), q)
+	if err != nil {
+		tb.Error(err)
+	}
+	return sum
 }

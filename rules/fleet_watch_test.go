@@ -68,7 +68,7 @@ func TestWhatHappensToHostsReachesTheirAgentsElsewhere(t *testing.T) {
 func (f *feed) agents() (list []string) {
 	one := fleet.New(fleet.DefaultConfig(), nil)
 	one.Enlist(f.s)
-	for _, a := range one.Inventory(fleet.Query{}).Agents {
+	for _, a := range inventoryOf(f.tb, one, fleet.Query{}).Agents {
 		list = append(list, a.Presence)
 	}
 	return list

@@ -30,7 +30,7 @@ func TestReimagedHostsHaveGoneAgents(t *testing.T) {
 		}
 	}
 	got := map[string]string{}
-	for _, a := range whole.Inventory(fleet.Query{}).Agents {
+	for _, a := range inventoryOf(t, whole, fleet.Query{}).Agents {
 		got[a.ID] = a.Presence
 	}
 	if want := map[string]string{"kept": "alive", "twin": "alive", "old": "gone", "new": "alive", "other": "alive"}; fmt.Sprint(got) != fmt.Sprint(want) {

@@ -54,10 +54,10 @@ func BenchmarkMillionAgents(b *testing.B) {
 		b.ReportMetric(float64(heapInUse()-before)/float64(agents), "B/agent")
 		b.ReportMetric(float64(events)/took.Seconds(), "events/s")
 		began = time.Now()
-		page := whole.Inventory(fleet.Query{Limit: 1000, Presence: "alive"})
+		page := inventoryOf(b, whole, fleet.Query{Limit: 1000, Presence: "alive"})
 		b.ReportMetric(time.Since(began).Seconds()*1000, "ms/page")
 		began = time.Now()
-		sum := whole.Summarize(fleet.Query{})
+		sum := summaryOf(b, whole, fleet.Query{})
 		b.ReportMetric(time.Since(began).Seconds()*1000, "ms/summary")
 		if page.Total != agents || sum.Agents != agents {
 			b.Fatalf("%d alive of %d known agents, expected %d", page.Total, sum.Agents, agents)

@@ -23,7 +23,8 @@ type inventory interface {
 
 // fleetFlags are the options of fleet.
 type fleetFlags struct {
-	server  serverFlags
+	servers []string
+	ca      string
 	offline offlineFlags
 	in      string
 	output  string
@@ -38,15 +39,16 @@ func fleetCommand() *cobra.Command {
 		GroupID: "operate",
 		Short:   "List the agents: versions, content, mode, state, privileges",
 		Long: "fleet asks a running gateway, or with --in judges a capture up to its end, what is known of every agent.\n" +
-			"A gateway of several knows the agents of its own partitions. Filters are without regard to case; none\n" +
-			"selects agents without a value.",
+			"A gateway of several knows the agents of its own partitions: name all of them with --server. Filters are\n" +
+			"without regard to case; none selects agents without a value.",
 		Example: "  edrwatch fleet --summary\n  edrwatch fleet --product crowdstrike-falcon --behind --output csv > behind.csv\n" +
 			"  edrwatch fleet --in july19.capture --presence silent --output json",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.run(cmd) },
 	}
-	f.server.register(cmd)
 	flags := cmd.Flags()
+	flags.StringSliceVar(&f.servers, "server", strings.Split(defaultServer(), ","), "`URL` of a gateway's API, once for each of several (or EDRWATCH_SERVER, with commas; EDRWATCH_TOKEN is sent as bearer token)")
+	flags.StringVar(&f.ca, "ca", "", "trust the certificates of this PEM `FILE`, too")
 	flags.StringVarP(&f.in, "in", "i", "", "judge this capture or raw `FILE` instead of asking a gateway")
 	flags.StringVarP(&f.offline.config, "config", "c", "", "with --in: take mappings, rules and limits from this configuration `FILE`")
 	flags.StringVarP(&f.output, "output", "o", "table", "table, json or csv")
@@ -85,15 +87,23 @@ func (f *fleetFlags) run(cmd *cobra.Command) error {
 		if err != nil {
 			return err
 		}
+		warnPartial(cmd.ErrOrStderr(), &sum.Coverage)
 		return printFleetSummary(cmd.OutOrStdout(), f.output, sum)
 	}
-	return f.list(cmd.OutOrStdout(), from)
+	return f.list(cmd.OutOrStdout(), cmd.ErrOrStderr(), from)
 }
 
 func (f *fleetFlags) open(cmd *cobra.Command) (inventory, func(), error) {
 	if f.in == "" {
-		c, err := f.server.client()
-		return asked{cmd.Context(), c}, func() {}, err
+		from := asked{ctx: cmd.Context()}
+		for _, server := range f.servers {
+			c, err := (&serverFlags{server, f.ca}).client()
+			if err != nil {
+				return nil, nil, err
+			}
+			from.clients = append(from.clients, c)
+		}
+		return from, func() {}, nil
 	}
 	job, closeAll, err := f.offline.job(cmd, []string{f.in}, nil, true)
 	if err != nil {
@@ -104,14 +114,14 @@ func (f *fleetFlags) open(cmd *cobra.Command) (inventory, func(), error) {
 		closeAll()
 		return nil, nil, err
 	}
-	return replayed{job.fleet}, closeAll, nil
+	return replayed{cmd.Context(), job.fleet}, closeAll, nil
 }
 
 // fleetPage is the number of agents that are asked for at a time.
 const fleetPage = 10_000
 
 // list prints all pages; memory holds one of them.
-func (f *fleetFlags) list(out io.Writer, from inventory) error {
+func (f *fleetFlags) list(out, warn io.Writer, from inventory) error {
 	q, rows := f.query, newFleetRows(out, f.output)
 	q.Limit = fleetPage
 	for {
@@ -123,8 +133,21 @@ func (f *fleetFlags) list(out io.Writer, from inventory) error {
 			return err
 		}
 		if q.After = page.Next; q.After == "" {
+			warnPartial(warn, &page.Coverage)
 			return rows.end()
 		}
+	}
+}
+
+// warnPartial says which agents are not among those that were listed.
+func warnPartial(out io.Writer, c *fleet.Coverage) {
+	missing := strings.Join(c.Missing(), ", ")
+	switch {
+	case !c.Partial:
+	case missing == "":
+		fmt.Fprintln(out, "edrwatch: the gateway does not know yet which partitions there are: agents may be missing")
+	default:
+		fmt.Fprintf(out, "edrwatch: only the agents of %s: name the other gateways too, each with --server\n", missing)
 	}
 }
 

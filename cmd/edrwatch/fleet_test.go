@@ -66,3 +66,28 @@ func TestFleetAsksAGatewayForAllPages(t *testing.T) {
 		t.Errorf("exit code %d, %v, %d agents: %s%s", code, err, len(agents), stdout, stderr)
 	}
 }
+
+// TestFleetAsksSeveralGateways: together they have every partition, alone each
+// says what is missing.
+func TestFleetAsksSeveralGateways(t *testing.T) {
+	gateway := func(number int32) string {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			page := fleet.Page{Agents: []fleet.Record{{ID: "id", Host: "host-" + string('b'-number), Product: "p"}}, Total: 1}
+			page.Coverage = fleet.Coverage{Gateway: "g", Partial: true, Partitions: []fleet.TopicShare{{Topic: "edr.windows", Owned: []int32{number}, Of: 2}}}
+			_ = json.NewEncoder(w).Encode(page)
+		}))
+		t.Cleanup(server.Close)
+		return server.URL
+	}
+	one, two := gateway(0), gateway(1)
+	stdout, stderr, code := cli(t, "", "fleet", "--server", one, "--server", two)
+	if a, b := strings.Index(stdout, "host-a"), strings.Index(stdout, "host-b"); code != exitOK || a < 0 || b < a || stderr != "" {
+		t.Errorf("exit code %d: %s%s", code, stdout, stderr)
+	}
+	if _, stderr, code := cli(t, "", "fleet", "--server", one); code != exitOK || !strings.Contains(stderr, "1 of 2 partitions of edr.windows") {
+		t.Errorf("exit code %d: %s", code, stderr)
+	}
+	if _, _, code := cli(t, "", "fleet", "--server", one, "--server", "http://127.0.0.1:1"); code == exitOK {
+		t.Error("one of the gateways did not answer, and nobody minded")
+	}
+}

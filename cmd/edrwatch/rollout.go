@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -215,13 +216,12 @@ func (f *rolloutFlags) await(cmd *cobra.Command, product, version string, wait b
 type serverFlags struct{ server, ca string }
 
 func (f *serverFlags) register(cmd *cobra.Command) {
-	server := os.Getenv("EDRWATCH_SERVER")
-	if server == "" {
-		server = "http://127.0.0.1:8686"
-	}
-	cmd.Flags().StringVar(&f.server, "server", server, "`URL` of the gateway's API (or EDRWATCH_SERVER; EDRWATCH_TOKEN is sent as bearer token)")
+	cmd.Flags().StringVar(&f.server, "server", defaultServer(), "`URL` of the gateway's API (or EDRWATCH_SERVER; EDRWATCH_TOKEN is sent as bearer token)")
 	cmd.Flags().StringVar(&f.ca, "ca", "", "trust the certificates of this PEM `FILE`, too")
 }
+
+// defaultServer is the gateway that is asked where no flag names one.
+func defaultServer() string { return cmp.Or(os.Getenv("EDRWATCH_SERVER"), "http://127.0.0.1:8686") }
 
 func (f *serverFlags) client() (*client.Client, error) {
 	return client.New(client.Config{Server: f.server, CA: f.ca, Token: os.Getenv("EDRWATCH_TOKEN")})

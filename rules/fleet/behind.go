@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"context"
 	"strings"
 	"time"
 )
@@ -23,19 +24,22 @@ type peerVersions struct {
 const usualFor = 30 * time.Second
 
 // usual returns the usual versions of all agents.
-func (f *Fleet) usual(lists []Roster) versions {
+func (f *Fleet) usual(ctx context.Context, lists []Roster) (versions, error) {
 	now := f.clock()
 	f.mu.Lock()
 	known, counted := f.versions, f.counted
 	f.mu.Unlock()
 	if known != nil && !now.IsZero() && now.Sub(counted) < usualFor {
-		return known
+		return known, nil
 	}
-	known = usualVersions(lists)
+	known, err := usualVersions(ctx, lists)
+	if err != nil {
+		return nil, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.versions, f.counted = known, now
-	return known
+	return known, nil
 }
 
 // votes counts the versions of one kind and ring.
@@ -46,9 +50,9 @@ type votes struct {
 
 // usualVersions finds what most agents have that are not gone; of two versions
 // that equally many have, the older one.
-func usualVersions(lists []Roster) versions {
+func usualVersions(ctx context.Context, lists []Roster) (versions, error) {
 	counts := map[peers]*votes{}
-	agents(lists, func(a *Agent) {
+	if err := agents(ctx, lists, func(a *Agent) {
 		if a.life == gone {
 			return
 		}
@@ -63,7 +67,9 @@ func usualVersions(lists []Roster) versions {
 		for _, c := range a.channels {
 			of.content[c]++
 		}
-	})
+	}); err != nil {
+		return nil, err
+	}
 	usual := versions{}
 	for k, of := range counts {
 		found := &peerVersions{content: map[string]string{}}
@@ -81,7 +87,7 @@ func usualVersions(lists []Roster) versions {
 		}
 		usual[k] = found
 	}
-	return usual
+	return usual, nil
 }
 
 // behind reports whether something of the agent is older than the usual.

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,6 +78,7 @@ type Page struct {
 	Agents []Record `json:"agents"`
 	Total  int      `json:"total"`          // agents that the query selects
 	Next   string   `json:"next,omitempty"` // "" after the last page
+	Coverage
 }
 
 // Count is how many agents have a combination of values.
@@ -99,6 +101,7 @@ type Summary struct {
 	Behind int       `json:"behind"`
 	Newest time.Time `json:"newest"` // the latest sign of any of them
 	Tables []Table   `json:"tables"`
+	Coverage
 }
 
 func (f *Fleet) lists() []Roster {
@@ -111,25 +114,40 @@ func (f *Fleet) lists() []Roster {
 	return list
 }
 
-// agents calls yield for every agent of the lists. What is no agent, such as a
-// host that only its operating system's log names, is left out.
-func agents(lists []Roster, yield func(*Agent)) {
+// agents calls yield for every agent of the lists until ctx ends. What is no
+// agent, such as a host that only its operating system's log names, is left out.
+func agents(ctx context.Context, lists []Roster, yield func(*Agent)) error {
+	n := 0
 	for _, r := range lists {
 		r.Agents(func(a *Agent) bool {
+			if n++; n%lookEvery == 0 && ctx.Err() != nil {
+				return false
+			}
 			if a.Type != "" && !a.evicted {
 				yield(a)
 			}
 			return true
 		})
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 	}
+	return nil
 }
+
+// lookEvery is after how many agents it is looked whether anybody waits still:
+// meanwhile their partition stands still.
+const lookEvery = 1024
 
 // Inventory returns a page of the agents that this gateway knows. Each
 // partition is seen as it is between two events; partitions are not stopped
-// together. It does not hold the judge up.
-func (f *Fleet) Inventory(q Query) Page {
+// together. It does not hold the judge up. The error is that of ctx.
+func (f *Fleet) Inventory(ctx context.Context, q Query) (Page, error) {
 	lists := f.lists()
-	usual := f.usual(lists)
+	usual, err := f.usual(ctx, lists)
+	if err != nil {
+		return Page{}, err
+	}
 	page := Page{Agents: []Record{}}
 	more := false
 	trim := func() {
@@ -139,7 +157,7 @@ func (f *Fleet) Inventory(q Query) Page {
 		}
 	}
 	last := ""
-	agents(lists, func(a *Agent) {
+	err = agents(ctx, lists, func(a *Agent) {
 		if !q.selects(a, usual) {
 			return
 		}
@@ -160,11 +178,14 @@ func (f *Fleet) Inventory(q Query) Page {
 			last = page.Agents[q.Limit-1].cursor()
 		}
 	})
+	if err != nil {
+		return Page{}, err
+	}
 	trim()
 	if more {
 		page.Next = page.Agents[len(page.Agents)-1].cursor()
 	}
-	return page
+	return page, nil
 }
 
 // cursorOf orders agents: by host, so that people find them, then by what
@@ -230,10 +251,14 @@ func (a *Agent) record(behind bool) Record {
 }
 
 // Summarize counts the agents that a query selects: mode by product, versions
-// by product and ring, state, presence, and what they run as.
-func (f *Fleet) Summarize(q Query) Summary {
+// by product and ring, state, presence, and what they run as. The error is that
+// of ctx.
+func (f *Fleet) Summarize(ctx context.Context, q Query) (Summary, error) {
 	lists := f.lists()
-	usual := f.usual(lists)
+	usual, err := f.usual(ctx, lists)
+	if err != nil {
+		return Summary{}, err
+	}
 	tables := []*counted{
 		{by: []string{"product", "mode"}}, {by: []string{"product", "ring", "version"}}, {by: []string{"product", "state"}},
 		{by: []string{"product", "presence"}}, {by: []string{"product", "account", "start_type", "protected"}},
@@ -241,7 +266,7 @@ func (f *Fleet) Summarize(q Query) Summary {
 	}
 	var sum Summary
 	newest := int64(0)
-	agents(lists, func(a *Agent) {
+	err = agents(ctx, lists, func(a *Agent) {
 		if !q.selects(a, usual) {
 			return
 		}
@@ -259,13 +284,16 @@ func (f *Fleet) Summarize(q Query) Summary {
 			tables[5].add(a.Type, a.Ring, c.name, c.version)
 		}
 	})
+	if err != nil {
+		return Summary{}, err
+	}
 	if newest > 0 {
 		sum.Newest = time.Unix(0, newest).UTC()
 	}
 	for _, t := range tables {
 		sum.Tables = append(sum.Tables, t.table())
 	}
-	return sum
+	return sum, nil
 }
 
 // counted is a Table in the making.

@@ -1,7 +1,11 @@
 package fleet
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 )
@@ -39,7 +43,7 @@ func TestPagesOfTheInventoryHoldEveryAgentOnce(t *testing.T) {
 	seen, last := map[string]bool{}, ""
 	q := Query{Limit: 40}
 	for pages := 1; ; pages++ {
-		page := f.Inventory(q)
+		page := pageOf(t, f, q)
 		if page.Total != 250 {
 			t.Fatalf("page %d: total %d, expected 250", pages, page.Total)
 		}
@@ -59,7 +63,7 @@ func TestPagesOfTheInventoryHoldEveryAgentOnce(t *testing.T) {
 	if len(seen) != 250 {
 		t.Errorf("%d agents on all pages, expected 250", len(seen))
 	}
-	if all := f.Inventory(Query{}); len(all.Agents) != 250 || all.Next != "" {
+	if all := pageOf(t, f, Query{}); len(all.Agents) != 250 || all.Next != "" {
 		t.Errorf("without a limit: %d agents, next %q", len(all.Agents), all.Next)
 	}
 }
@@ -88,25 +92,25 @@ func TestInventorySelects(t *testing.T) {
 		{Query{Presence: "unknown"}, "6"},
 	} {
 		got := ""
-		for _, a := range f.Inventory(c.q).Agents {
+		for _, a := range pageOf(t, f, c.q).Agents {
 			got += a.ID
 		}
 		if got != c.want {
 			t.Errorf("%+v selects %s, expected %s", c.q, got, c.want)
 		}
 	}
-	sum := f.Summarize(Query{Product: "a"})
+	sum := summaryOf(t, f, Query{Product: "a"})
 	if sum.Agents != 5 || sum.Behind != 2 {
 		t.Errorf("summary: %d agents, %d behind, expected 5 and 2", sum.Agents, sum.Behind)
 	}
 	if got := fmt.Sprint(sum.Tables[0]); got != "{[product mode] [{[a ] 2} {[a kernel] 2} {[a user] 1}] 0}" {
 		t.Errorf("modes: %s", got)
 	}
-	if got := fmt.Sprint(f.Summarize(Query{Product: "b"}).Tables[4].Counts); got != "[{[b root auto false] 1}]" {
+	if got := fmt.Sprint(summaryOf(t, f, Query{Product: "b"}).Tables[4].Counts); got != "[{[b root auto false] 1}]" {
 		t.Errorf("privileges: %s", got)
 	}
 	f.Dismiss(&agents)
-	if n := f.Inventory(Query{}).Total; n != 0 {
+	if n := pageOf(t, f, Query{}).Total; n != 0 {
 		t.Errorf("%d agents of a roster that left", n)
 	}
 }
@@ -131,7 +135,7 @@ func TestInventoryTellsPresence(t *testing.T) {
 	w.fleet.Enlist(&roster)
 	w.run(30*time.Minute, func(int) bool { return false })
 	w.run(10*time.Minute, func(i int) bool { return i == 3 })
-	for _, a := range w.fleet.Inventory(Query{}).Agents {
+	for _, a := range pageOf(t, w.fleet, Query{}).Agents {
 		want := "alive"
 		if a.ID == "agent-3" {
 			want = "silent"
@@ -139,5 +143,80 @@ func TestInventoryTellsPresence(t *testing.T) {
 		if a.Presence != want || a.Cadence < 119 || a.Cadence > 121 {
 			t.Errorf("%s is %s with cadence %v, expected %s and 120", a.ID, a.Presence, a.Cadence, want)
 		}
+	}
+}
+
+func pageOf(t *testing.T, f *Fleet, q Query) Page {
+	t.Helper()
+	page, err := f.Inventory(t.Context(), q)
+	if err != nil {
+		t.Error(err)
+	}
+	return page
+}
+
+func summaryOf(t *testing.T, f *Fleet, q Query) Summary {
+	t.Helper()
+	sum, err := f.Summarize(t.Context(), q)
+	if err != nil {
+		t.Error(err)
+	}
+	return sum
+}
+
+// TestAnswersOfSeveralGatewaysAreOne asks two gateways that know an agent each
+// of which the partition changed hands, page by page.
+func TestAnswersOfSeveralGatewaysAreOne(t *testing.T) {
+	var here, there list
+	for i := range 100 {
+		a := &Agent{ID: fmt.Sprint("id", i), HostName: fmt.Sprintf("host%03d", i), Type: "a", Ring: []string{"one", "two"}[i%2], LastSeen: int64(i)}
+		if i < 10 || i%3 == 0 {
+			here = append(here, a)
+		} else {
+			there = append(there, a)
+		}
+	}
+	moved := *here[0]
+	moved.LastSeen, moved.Version = int64(time.Hour), "2"
+	there = append(there, &moved)
+	one, two := inventoryOf(&here), inventoryOf(&there)
+	var got []string
+	q := Query{Limit: 7}
+	for {
+		a, b := pageOf(t, one, q), pageOf(t, two, q)
+		a.Coverage = Coverage{Gateway: "a", Partial: true, Partitions: []TopicShare{{"t", []int32{0, 2}, 4}}}
+		b.Coverage = Coverage{Gateway: "b", Partial: true, Partitions: []TopicShare{{"t", []int32{1}, 4}, {"u", []int32{0}, 1}}}
+		page := MergePages(q.Limit, a, b)
+		if page.Total != 101 || !page.Partial || page.Gateway != "" || fmt.Sprint(page.Missing()) != "[3 of 4 partitions of t]" || len(page.Agents) > q.Limit {
+			t.Fatalf("page %+v", page)
+		}
+		for _, r := range page.Agents {
+			got = append(got, r.ID)
+			if r.ID == "id0" && r.Version != "2" {
+				t.Errorf("the agent that moved is %+v", r)
+			}
+		}
+		if q.After = page.Next; q.After == "" {
+			break
+		}
+	}
+	if len(got) != 100 || !slices.IsSortedFunc(got, func(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }) {
+		t.Errorf("%d agents: %v", len(got), got)
+	}
+	sum := MergeSummaries(summaryOf(t, one, Query{}), summaryOf(t, two, Query{}))
+	if sum.Agents != 101 || fmt.Sprint(sum.Tables[3].Counts) != "[{[a unknown] 101}]" || sum.Partial {
+		t.Errorf("summary %+v", sum)
+	}
+}
+
+func TestNobodyWaitsForTheInventory(t *testing.T) {
+	f := inventoryOf(&list{{ID: "1", Type: "a"}})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := f.Inventory(ctx, Query{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Inventory: %v", err)
+	}
+	if _, err := f.Summarize(ctx, Query{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Summarize: %v", err)
 	}
 }

@@ -1,15 +1,19 @@
 package fleet
 
-import "github.com/cespare/xxhash/v2"
+import (
+	"context"
+
+	"github.com/cespare/xxhash/v2"
+)
 
 // Part returns one of so many parts of the inventory, from 0. An agent is
 // always in the same part, and parts are about equal: so a fleet is told of
 // evenly over an hour.
 func (f *Fleet) Part(part, of int) []Record {
-	lists := f.lists()
-	usual := f.usual(lists)
+	ctx, lists := context.Background(), f.lists()
+	usual, _ := f.usual(ctx, lists) // The error would be that of ctx.
 	var records []Record
-	agents(lists, func(a *Agent) {
+	_ = agents(ctx, lists, func(a *Agent) {
 		if int(a.hash()%uint64(of)) == part {
 			records = append(records, a.record(usual.behind(a)))
 		}
@@ -35,6 +39,6 @@ func hashOf(id, product, host string) uint64 {
 // Size returns the number of agents that this gateway knows.
 func (f *Fleet) Size() int {
 	n := 0
-	agents(f.lists(), func(*Agent) { n++ })
+	_ = agents(context.Background(), f.lists(), func(*Agent) { n++ })
 	return n
 }

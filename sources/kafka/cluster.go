@@ -103,10 +103,11 @@ func (c *cluster) close() {
 
 // wanted is what the configuration finds in the cluster.
 type wanted struct {
-	clusterID string
-	topics    []string // that exist, sorted
-	missing   []string // named but not there
-	refused   error    // why a topic cannot be used, if so
+	clusterID  string
+	topics     []string       // that exist, sorted
+	partitions map[string]int // of each
+	missing    []string       // named but not there
+	refused    error          // why a topic cannot be used, if so
 }
 
 // topics asks which of the wanted topics exist.
@@ -116,7 +117,7 @@ func (c *cluster) topics(ctx context.Context) (wanted, error) {
 	if err := c.refresh(ctx); err != nil {
 		return wanted{}, err
 	}
-	w := wanted{clusterID: c.last.ClusterID}
+	w := wanted{clusterID: c.last.ClusterID, partitions: map[string]int{}}
 	for i := range c.last.Topics {
 		topic := &c.last.Topics[i]
 		named := slices.Contains(c.cfg.Topics, topic.Name)
@@ -127,6 +128,7 @@ func (c *cluster) topics(ctx context.Context) (wanted, error) {
 		switch {
 		case code == 0 && len(topic.Partitions) > 0:
 			w.topics = append(w.topics, topic.Name)
+			w.partitions[topic.Name] = len(topic.Partitions)
 		case code == kafkago.TopicAuthorizationFailed:
 			w.refused = c.cfg.explain(fmt.Errorf("topic %s: %w", topic.Name, code))
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -36,17 +37,18 @@ type Settings struct {
 
 // Source consumes topics as a member of a consumer group.
 type Source struct {
-	cfg       Config
-	name      string
-	logger    *slog.Logger
-	horizon   func() time.Duration
-	health    *health
-	metrics   *metrics
-	budget    *budget
-	codecs    decompressor
-	dialer    *dialer
-	cluster   *cluster
-	clusterID string
+	cfg        Config
+	name       string
+	logger     *slog.Logger
+	horizon    func() time.Duration
+	health     *health
+	metrics    *metrics
+	budget     *budget
+	codecs     decompressor
+	dialer     *dialer
+	cluster    *cluster
+	partitions atomic.Pointer[map[string]int] // of the topics, as the brokers told last
+	clusterID  string
 }
 
 // New returns a source; it does not connect yet.
@@ -145,6 +147,7 @@ func (s *Source) waitForTopics(ctx context.Context) (wanted, bool) {
 // noteTopics says what is missing. As long as one topic can be read, others
 // that are missing are a warning only.
 func (s *Source) noteTopics(found wanted) {
+	s.partitions.Store(&found.partitions)
 	for _, topic := range s.cfg.Topics {
 		missing := 0.0
 		if slices.Contains(found.missing, topic) {
@@ -269,6 +272,9 @@ func (s *Source) watchTopics(ctx context.Context, topics []string, leave context
 			return
 		}
 		s.health.set("brokers", err)
+		if err == nil {
+			s.partitions.Store(&found.partitions)
+		}
 		if err == nil && !slices.Equal(found.topics, topics) {
 			s.logger.Info("the wanted topics changed", "before", topics, "now", found.topics)
 			leave(errTopicsChanged)

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"encoding/csv"
 	"net/http"
 	"slices"
@@ -14,8 +15,10 @@ import (
 // Inventory tells what is known of the agents. Its methods are called by many
 // goroutines.
 type Inventory interface {
-	Inventory(q fleet.Query) fleet.Page
-	Summarize(q fleet.Query) fleet.Summary
+	Inventory(ctx context.Context, q fleet.Query) (fleet.Page, error)
+	Summarize(ctx context.Context, q fleet.Query) (fleet.Summary, error)
+	// Coverage says which partitions the agents are of.
+	Coverage() fleet.Coverage
 }
 
 // Agents on a page of the inventory.
@@ -41,12 +44,14 @@ func (d *Data) inventorySummary(r *http.Request) (any, error) {
 	if err := p.done(); err != nil {
 		return nil, err
 	}
-	return d.agents.Summarize(q), nil
+	sum, err := d.agents.Summarize(r.Context(), q)
+	sum.Coverage = d.agents.Coverage()
+	return sum, err
 }
 
 // inventory answers with a page of agents, as JSON, or as CSV where the
 // question asks for it by format=csv or by Accept. The next page of CSV is
-// named in a Link header.
+// named in a Link header, and what it does not cover in Edrwatch-Partial.
 func (d *Data) inventory(w http.ResponseWriter, r *http.Request) {
 	p := readParams(r.URL.RawQuery)
 	q := inventoryQuery(p)
@@ -69,11 +74,22 @@ func (d *Data) inventory(w http.ResponseWriter, r *http.Request) {
 		d.failure(w, r, err)
 		return
 	}
-	page := d.agents.Inventory(q)
+	ctx, cancel := context.WithTimeout(r.Context(), d.cfg.QueryTimeout)
+	defer cancel()
+	r = r.WithContext(ctx)
+	page, err := d.agents.Inventory(ctx, q)
+	if err != nil {
+		d.failure(w, r, err)
+		return
+	}
+	page.Coverage = d.agents.Coverage()
 	w.Header().Add("Vary", "Accept")
 	if format == "json" {
 		respond(w, http.StatusOK, page)
 		return
+	}
+	if page.Partial {
+		w.Header().Set("Edrwatch-Partial", strings.Join(page.Missing(), ", "))
 	}
 	if page.Next != "" {
 		values := p.values

@@ -42,7 +42,7 @@ func (a *App) listen() (*servers, error) {
 	if s.operations, err = api.Listen(a.cfg.HTTP.HealthListen, operationsConnections, operations, a.log); err != nil {
 		return nil, addressHint(err, "http.health_listen")
 	}
-	set := api.Settings{Logger: a.log, Gateway: a, Rollouts: a, Agents: a.fleet, Hub: a.hub}
+	set := api.Settings{Logger: a.log, Gateway: a, Rollouts: a, Agents: inventory{a.fleet, a}, Hub: a.hub}
 	if a.store != nil {
 		set.Store = a.store
 	}
