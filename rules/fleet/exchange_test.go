@@ -140,11 +140,69 @@ func TestRebuiltStepsCountOnce(t *testing.T) {
 		t.Error("what was judged is judged again")
 	}
 	published := 0
-	f = NewMember(DefaultConfig(), nil, func(*Step) { published++ })
+	f = NewMember(DefaultConfig(), nil, func(s *Step) {
+		if s.At > 0 { // It is no announcement.
+			published++
+		}
+	})
 	s = f.Shard()
 	f.Take(s, newStep(StepLength), true)
 	f.Take(s, newStep(2*StepLength), false)
 	if published != 1 {
 		t.Errorf("%d steps are published, want the one that was not judged before", published)
+	}
+}
+
+// A gateway that has partitions and reads their past again is waited for from
+// its announcement on, while it announces itself, and no longer.
+func TestGatewayThatIsNotReadyYet(t *testing.T) {
+	f := New(DefaultConfig(), nil)
+	began := time.Date(2024, 7, 19, 4, 0, 0, 0, time.UTC).UnixNano()
+	at, now := began, began
+	ahead := func(steps int) {
+		for range steps {
+			at, now = at+StepLength, now+int64(time.Second)
+			f.Hear("a", newStep(at), now)
+		}
+	}
+	ahead(3)
+	f.Hear("b", &Step{}, now)
+	ahead(10)
+	f.Hear("b", &Step{}, now)
+	ahead(10)
+	if f.judge.now != began+3*StepLength {
+		t.Errorf("judged up to %s after b came, without it", time.Duration(f.judge.now-began-3*StepLength))
+	}
+	f.Hear("b", newStep(began+5*StepLength), now)
+	if f.judge.now != began+5*StepLength {
+		t.Errorf("judged up to %s", time.Duration(f.judge.now-began))
+	}
+	f.Hear("c", &Step{}, now)
+	ahead(int(idleGateway / time.Second))
+	if f.judge.now != at {
+		t.Errorf("judged up to %s before the end: b and c are not heard", time.Duration(at-f.judge.now))
+	}
+}
+
+// A member announces itself when it gets a partition, and while it reads again.
+func TestMemberAnnouncesItself(t *testing.T) {
+	now := time.Date(2024, 7, 19, 4, 0, 0, 0, time.UTC)
+	var sent []int64
+	member := NewMember(DefaultConfig(), func() time.Time { return now }, func(s *Step) { sent = append(sent, s.At) })
+	s := member.Shard()
+	member.Shard() // The same moment.
+	member.Begin(s)
+	for range 12 {
+		now = now.Add(time.Second)
+		member.Take(s, newStep(now.UnixNano()), true)
+	}
+	if want := []int64{0, 0, 0}; !slices.Equal(sent, want) {
+		t.Errorf("told steps that end at %v, want %v", sent, want)
+	}
+	sent = nil
+	alone := New(DefaultConfig(), func() time.Time { return now })
+	alone.Shard()
+	if len(sent) > 0 {
+		t.Error("one gateway has nobody to tell")
 	}
 }

@@ -22,6 +22,7 @@ type Fleet struct {
 	versions versions                 // as counted last
 	counted  time.Time                // when
 	heard    int64                    // the latest record of the exchange, nanoseconds since 1970
+	told     time.Time                // when it was announced last that steps will come
 }
 
 // Shards and gateways of which nothing came for so long are not waited for. A
@@ -30,6 +31,8 @@ const (
 	idleShard   = 5 * time.Second
 	idleGateway = 15 * time.Second
 	goneGateway = 10 * time.Minute
+	// announceEvery is how often a gateway says that it is not ready yet.
+	announceEvery = 5 * time.Second
 )
 
 // New returns a fleet without shards. Now is the gateway's clock, which tells a
@@ -55,7 +58,22 @@ func (f *Fleet) Shard() *Shard {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.shards.join(s)
+	f.announce()
 	return s
+}
+
+// announce tells the other gateways that this one has partitions and will tell
+// what their agents do, so that its first step is waited for: while it reads
+// records again it makes none, and the others may be far ahead by then. It is a
+// step without an end.
+func (f *Fleet) announce() {
+	if f.publish == nil {
+		return
+	}
+	if now := f.clock(); now.IsZero() || now.Sub(f.told) >= announceEvery {
+		f.told = now
+		f.publish(&Step{})
+	}
 }
 
 // Begin says that the first record came to a shard: its first step is waited
@@ -89,6 +107,7 @@ func (f *Fleet) Take(s *Shard, step *Step, rebuilt bool) []Finding {
 	}
 	if rebuilt && (f.publish != nil || step.At <= m.joined) {
 		m.seen = f.clock() // It will tell what the others tell now, and is waited for.
+		f.announce()
 		return nil
 	}
 	if f.publish == nil { // Else it is heard from the exchange, like the others'.
@@ -115,7 +134,7 @@ func (f *Fleet) clock() time.Time {
 // Hear adds a step that a gateway published, in the order of the exchange, and
 // judges the steps that all gateways have made. At is the time of the record,
 // nanoseconds since 1970: what is found depends on the records alone. A step
-// that was published twice counts once.
+// that was published twice counts once; one without an end announces a gateway.
 func (f *Fleet) Hear(gateway string, step *Step, at int64) []Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -125,6 +144,10 @@ func (f *Fleet) Hear(gateway string, step *Step, at int64) []Finding {
 	if m == nil {
 		f.gateways.forget(now.Add(-goneGateway))
 		m = f.gateways.join(gateway)
+	}
+	if step.At == 0 {
+		m.seen = now // It is there, and waited for as long as for one that is slow.
+		return nil
 	}
 	if step.At <= m.at {
 		return nil
