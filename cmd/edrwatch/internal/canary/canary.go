@@ -117,6 +117,8 @@ func (c *Canary) accompany(worker event.Worker, p event.Partition, group string,
 		<-done
 		c.mu.Lock()
 		defer c.mu.Unlock()
+		w.giveUp(c.set.Now())
+		c.collect(w)
 		c.watches = slices.DeleteFunc(c.watches, func(other *watch) bool { return other == w })
 	}}
 }
@@ -219,8 +221,12 @@ func (c *Canary) collect(w *watch) {
 // tellAgain is the pause before something is told again that no sink took.
 const tellAgain = 15 * time.Second
 
+// lastWords is how long what is left may take to be told when ctx of Run ends.
+const lastWords = 5 * time.Second
+
 // Run tells of problems until ctx ends.
 func (c *Canary) Run(ctx context.Context) {
+	defer c.drain(context.WithoutCancel(ctx))
 	for {
 		select {
 		case <-ctx.Done():
@@ -235,6 +241,22 @@ func (c *Canary) Run(ctx context.Context) {
 				case <-timer.C:
 				}
 			}
+		}
+	}
+}
+
+// drain tells what is left, once.
+func (c *Canary) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	defer cancel()
+	for {
+		select {
+		case p := <-c.news:
+			if err := c.set.Tell(ctx, p); err != nil {
+				c.set.Logger.Warn("what became of a canary was not told of", "feed", p.Feed, "was", p.State, "error", err)
+			}
+		default:
+			return
 		}
 	}
 }

@@ -36,6 +36,7 @@ type way struct {
 	delay   time.Duration
 	offset  int64
 	told    []Problem
+	worker  event.Worker // of the partition
 }
 
 func (y *way) Detect(now int64, e *event.Event, emit func(*event.Event)) {
@@ -123,6 +124,7 @@ func open(t *testing.T, tree fs.FS, registry *prometheus.Registry) (*way, *Canar
 	if err != nil {
 		t.Fatal(err)
 	}
+	y.worker = worker
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); c.Run(ctx) }()
@@ -212,6 +214,11 @@ func TestMuteCanary(t *testing.T) {
 			t.Errorf("reason %q", s.Reason)
 		}
 		expect(t, y, c, 3*time.Hour, Mute, "mute")
+		y.worker.Close() // The partition goes to another gateway.
+		synctest.Wait()
+		if got := y.problems(); got != "mute, mute over" || len(c.Statuses()) > 0 {
+			t.Errorf("told of %q, canaries %+v", got, c.Statuses())
+		}
 	})
 }
 

@@ -174,6 +174,14 @@ func (w *watch) solved(state State, now time.Time, reason string) {
 	}
 }
 
+// giveUp ends the problems of a feed that goes to another gateway, or whose
+// gateway stops: who owns it next finds out by itself, under another episode.
+func (w *watch) giveUp(now time.Time) {
+	for _, state := range []State{Deaf, Mute} {
+		w.solved(state, now, fmt.Sprintf("the gateway gave partition 0 of %s up; the one that owns it watches its canary anew", w.feed))
+	}
+}
+
 // state is the one to show: what is wrong before what is going on.
 func (w *watch) state() State {
 	switch {
