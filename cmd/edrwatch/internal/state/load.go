@@ -80,8 +80,12 @@ func (s *Store) find(ctx context.Context, name string) (*shard, []found, error) 
 }
 
 // quietFor is the time without a record after which the rest is taken for
-// compacted away. Were it only slow, an older snapshot would be as good.
-const quietFor = 5 * time.Second
+// compacted away. Were it only slow, an older snapshot would be as good. The
+// first record may take longer: connecting to a busy broker is part of it.
+const (
+	quietFor = 5 * time.Second
+	firstFor = 20 * time.Second
+)
 
 // read returns the chunks of a shard, by slot and number.
 func (s *Store) read(ctx context.Context, name string) (chunks [slots]map[int]*chunk, err error) {
@@ -108,8 +112,8 @@ func (s *Store) scan(ctx context.Context, at place, take func(*kafkago.Message))
 	if err := reader.SetOffset(at.first); err != nil {
 		return err
 	}
-	for {
-		reading, cancel := context.WithTimeout(ctx, quietFor)
+	for patience := firstFor; ; patience = quietFor {
+		reading, cancel := context.WithTimeout(ctx, patience)
 		record, err := reader.ReadMessage(reading)
 		cancel()
 		if errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
