@@ -209,7 +209,7 @@ func (st *bucketState) ends(k *bucketKey) int64 {
 	if k.firing {
 		return max(k.close+st.r.keepFiring, k.atLeast)
 	}
-	return k.newest + st.p.patience() + st.s.lateness
+	return k.newest + max(st.p.patience(), st.p.debounce) + st.s.lateness
 }
 
 // fire ends an episode or forgets a key.

@@ -166,17 +166,24 @@ func (st *matchState) schedule(e *entry[matchKey]) {
 	}
 }
 
-// ends is when nothing keeps the key any more.
+// ends is when nothing keeps the key any more. A reading that comes just when
+// the longest gap is over continues the run: that ends a moment later.
 func (st *matchState) ends(k *matchKey) int64 {
 	due := k.last
+	if k.firing {
+		due += st.r.keepFiring
+	}
 	if st.p.hold > 0 && k.readings > 0 {
-		due += st.staleAfter()
+		due += st.staleAfter() + nextMoment
 	}
 	if k.firing {
-		due = max(due+st.r.keepFiring, k.atLeast)
+		due = max(due, k.atLeast)
 	}
 	return st.watch.ends(&k.dataKey, k.firing, due)
 }
+
+// nextMoment is the least time after another.
+const nextMoment = 1
 
 // fire resolves an episode that nothing has kept firing, and forgets the key.
 func (st *matchState) fire(due int64) {
@@ -190,7 +197,10 @@ func (st *matchState) fire(due int64) {
 		st.table.wake(e, 0)
 		return
 	}
-	if e.data.firing {
+	if k := &e.data; k.firing {
+		if k.readings > 0 && due == k.last+st.r.keepFiring+st.staleAfter()+nextMoment {
+			due -= nextMoment // It says when the gap was over.
+		}
 		st.resolve(e, due, nil)
 	}
 	st.table.remove(e)
@@ -231,7 +241,7 @@ func (st *matchState) read(key []byte, m *moment) {
 	}
 	st.s.mark(m, st.r)
 	k := &e.data
-	forgotten := !k.firing && m.now-k.last >= st.staleAfter() // By a key that is kept for no_data.
+	forgotten := !k.firing && m.now-k.last > st.staleAfter() // By a key that is kept for no_data.
 	if k.readings == 0 || forgotten || m.at-k.reading > st.staleAfter() {
 		k.since, k.reading, k.readings = m.at, m.at, 0
 	}

@@ -423,6 +423,6 @@ func (st *metricState) fire(due int64) {
 		return
 	}
 	st.table.wake(e, 0)
-	st.resolve(e, due, due, "nothing came within "+duration(st.p.window), nil)
+	st.resolve(e, due, due-1, "nothing came within "+duration(st.p.window), nil)
 	st.schedule(e)
 }

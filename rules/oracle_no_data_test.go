@@ -42,7 +42,7 @@ func (w *noDataWatch) due(r *oracleRule) int64 { return max(w.heard, w.resumed) 
 // end ends an episode for want of data.
 func (w *noDataWatch) end(o *oracle, now int64) {
 	if due := w.due(o.r); o.r.noData == "resolve" && due <= now {
-		o.open, o.settled, o.run = false, due, nil
+		o.open, o.settled, o.run = false, due-1, nil
 		o.say(due, "resolved")
 	}
 }

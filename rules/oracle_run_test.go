@@ -87,6 +87,7 @@ func randomRule(r *rand.Rand) *oracleRule {
 		}
 		x.groupBy = pick(r, nil, []string{"agent.type"})
 	}
+	x.except = r.IntN(5) == 0
 	return x
 }
 

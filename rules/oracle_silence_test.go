@@ -60,6 +60,7 @@ func drawSilence(r *rand.Rand, n int) (*oracleRule, []oracleEvent) {
 	if r.IntN(3) == 0 {
 		x.silence.hosts = pick(r, []string{"server"}, []string{"server", "unknown"})
 	}
+	x.except = r.IntN(4) == 0
 	events := randomStream(r, x, n)
 	for i := range events {
 		events[i].hostType = pick(r, "", "", "", "", "server", "workstation")
@@ -189,7 +190,7 @@ func predictSilent(r *oracleRule, key string, events []oracleEvent, end int64) (
 		if k, ok := r.key(&e); !ok || k != key {
 			continue
 		}
-		if e.action == r.action {
+		if e.action == r.action && !r.excepts(&e) {
 			if a.reported {
 				a.reported = false
 				say(e.now, "resolved")

@@ -48,6 +48,8 @@ type oracleRule struct {
 	learn             int64
 	steps             []string // Actions; one with a ! must not come.
 	unordered         bool
+	within, grace     int64 // Of a last step that must not come.
+	except            bool  // What p4 does.
 	noData            string
 	down, hostUp      bool
 	anomaly           anomalySpec
@@ -68,6 +70,9 @@ func (r *oracleRule) yaml() string {
 	if r.suppress > 0 {
 		line("suppress: %dms", r.suppress/1e6)
 	}
+	if r.except {
+		line("exceptions: [{name: known, when: process.name == \"p4\", owner: somebody, expires: 2030-01-01}]")
+	}
 	if r.rollup != nil {
 		b.WriteString(r.rollup.yaml() + "\n")
 	}
@@ -81,7 +86,10 @@ func (r *oracleRule) yaml() string {
 		line("maxspan: %dms\nordered: %v\nsteps:", r.window/1e6, !r.unordered)
 		for i, s := range r.steps {
 			bare := strings.TrimPrefix(s, "!")
-			line("  - {name: s%d, condition: 'event.action == %q', absent: %v}", i, bare, bare != s)
+			line("  - {name: s%d, condition: 'event.action == %q', absent: %v, within: %dms}", i, bare, bare != s, r.within/1e6*int64((i+1)/len(r.steps)))
+		}
+		if r.within > 0 {
+			line("grace: %dms", r.grace/1e6)
 		}
 		return ruleYAML(1, r.typ, b.String())
 	}
@@ -128,6 +136,9 @@ func (r *oracleRule) yaml() string {
 	}
 	return ruleYAML(1, r.typ, b.String())
 }
+
+// excepts reports whether an exception takes the event out.
+func (r *oracleRule) excepts(e *oracleEvent) bool { return r.except && e.process == "p4" }
 
 // key is the value of group_by; false when a part is missing.
 func (r *oracleRule) key(e *oracleEvent) (string, bool) {
@@ -176,6 +187,7 @@ type oracle struct {
 	watch noDataWatch
 	drop  dropWatch
 	past  anomalyPast
+	away  awayWatch
 
 	// The episode.
 	open  bool
@@ -262,6 +274,9 @@ func (o *oracle) pass(now int64) {
 	if o.r.down {
 		o.drop.clock(o, now)
 	}
+	if o.r.within > 0 {
+		o.stayedAway(now)
+	}
 	if o.r.typ == "metric" && o.r.kind != "sliding" {
 		for _, b := range o.buckets() {
 			due := b.close + o.r.lateness
@@ -289,7 +304,11 @@ func (o *oracle) end(now int64) {
 		o.watch.end(o, now)
 		return
 	case o.r.hold > 0 && len(o.run) > 0: // Nothing said that it is over: readings may still come.
-		due = max(o.last+o.r.keep+max(o.r.hold, tenMinutes), o.began+o.r.suppress)
+		gap := o.last + o.r.keep + max(o.r.hold, tenMinutes)
+		due = max(gap, o.began+o.r.suppress)
+		if due == gap && now == due {
+			return // One may come now.
+		}
 	case o.r.typ == "threshold" && o.r.kind == "sliding":
 		times := o.times(o.events)
 		due = max(times[len(times)-int(o.r.low)]+o.r.window+o.r.keep, o.began+o.r.suppress)
@@ -313,7 +332,7 @@ func (o *oracle) end(now int64) {
 		due = max(o.close+o.r.keep, o.began+o.r.suppress)
 	}
 	if due = o.watch.look(o, max(due, o.began+1), now); due <= now {
-		o.open, o.settled = false, due
+		o.open, o.settled = false, due-1
 		o.say(due, "resolved")
 	}
 }

@@ -9,6 +9,9 @@ import (
 // see takes an event of the key in.
 func (o *oracle) see(e oracleEvent) {
 	r := o.r
+	if r.typ != "sequence" && r.excepts(&e) {
+		return
+	}
 	switch r.typ {
 	case "match":
 		if r.hold > 0 {
@@ -58,7 +61,7 @@ func (o *oracle) see(e oracleEvent) {
 // seeReading takes a reading of a rule with for.
 func (o *oracle) seeReading(e oracleEvent) {
 	r := o.r
-	if n := len(o.run); n > 0 && !o.open && e.now >= o.run[n-1].now+max(r.hold, tenMinutes) {
+	if n := len(o.run); n > 0 && !o.open && e.now > o.run[n-1].now+max(r.hold, tenMinutes) {
 		o.run = nil // Forgotten.
 	}
 	o.watch.hear(o, e.now)
@@ -246,10 +249,13 @@ func (o *oracle) seeTerm(e oracleEvent) {
 // seeStep tries all chains of events.
 func (o *oracle) seeStep(e oracleEvent) {
 	r := o.r
-	if e.at <= o.used || !slices.ContainsFunc(r.steps, func(s string) bool { return strings.TrimPrefix(s, "!") == e.action }) {
+	if e.at <= o.used || !slices.ContainsFunc(r.steps, func(s string) bool { return s == e.action && !r.excepts(&e) || s == "!"+e.action }) {
 		return
 	}
 	o.events = append(o.events, e)
+	if r.within > 0 {
+		return // Time will tell.
+	}
 	events := slices.DeleteFunc(slices.Clone(o.events), func(e oracleEvent) bool { return e.at <= o.used })
 	slices.SortStableFunc(events, func(a, b oracleEvent) int { return cmp.Compare(a.at, b.at) })
 	for last := range events {

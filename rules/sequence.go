@@ -231,7 +231,8 @@ func (st *sequenceState) thin(k *sequenceKey) {
 	kept := k.steps[:1]
 	for j := 1; j < len(k.steps)-1; j++ {
 		before, here, after := &kept[len(kept)-1], &k.steps[j], &k.steps[j+1]
-		if before.slot == here.slot && here.slot == after.slot && (after.at < settled || after.at-before.at <= dense) {
+		if before.slot == here.slot && here.slot == after.slot && (after.at < settled || after.at-before.at <= dense) &&
+			(before.at >= st.stalled || here.at < st.stalled) { // The first after a stall is waited for, those before are not.
 			continue
 		}
 		kept = append(kept, *here)
@@ -433,10 +434,12 @@ func (st *sequenceState) fire(due int64) {
 	}
 	e := st.table.next()
 	k := &e.data
-	if st.p.within > 0 {
-		if c, last, at, ok := st.waiting(k); ok && at <= due {
-			st.raise(e, &c, int(c.path[0]), last, due, k.steps[last].at+st.p.within, nil, k.steps[last].entity)
+	for st.p.within > 0 { // Of those that came late several may be over.
+		c, last, at, ok := st.waiting(k)
+		if !ok || at > due {
+			break
 		}
+		st.raise(e, &c, int(c.path[0]), last, due, k.steps[last].at+st.p.within, nil, k.steps[last].entity)
 	}
 	if at := st.ends(k); at > due {
 		st.table.wake(e, at)

@@ -388,7 +388,7 @@ func (st *valueCountState) fire(due int64) {
 		return
 	}
 	st.table.wake(e, 0)
-	k.firing, k.settled = false, due
+	k.firing, k.settled = false, due-1 // A window that ends when the episode does may begin the next.
 	agent := k.entity(st.r)
 	st.s.raise(st.r, &k.episode, &alert{
 		at: due, end: k.newest, status: "resolved", key: e.key, entity: agent, hosts: k.names(),
