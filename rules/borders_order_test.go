@@ -199,5 +199,28 @@ func orderBorders() []border {
 			want: `
 				39m59s firing a count 3 from 30m0s`,
 		},
+		{
+			name: "a cohort whose silent agents say goodbye one after the other",
+			rule: "silence\nscope: cohort\ncondition: event.action == \"sensor-heartbeat\"\nafter: 4m\nends_on: event.action == \"host-shutdown\"\n" +
+				"cohort: {by: [agent.type], percent: 20, within: 10m, min_silent: 2}",
+			events: `
+				0s  event.action=sensor-heartbeat agent.type=x agent.id=a
+				0s  event.action=sensor-heartbeat agent.type=x agent.id=b
+				0s  event.action=sensor-heartbeat agent.type=x agent.id=c
+				0s  event.action=sensor-heartbeat agent.type=x agent.id=d
+				0s  event.action=sensor-heartbeat agent.type=x agent.id=e
+				0s  event.action=sensor-heartbeat agent.type=x agent.id=f
+				2m  event.action=sensor-heartbeat agent.type=x agent.id=a
+				4m  event.action=sensor-heartbeat agent.type=x agent.id=a
+				6m  event.action=host-shutdown agent.id=b
+				7m  event.action=host-shutdown agent.id=c
+				8m  event.action=host-shutdown agent.id=d
+				8m  event.action=sensor-heartbeat agent.type=x agent.id=a
+				9m  event.action=host-shutdown agent.id=e
+				10m event.action=host-shutdown agent.id=f`,
+			want: `
+				4m0s firing x count 4 from 0s
+				10m0s resolved x count 0 from 0s`,
+		},
 	}
 }

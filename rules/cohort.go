@@ -64,19 +64,25 @@ func (c *cohort) surprising(times float64) float64 { return times*c.usual + 4*ma
 // is firing is not usual.
 func (c *cohort) roll(now, within, first int64) {
 	number := (now - first) / within
-	for ; c.bucket < number && c.past < 1000; c.bucket++ {
-		if !c.firing {
-			count := float64(c.fresh)
-			if c.past > 0 {
-				count = min(count, c.usual+2*math.Sqrt(c.usual)+1)
-			}
-			c.past++
-			c.usual += (count - c.usual) / float64(min(c.past, 10))
+	for ; c.bucket < number && !c.firing; c.bucket++ {
+		count := float64(c.fresh)
+		if c.past > 0 {
+			count = min(count, c.usual+2*math.Sqrt(c.usual)+1)
 		}
+		c.past = min(c.past+1, longPast)
+		c.usual += (count - c.usual) / float64(min(c.past, 10))
 		c.fresh = 0
+		if c.past == longPast && c.usual < 1e-9 {
+			break // Nor do the others since then tell anything.
+		}
 	}
-	c.bucket = number
+	if c.bucket < number {
+		c.bucket, c.fresh = number, 0
+	}
 }
+
+// longPast is as many stretches as make no difference any more.
+const longPast = 1000
 
 // settled is the number of past stretches from which on usual is trusted.
 const settled = 3
@@ -268,12 +274,16 @@ func (st *silenceState) grow(c *cohort, now int64) {
 		share(n, all), grouped(c.reported)))
 }
 
-// recover counts an agent as alive again and resolves the alert when fewer
-// than half of the share that raised it are still silent.
+// recover counts an agent as alive again; the alert ends when fewer than half
+// of the share that raised it are still silent.
 func (st *silenceState) recover(k *silenceKey, now int64) {
-	c := k.cohort
-	st.forget(c, k)
-	c.alive++
+	st.forget(k.cohort, k)
+	k.cohort.alive++
+	st.settle(k.cohort, now)
+}
+
+// settle resolves the alert of a cohort of which few agents are silent still.
+func (st *silenceState) settle(c *cohort, now int64) {
 	n, all := c.missing, c.all()
 	if !c.firing || float64(n) >= st.p.cohort.percent/200*float64(all) {
 		return

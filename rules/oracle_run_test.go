@@ -185,6 +185,9 @@ func raiseFrom(tb testing.TB, x *oracleRule, events []oracleEvent, end int64, ne
 				alert.more += " in " + incidents[parent]
 			}
 		}
+		if x.silence.cohort != nil {
+			alert.more = fmt.Sprintf("of %d", a.Get(ecs.EDRAlertDenominator).Int())
+		}
 		alerts = append(alerts, alert)
 		ids = append(ids, document.Event.ID)
 	}

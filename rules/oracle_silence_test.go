@@ -17,6 +17,7 @@ type silenceSpec struct {
 	farewell string   // process.name of a goodbye, "" for any.
 	hostUp   bool     // host: up
 	hosts    []string // host_type
+	cohort   *cohortSpec
 }
 
 func (s *silenceSpec) yaml(r *oracleRule) string {
@@ -37,6 +38,9 @@ func (s *silenceSpec) yaml(r *oracleRule) string {
 	}
 	if len(s.hosts) > 0 {
 		fmt.Fprintf(&b, "host_type: [%s]\n", strings.Join(s.hosts, ", "))
+	}
+	if s.cohort != nil {
+		b.WriteString(s.cohort.yaml())
 	}
 	return b.String()
 }
@@ -142,6 +146,9 @@ func (w *silenceWorld) tolerance(a *silentAgent) int64 {
 // predictSilence walks over the clock's steps and lets the time of each count
 // for every agent.
 func predictSilence(r *oracleRule, events []oracleEvent, end int64) []oracleAlert {
+	if r.silence.cohort != nil {
+		return predictCohort(r, events, end)
+	}
 	var all []oracleAlert
 	for key := range silenceKeys(r, events) {
 		all = append(all, predictSilent(r, key, events, end)...)

@@ -62,7 +62,10 @@ func (r *oracleRule) yaml() string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	if r.groupBy != nil {
-		line("group_by: [%s]\nscope: fleet", strings.Join(r.groupBy, ", "))
+		line("group_by: [%s]", strings.Join(r.groupBy, ", "))
+		if r.silence.cohort == nil {
+			line("scope: fleet")
+		}
 	}
 	if r.keep > 0 {
 		line("keep_firing_for: %dms", r.keep/1e6)

@@ -77,6 +77,9 @@ func (d *silenceRule) check(c *checker) {
 	if d.Host == "up" {
 		c.problem("host", "host: up has no meaning for a cohort", "")
 	}
+	if len(d.HostType) > 0 {
+		c.problem("host_type", "host_type has no meaning for a cohort", "put host.type into condition, or into cohort.by")
+	}
 }
 
 func (d *silenceRule) compile(c *compiler) plan {
@@ -287,7 +290,10 @@ func (st *silenceState) disarm(e *entry[silenceKey], m *moment) {
 		})
 	}
 	k.armed = false
-	st.leave(k)
+	if c := k.cohort; c != nil {
+		st.leave(k)
+		st.settle(c, m.now)
+	}
 	st.table.wake(e, 0)
 }
 
