@@ -222,5 +222,24 @@ func orderBorders() []border {
 				4m0s firing x count 4 from 0s
 				10m0s resolved x count 0 from 0s`,
 		},
+		{
+			name: "a value that was forgotten is not gone back to",
+			rule: "change\nfield: process.name\nwindow: 10m\nreturns: 1",
+			events: `
+				0s  process.name=p agent.id=a
+				1m  process.name=q agent.id=a
+				11m process.name=r agent.id=a
+				12m process.name=p agent.id=a
+				13m process.name=r agent.id=a
+				14m process.name=p agent.id=b
+				15m process.name=q agent.id=b
+				20m process.name=q agent.id=b
+				25m process.name=p agent.id=b
+				26m process.name=q agent.id=b
+				27m @25m59s process.name=p agent.id=b`,
+			want: `
+				13m0s firing a count 1 from 13m0s
+				26m0s firing b count 1 from 26m0s`,
+		},
 	}
 }

@@ -168,6 +168,9 @@ func (st *changeState) observe(_ int, m *moment) {
 	value := st.valueOf(v)
 	forgotten := !created && m.at-k.newest >= st.p.window
 	k.newest = m.at
+	if forgotten { // Nor is it known what was before.
+		k.before, k.returns, k.since = "", 0, m.at
+	}
 	if !created && value == k.value {
 		if st.s.near != nil {
 			st.missed(e, m, false, false, k.value)

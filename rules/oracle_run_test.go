@@ -72,7 +72,14 @@ func randomRule(r *rand.Rand) *oracleRule {
 		x.minKnown = 1 + r.Int64N(x.history)
 		x.times = float64(3+r.IntN(6)) / 2
 	case "change":
-		x.from, x.to = "p1", "p2"
+		switch r.IntN(4) {
+		case 0, 1:
+			x.from, x.to = "p1", "p2"
+		case 2:
+			x.direction = pick(r, "up", "down")
+		case 3:
+			x.returns = r.Int64N(3)
+		}
 		x.groupBy = pick(r, nil, []string{"agent.type"})
 	case "new_terms":
 		x.learn = x.window / int64(2+r.IntN(4))

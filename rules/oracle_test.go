@@ -44,7 +44,9 @@ type oracleRule struct {
 	least             int
 	history, minKnown int64
 	times             float64
-	from, to          string
+	from, to          string // Of a change; empty: any.
+	direction         string
+	returns           int64
 	learn             int64
 	steps             []string // Actions; one with a ! must not come.
 	unordered         bool
@@ -133,7 +135,13 @@ func (r *oracleRule) yaml() string {
 	case "anomaly":
 		b.WriteString(r.anomaly.yaml())
 	case "change":
-		line("field: process.name\nfrom: [%s]\nto: [%s]", r.from, r.to)
+		line("field: process.name\nreturns: %d", r.returns)
+		if r.from != "" {
+			line("from: [%s]\nto: [%s]", r.from, r.to)
+		}
+		if r.direction != "" {
+			line("direction: %s", r.direction)
+		}
 	case "new_terms":
 		line("fields: [process.name]\nlearn: %dms", r.learn/1e6)
 	}

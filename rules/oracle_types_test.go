@@ -216,19 +216,35 @@ func (o *oracle) seeSpike(e oracleEvent) {
 }
 
 func (o *oracle) seeChange(e oracleEvent) {
-	var before *oracleEvent
-	for i := range o.events {
-		if before == nil || o.events[i].at >= before.at {
-			before = &o.events[i]
-		}
-	}
-	if before != nil && e.at < before.at {
+	r := o.r
+	if n := len(o.events); n > 0 && e.at < o.events[n-1].at {
 		return
 	}
-	if before != nil && e.at-before.at < o.r.window && before.process == o.r.from && e.process == o.r.to {
-		o.found(e.now, e.at, 1)
+	if n := len(o.events); n > 0 && e.at-o.events[n-1].at >= r.window {
+		o.events = nil // Forgotten.
 	}
 	o.events = append(o.events, e)
+	var stays []oracleEvent // Where another value begins.
+	for _, e := range o.events {
+		if n := len(stays); n == 0 || stays[n-1].process != e.process {
+			stays = append(stays, e)
+		}
+	}
+	last := len(stays) - 1
+	if last == 0 || stays[last].now != e.now || stays[last].at != e.at || len(o.events) > 1 && o.events[len(o.events)-2].process == e.process {
+		return
+	}
+	from, to := stays[last-1].process, e.process
+	if r.from != "" && (from != r.from || to != r.to) || r.direction == "up" && to < from || r.direction == "down" && to > from {
+		return
+	}
+	for i := range r.returns { // The latest changes went back, each in time.
+		j := last - int(i)
+		if j < 2 || stays[j-2].process != stays[j].process || stays[j].at-stays[j-1].at >= r.window {
+			return
+		}
+	}
+	o.found(e.now, e.at, 1)
 }
 
 func (o *oracle) seeTerm(e oracleEvent) {
