@@ -184,5 +184,18 @@ func windowBorders() []border {
 				1s firing a count 1 from 1s
 				20h0m0s firing a count 1 from 19h59m0s`,
 		},
+		{
+			name: "a list counts each value, and is grouped by its first",
+			rule: "value_count\ncondition: event.category == \"host\"\ngroup_by: [event.category]\nfield: event.category\nwindow: 10m\nhaving: {gte: 4}",
+			events: `
+				0s  event.category=host,file,process agent.id=a
+				1m  event.category=file,host,registry agent.id=a
+				2m  event.category=host,Host agent.id=a
+				3m  event.category=host,,driver agent.id=a`,
+			end: "1h",
+			want: `
+				2m0s firing host count 4 from 2m0s
+				12m0s resolved host count 6 from 2m0s`,
+		},
 	}
 }

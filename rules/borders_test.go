@@ -12,7 +12,7 @@ import (
 type border struct {
 	name   string
 	rule   string // Of a type; the rest of the file.
-	events string // A line each: arrival, @time where it happened at another, field=value.
+	events string // A line each: arrival, @time where it happened at another, field=value; a list has commas.
 	end    string // Where the clock goes in the end; "" leaves it.
 	want   string // A line each: time, status, key, count and start.
 }
@@ -42,6 +42,8 @@ func (b *border) play(t *testing.T, lateness time.Duration) (got []string) {
 				happened = parse(strings.TrimPrefix(w, "@"))
 			} else if number, err := strconv.ParseFloat(value, 64); err == nil && strings.HasSuffix(name, "_pct") {
 				fields = append(fields, name, number)
+			} else if strings.Contains(value, ",") {
+				fields = append(fields, name, strings.Split(value, ","))
 			} else {
 				fields = append(fields, name, value)
 			}

@@ -57,6 +57,9 @@ func randomRule(r *rand.Rand) *oracleRule {
 			x.debounce = min(span(1, 3), x.window-secondNS)
 		}
 	case "value_count":
+		if r.IntN(3) == 0 {
+			x.having = fmt.Sprintf("gt: %d", x.low-1)
+		}
 		x.field = pick(r, "process.name", "process.name", "entity")
 		if x.field == "entity" {
 			x.groupBy = []string{"agent.type"}
@@ -66,6 +69,11 @@ func randomRule(r *rand.Rand) *oracleRule {
 		x.bound = float64(20 + r.IntN(70))
 		if x.function == "sum" {
 			x.bound *= 4
+		}
+		x.compare = pick(r, "gte", "gte", "gt", "lte", "lt", "between")
+		x.having = fmt.Sprintf("%s: %v", x.compare, x.bound)
+		if x.compare == "between" {
+			x.having = fmt.Sprintf("gte: %v, lt: %v", x.bound/2, x.bound)
 		}
 	case "spike":
 		x.history = int64(2 + r.IntN(5))

@@ -40,7 +40,8 @@ type oracleRule struct {
 	groupBy           []string // nil: the agent.
 	field             string   // process.name or entity.
 	function          string
-	bound             float64 // having: {gte: bound}
+	bound             float64 // What a metric is compared with as compare says, or the condition of for.
+	compare           string  // gte, gt, lte, lt, or between: from half of bound up to it.
 	least             int
 	history, minKnown int64
 	times             float64
@@ -121,9 +122,9 @@ func (r *oracleRule) yaml() string {
 			line("debounce: %dms", r.debounce/1e6)
 		}
 	case "value_count":
-		line("having: {gte: %d}\nfield: %s", r.low, r.field)
+		line("having: {%s}\nfield: %s", r.having, r.field)
 	case "metric":
-		line("having: {gte: %v}\nfield: edr.resource.cpu_pct\nfunction: %s\nmin_events: %d", r.bound, r.function, r.least)
+		line("having: {%s}\nfield: edr.resource.cpu_pct\nfunction: %s\nmin_events: %d", r.having, r.function, r.least)
 	case "spike":
 		line("history: %d\nmin_history: %d\ntimes: %v\nmin_events: %d", r.history, r.minKnown, r.times, r.least)
 		if r.down {
@@ -146,6 +147,22 @@ func (r *oracleRule) yaml() string {
 		line("fields: [process.name]\nlearn: %dms", r.learn/1e6)
 	}
 	return ruleYAML(1, r.typ, b.String())
+}
+
+// reached reports whether a statistic satisfies having.
+func (r *oracleRule) reached(v float64) bool {
+	switch r.compare {
+	case "gte":
+		return v >= r.bound
+	case "gt":
+		return v > r.bound
+	case "lte":
+		return v <= r.bound
+	case "lt":
+		return v < r.bound
+	default:
+		return v >= r.bound/2 && v < r.bound
+	}
 }
 
 // excepts reports whether an exception takes the event out.
@@ -296,7 +313,7 @@ func (o *oracle) pass(now int64) {
 			}
 			o.end(due)
 			o.judged = b.start
-			if v, ok := o.measure(b.events); ok && v >= o.r.bound {
+			if v, ok := o.measure(b.events); ok && o.r.reached(v) {
 				o.found(due, b.start, int64(len(b.events)))
 			}
 		}

@@ -168,7 +168,7 @@ func (o *oracle) seeMetric(e oracleEvent) {
 			continue
 		}
 		events := o.within(end)
-		if v, ok := o.measure(events); !ok || v < o.r.bound {
+		if v, ok := o.measure(events); !ok || !o.r.reached(v) {
 			continue
 		}
 		if o.open {

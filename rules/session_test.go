@@ -57,6 +57,8 @@ func (f *feed) late(at, happened time.Duration, fields ...any) {
 		switch v := fields[i+1].(type) {
 		case string:
 			f.e.SetString(id, v)
+		case []string:
+			f.e.Set(id, event.StringList(v))
 		case float64:
 			f.e.Set(id, event.Float(v))
 		case bool:
