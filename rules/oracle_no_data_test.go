@@ -2,6 +2,7 @@ package rules
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 )
 
@@ -72,7 +73,7 @@ func (w *noDataWatch) hear(o *oracle, now int64) {
 // agentHeard takes note of any record; a key begins with the agent's id where
 // that matters.
 func (w *noDataWatch) agentHeard(e *oracleEvent, key string) {
-	if e.agent != "" && len(key) >= 2 && key[:2] == e.agent {
+	if agent, _, _ := strings.Cut(key, " | "); e.agent != "" && agent == e.agent {
 		w.agent = e.now
 	}
 }

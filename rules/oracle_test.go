@@ -27,6 +27,7 @@ type oracleEvent struct {
 
 // oracleRule is a rule as an oracle sees it.
 type oracleRule struct {
+	number            int    // In its set, from 0.
 	typ               string // Of the rule.
 	kind              string // window_kind.
 	window, gap       int64
@@ -86,7 +87,7 @@ func (r *oracleRule) yaml() string {
 		line("no_data: %s", r.noData)
 	}
 	if r.typ == "silence" {
-		return ruleYAML(1, r.typ, b.String()+r.silence.yaml(r))
+		return ruleYAML(r.number+1, r.typ, b.String()+r.silence.yaml(r))
 	}
 	if r.typ == "sequence" {
 		line("maxspan: %dms\nordered: %v\nsteps:", r.window/1e6, !r.unordered)
@@ -97,11 +98,11 @@ func (r *oracleRule) yaml() string {
 		if r.within > 0 {
 			line("grace: %dms", r.grace/1e6)
 		}
-		return ruleYAML(1, r.typ, b.String())
+		return ruleYAML(r.number+1, r.typ, b.String())
 	}
 	if r.hold > 0 {
 		line("for: %dms\ncondition: edr.resource.cpu_pct >= %v", r.hold/1e6, r.bound)
-		return ruleYAML(1, r.typ, b.String())
+		return ruleYAML(r.number+1, r.typ, b.String())
 	}
 	if r.typ != "match" {
 		line("window: %dms", r.window/1e6)
@@ -146,7 +147,7 @@ func (r *oracleRule) yaml() string {
 	case "new_terms":
 		line("fields: [process.name]\nlearn: %dms", r.learn/1e6)
 	}
-	return ruleYAML(1, r.typ, b.String())
+	return ruleYAML(r.number+1, r.typ, b.String())
 }
 
 // reached reports whether a statistic satisfies having.
