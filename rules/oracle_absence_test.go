@@ -107,9 +107,10 @@ func drawAbsence(r *rand.Rand, n int) (*oracleRule, []oracleEvent) {
 }
 
 func TestAbsenceAgainstOracle(t *testing.T) {
+	dict := dictionary(t)
 	total := 0
 	for i := range uint64(150) {
-		_, n := againstOracle(t, drawAbsence, 7, i, 60)
+		_, n := againstOracle(t, dict, drawAbsence, 7, i, 60)
 		total += n
 	}
 	if total < 150 {
@@ -119,6 +120,7 @@ func TestAbsenceAgainstOracle(t *testing.T) {
 
 // FuzzAbsenceAgainstOracle draws such rules and streams from seeds.
 func FuzzAbsenceAgainstOracle(f *testing.F) {
+	dict := dictionary(f)
 	f.Add(uint64(1), uint64(2), uint8(60))
-	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, drawAbsence, a, b, int(n)+1) })
+	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, dict, drawAbsence, a, b, int(n)+1) })
 }

@@ -233,18 +233,20 @@ func drawAnomaly(r *rand.Rand, n int) (*oracleRule, []oracleEvent) {
 }
 
 func TestAnomalyAgainstOracle(t *testing.T) {
+	dict := dictionary(t)
 	alerts := 0
-	for i := range uint64(200) {
-		_, n := againstOracle(t, drawAnomaly, 5, i, 100)
+	for i := range uint64(120) {
+		_, n := againstOracle(t, dict, drawAnomaly, 5, i, 100)
 		alerts += n
 	}
-	if alerts < 300 {
+	if alerts < 200 {
 		t.Errorf("only %d alerts, the test shows little", alerts)
 	}
 }
 
 // FuzzAnomalyAgainstOracle draws anomaly rules and streams from seeds.
 func FuzzAnomalyAgainstOracle(f *testing.F) {
+	dict := dictionary(f)
 	f.Add(uint64(1), uint64(2), uint8(100))
-	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, drawAnomaly, a, b, int(n)+1) })
+	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, dict, drawAnomaly, a, b, int(n)+1) })
 }

@@ -264,9 +264,10 @@ func drawCohort(r *rand.Rand, n int) (*oracleRule, []oracleEvent) {
 }
 
 func TestCohortAgainstOracle(t *testing.T) {
+	dict := dictionary(t)
 	total := 0
 	for i := range uint64(100) {
-		_, n := againstOracle(t, drawCohort, 8, i, 60)
+		_, n := againstOracle(t, dict, drawCohort, 8, i, 60)
 		total += n
 	}
 	if total < 150 {
@@ -276,6 +277,7 @@ func TestCohortAgainstOracle(t *testing.T) {
 
 // FuzzCohortAgainstOracle draws rules about cohorts and fleets from seeds.
 func FuzzCohortAgainstOracle(f *testing.F) {
+	dict := dictionary(f)
 	f.Add(uint64(1), uint64(2), uint8(60))
-	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, drawCohort, a, b, int(n)+1) })
+	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, dict, drawCohort, a, b, int(n)+1) })
 }

@@ -41,13 +41,13 @@ func (e *oracleEvent) document(dict *ecs.Dictionary) *event.Event {
 // raiseFrom gives the session to next whenever the clock has moved and whenever
 // an event was judged.
 func raiseFrom(tb testing.TB, x *oracleRule, events []oracleEvent, end int64, next func(*Session) *Session) (alerts []oracleAlert, ids []string) {
-	all, ids := raiseSet(tb, []*oracleRule{x}, events, end, next)
+	all, ids := raiseSet(tb, dictionary(tb), []*oracleRule{x}, events, end, next)
 	return all[0], ids
 }
 
 // raiseSet runs several rules at once and returns the alerts of each.
-func raiseSet(tb testing.TB, rules []*oracleRule, events []oracleEvent, end int64, next func(*Session) *Session) (alerts [][]oracleAlert, ids []string) {
-	set := compileRules(tb, dictionary(tb), setYAML(rules))
+func raiseSet(tb testing.TB, dict *ecs.Dictionary, rules []*oracleRule, events []oracleEvent, end int64, next func(*Session) *Session) (alerts [][]oracleAlert, ids []string) {
+	set := compileRules(tb, dict, setYAML(rules))
 	s := set.NewSession(SessionOptions{Lateness: time.Duration(rules[0].lateness)})
 	defer func() { s.Close() }()
 	alerts = make([][]oracleAlert, len(rules))
@@ -130,7 +130,7 @@ func interrupted(tb testing.TB, r *rand.Rand, yaml string) func(*Session) *Sessi
 	case 1:
 		n := 0
 		return func(s *Session) *Session {
-			if r.IntN(8) == 0 {
+			if r.IntN(20) == 0 {
 				n++
 				again := compileRules(tb, s.set.dict, strings.ReplaceAll(yaml, "severity: low", fmt.Sprintf("severity: low\ndescription: edited %d times", n)))
 				s.Reload(again.Inherit(s.set), func(a *event.Event) { tb.Fatalf("the reload says %s", a.AppendJSON(nil)) })
@@ -143,10 +143,10 @@ func interrupted(tb testing.TB, r *rand.Rand, yaml string) func(*Session) *Sessi
 
 // againstOracle compares engine and oracle for a drawn rule and stream, and
 // returns the number of alerts.
-func againstOracle(tb testing.TB, draw draw, seed1, seed2 uint64, n int) (typ string, alerts int) {
+func againstOracle(tb testing.TB, dict *ecs.Dictionary, draw draw, seed1, seed2 uint64, n int) (typ string, alerts int) {
 	r := rand.New(rand.NewPCG(seed1, seed2))
 	x, events := draw(r, n)
-	alerts = againstOracles(tb, r, []*oracleRule{x}, events, fmt.Sprintf("seeds %d %d", seed1, seed2))
+	alerts = againstOracles(tb, dict, r, []*oracleRule{x}, events, fmt.Sprintf("seeds %d %d", seed1, seed2))
 	if x.hold > 0 {
 		x.kind = "for"
 	}
@@ -154,9 +154,9 @@ func againstOracle(tb testing.TB, draw draw, seed1, seed2 uint64, n int) (typ st
 }
 
 // againstOracles compares engine and oracle for a set of rules.
-func againstOracles(tb testing.TB, r *rand.Rand, rules []*oracleRule, events []oracleEvent, seeds string) (alerts int) {
+func againstOracles(tb testing.TB, dict *ecs.Dictionary, r *rand.Rand, rules []*oracleRule, events []oracleEvent, seeds string) (alerts int) {
 	end := events[len(events)-1].now + 3*int64(time.Hour)
-	all, ids := raiseSet(tb, rules, events, end, interrupted(tb, r, setYAML(rules)))
+	all, ids := raiseSet(tb, dict, rules, events, end, interrupted(tb, r, setYAML(rules)))
 	anonymous := false
 	for i, x := range rules {
 		got, want := all[i], predict(x, events, end)

@@ -118,18 +118,20 @@ func drawNoData(r *rand.Rand, n int) (*oracleRule, []oracleEvent) {
 }
 
 func TestNoDataAgainstOracle(t *testing.T) {
+	dict := dictionary(t)
 	total := 0
-	for i := range uint64(400) {
-		_, n := againstOracle(t, drawNoData, 3, i, 60)
+	for i := range uint64(300) {
+		_, n := againstOracle(t, dict, drawNoData, 3, i, 60)
 		total += n
 	}
-	if total < 400 {
+	if total < 300 {
 		t.Errorf("only %d alerts, the test shows little", total)
 	}
 }
 
 // FuzzNoDataAgainstOracle draws rules with no_data and streams from seeds.
 func FuzzNoDataAgainstOracle(f *testing.F) {
+	dict := dictionary(f)
 	f.Add(uint64(1), uint64(2), uint8(60))
-	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, drawNoData, a, b, int(n)+1) })
+	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, dict, drawNoData, a, b, int(n)+1) })
 }

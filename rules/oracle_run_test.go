@@ -137,9 +137,10 @@ func randomStream(r *rand.Rand, x *oracleRule, n int) []oracleEvent {
 // TestAgainstOracle compares all alerts, from firing to resolved, with their
 // times, keys and counts.
 func TestAgainstOracle(t *testing.T) {
+	dict := dictionary(t)
 	alerts := map[string]int{}
 	for i := range uint64(900) {
-		typ, n := againstOracle(t, drawAny, 1, i, 60)
+		typ, n := againstOracle(t, dict, drawAny, 1, i, 60)
 		alerts[typ] += n
 	}
 	t.Log(alerts)
@@ -155,6 +156,7 @@ func TestAgainstOracle(t *testing.T) {
 
 // FuzzAgainstOracle draws rules and streams from seeds.
 func FuzzAgainstOracle(f *testing.F) {
+	dict := dictionary(f)
 	f.Add(uint64(1), uint64(2), uint8(60))
-	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, drawAny, a, b, int(n)+1) })
+	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, dict, drawAny, a, b, int(n)+1) })
 }

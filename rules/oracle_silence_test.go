@@ -228,18 +228,20 @@ func predictSilent(r *oracleRule, key string, events []oracleEvent, end int64) (
 }
 
 func TestSilenceAgainstOracle(t *testing.T) {
+	dict := dictionary(t)
 	total := 0
-	for i := range uint64(400) {
-		_, n := againstOracle(t, drawSilence, 2, i, 60)
+	for i := range uint64(250) {
+		_, n := againstOracle(t, dict, drawSilence, 2, i, 60)
 		total += n
 	}
-	if total < 400 {
+	if total < 250 {
 		t.Errorf("only %d alerts, the test shows little", total)
 	}
 }
 
 // FuzzSilenceAgainstOracle draws silence rules and streams from seeds.
 func FuzzSilenceAgainstOracle(f *testing.F) {
+	dict := dictionary(f)
 	f.Add(uint64(1), uint64(2), uint8(60))
-	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, drawSilence, a, b, int(n)+1) })
+	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, dict, drawSilence, a, b, int(n)+1) })
 }

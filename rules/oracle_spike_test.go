@@ -104,9 +104,10 @@ func drawDrop(r *rand.Rand, n int) (*oracleRule, []oracleEvent) {
 }
 
 func TestSpikeDownAgainstOracle(t *testing.T) {
+	dict := dictionary(t)
 	total := 0
 	for i := range uint64(120) {
-		_, n := againstOracle(t, drawDrop, 4, i, 250)
+		_, n := againstOracle(t, dict, drawDrop, 4, i, 250)
 		total += n
 	}
 	if total < 150 {
@@ -116,6 +117,7 @@ func TestSpikeDownAgainstOracle(t *testing.T) {
 
 // FuzzSpikeDownAgainstOracle draws spikes downwards and streams from seeds.
 func FuzzSpikeDownAgainstOracle(f *testing.F) {
+	dict := dictionary(f)
 	f.Add(uint64(1), uint64(2), uint8(100))
-	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, drawDrop, a, b, int(n)+1) })
+	f.Fuzz(func(t *testing.T, a, b uint64, n uint8) { againstOracle(t, dict, drawDrop, a, b, int(n)+1) })
 }
