@@ -197,5 +197,32 @@ func windowBorders() []border {
 				2m0s firing host count 4 from 2m0s
 				12m0s resolved host count 6 from 2m0s`,
 		},
+		{
+			name: "events too far apart for a window prolong nothing",
+			rule: "threshold\ncondition: event.action == \"error\"\nwindow: 10m\nkeep_firing_for: 1h\nhaving: {gte: 2}",
+			events: `
+				0s  event.action=error agent.id=a
+				1m  event.action=error agent.id=a
+				30m event.action=error agent.id=a
+				41m event.action=error agent.id=a`,
+			end: "3h",
+			want: `
+				1m0s firing a count 2 from 0s
+				1h10m0s resolved a count 4 from 0s`,
+		},
+		{
+			name: "values too far apart for a window prolong nothing",
+			rule: "value_count\ncondition: event.action == \"error\"\nfield: process.name\nwindow: 10m\nsuppress: 50m\nhaving: {gte: 2}",
+			events: `
+				0s     event.action=error agent.id=a process.name=p
+				1m     event.action=error agent.id=a process.name=q
+				30m    event.action=error agent.id=a process.name=p
+				40m30s event.action=error agent.id=a process.name=q
+				50m30s event.action=error agent.id=a process.name=p`,
+			end: "3h",
+			want: `
+				1m0s firing a count 2 from 1m0s
+				51m0s resolved a count 2 from 1m0s`,
+		},
 	}
 }

@@ -222,7 +222,7 @@ func predictRollup(r *oracleRule, events []oracleEvent, end int64) []oracleAlert
 // drawStorm draws a rule with a rollup and a stream of a small fleet.
 func drawStorm(r *rand.Rand, n int) (*oracleRule, []oracleEvent) {
 	x := randomRule(r)
-	for !slices.Contains([]string{"match", "threshold", "value_count", "change", "new_terms"}, x.typ) || x.field == "entity" {
+	for !slices.Contains([]string{"match", "threshold", "value_count", "change", "new_terms"}, x.typ) || x.field == "entity" || x.hold > 0 {
 		x = randomRule(r)
 	}
 	x.groupBy = pick(r, nil, nil, []string{"entity", "process.name?"})

@@ -225,6 +225,8 @@ type oracle struct {
 	last  int64 // Clock when it was last satisfied.
 	close int64
 	count int64
+	// From then on a window had just enough, of those that count for the end.
+	enough int64
 }
 
 const tenMinutes = int64(600e9)
@@ -279,7 +281,7 @@ func (o *oracle) say(at int64, status string) {
 }
 
 func (o *oracle) begin(now, start, count int64) {
-	o.open, o.start, o.began, o.last, o.count, o.watch.next = true, start, now, now, count, 0
+	o.open, o.start, o.began, o.last, o.count, o.watch.next, o.enough = true, start, now, now, count, 0, never
 	o.say(now, "firing")
 }
 
@@ -338,22 +340,8 @@ func (o *oracle) end(now int64) {
 		if due == gap && now == due {
 			return // One may come now.
 		}
-	case o.r.typ == "threshold" && o.r.kind == "sliding":
-		times := o.times(o.events)
-		due = max(times[len(times)-int(o.r.low)]+o.r.window+o.r.keep, o.began+o.r.suppress)
-	case o.r.typ == "value_count" && o.r.kind == "sliding":
-		seen := map[string]int64{}
-		for _, e := range o.events {
-			if at, ok := seen[o.value(&e)]; !ok || e.at > at {
-				seen[o.value(&e)] = e.at
-			}
-		}
-		var times []int64
-		for _, at := range seen {
-			times = append(times, at)
-		}
-		slices.Sort(times)
-		due = max(times[len(times)-int(o.r.low)]+o.r.window+o.r.keep, o.began+o.r.suppress)
+	case (o.r.typ == "threshold" || o.r.typ == "value_count") && o.r.kind == "sliding":
+		due = max(o.enough+o.r.window+o.r.keep, o.began+o.r.suppress)
 	case o.r.typ == "metric" && o.r.kind == "sliding":
 		times := o.times(o.events)
 		due = max(due, times[len(times)-1]+o.r.window)

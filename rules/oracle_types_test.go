@@ -105,6 +105,11 @@ func (o *oracle) see2(e oracleEvent) {
 		o.seeBucket(e)
 		return
 	}
+	defer func() {
+		if o.open {
+			o.sustain(e.at)
+		}
+	}()
 	if o.open {
 		o.count++
 		if r.typ == "value_count" {
@@ -131,6 +136,24 @@ func (o *oracle) see2(e oracleEvent) {
 		times := o.times(o.events)
 		o.count = max(o.count, o.number(o.within(times[len(times)-1])))
 		return
+	}
+}
+
+// sustain looks until when the windows that hold a new event, and the newest
+// one, have enough.
+func (o *oracle) sustain(at int64) {
+	times := o.times(o.events)
+	for i, end := range times {
+		if (end < at || end >= at+o.r.window) && i < len(times)-1 {
+			continue
+		}
+		events := o.within(end)
+		for _, since := range o.times(events) {
+			rest := slices.DeleteFunc(slices.Clone(events), func(e oracleEvent) bool { return e.at < since })
+			if o.number(rest) >= o.r.low {
+				o.enough = max(o.enough, since)
+			}
+		}
 	}
 }
 

@@ -196,8 +196,10 @@ func (st *thresholdState) observe(_ int, m *moment) {
 	k.prune(k.newest-st.p.window-st.s.lateness, spare)
 	if k.firing {
 		k.count++
+		st.sustain(k, len(k.times)-pos)
 	} else if first, count, ok := st.crossing(k, m.at, pos); ok {
 		st.begin(e, m, first, count)
+		st.sustain(k, len(k.times)-pos)
 	} else if st.s.near != nil {
 		st.missed(e, m)
 	}
@@ -282,6 +284,20 @@ func (st *thresholdState) begin(e *entry[thresholdKey], m *moment, first, count 
 	})
 }
 
+// sustain puts the end of an episode off to when the latest window that has
+// enough, of those that hold a new event and the newest, has no longer.
+func (st *thresholdState) sustain(k *thresholdKey, fresh int) {
+	low := int(st.p.low)
+	for _, latest := range [2]int{len(k.times) - low, min(fresh, len(k.times)-low)} {
+		for first := latest; first >= max(0, min(latest, fresh-low+1)); first-- {
+			if k.times[first+low-1]-k.times[first] < st.p.window {
+				k.atLeast = max(k.atLeast, k.times[first]+st.p.window+st.r.keepFiring)
+				break
+			}
+		}
+	}
+}
+
 // schedule sets the timer to the end of the episode or of the key. A timer
 // that runs out earlier is left: fire finds that it is not time yet.
 func (st *thresholdState) schedule(e *entry[thresholdKey]) {
@@ -295,8 +311,7 @@ func (st *thresholdState) schedule(e *entry[thresholdKey]) {
 // ends is when the threshold is no longer reached, or the key is empty.
 func (st *thresholdState) ends(k *thresholdKey) int64 {
 	if k.firing {
-		last := k.times[len(k.times)-int(st.p.low)]
-		return max(last+st.p.window+st.r.keepFiring, k.atLeast)
+		return k.atLeast
 	}
 	return max(k.newest+st.p.window, k.settled) + st.s.lateness
 }

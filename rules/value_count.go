@@ -199,9 +199,14 @@ func (st *valueCountState) observe(_ int, m *moment) {
 				st.begin(e, m, end, count)
 			}
 		}
+		if fresh && k.firing {
+			for j := pos; j < len(k.seen) && k.seen[j].at-m.at < st.p.window; j++ {
+				k.enough = max(k.enough, k.latest(st.p.low, k.seen[j].at, st.p.window))
+			}
+		}
 	}
 	if k.firing {
-		k.enough = max(k.enough, k.latest(st.p.low))
+		k.enough = max(k.enough, k.latest(st.p.low, k.newest, st.p.window))
 	} else if st.s.near != nil {
 		st.missed(e, m)
 	}
@@ -269,11 +274,11 @@ func (k *valueCountKey) between(i int, window, at int64) bool {
 	return false
 }
 
-// latest returns the time from which on a number of different values were seen;
-// 0 if there were never as many.
-func (k *valueCountKey) latest(number int64) int64 {
-	for i := len(k.seen) - 1; i >= 0; i-- {
-		if k.seen[i].next == math.MaxInt64 {
+// latest returns the time from which on a number of different values were seen
+// in (end - window, end]; 0 if there were not as many.
+func (k *valueCountKey) latest(number, end, window int64) int64 {
+	for i := len(k.seen) - 1; i >= 0 && k.seen[i].at > end-window; i-- {
+		if k.seen[i].at <= end && k.seen[i].next > end {
 			if number--; number == 0 {
 				return k.seen[i].at
 			}
