@@ -173,7 +173,7 @@ func Default() Config {
 		Mappings: Files{Library: true},
 		Enrich:   enrich.DefaultConfig(),
 		Redact:   redact.DefaultConfig(),
-		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000, MaxState: 1 << 30},
+		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000, MaxState: 2 << 30},
 		State:    state.DefaultConfig(),
 		Fleet:    Fleet{Documents: time.Hour, Exchange: exchange.DefaultConfig()},
 		Gateway:  Gateway{Heartbeat: time.Minute},
