@@ -80,7 +80,7 @@ func (w *fleetWatch) tell(m *moment) {
 // explains reports whether it is explained that an agent is not heard: it, or
 // its host, said goodbye, or its site or its feed is dark.
 func (w *fleetWatch) explains(n *entity) bool {
-	return n.SaidGoodbye() || w.fleet.SiteDark(n.Site) || w.shard.Waiting(&n.Agent)
+	return n.SaidGoodbye() || w.fleet.Dark(&n.Agent) || w.shard.Waiting(&n.Agent)
 }
 
 func (w *fleetWatch) leave() { w.fleet.Leave(w.shard) }
@@ -126,7 +126,7 @@ func (w *fleetWatch) persist(a *archive) {
 		return
 	}
 	for _, n := range a.agents.list {
-		if !w.shard.Fits(&n.Agent) {
+		if !w.shard.Adopt(&n.Agent) {
 			a.Fail("agent %q stands in no place of the fleet's", n.key)
 			return
 		}

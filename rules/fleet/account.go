@@ -9,7 +9,8 @@ func (s *Shard) Place(a *Agent) {
 		return
 	}
 	key := Stratum{Product: a.Type, OS: a.OSType, HostType: a.HostType, Ring: a.Ring}
-	if a.stratum >= 0 && s.strata[a.stratum].key == key && a.site >= 0 && s.sites[a.site].name == a.Site {
+	hardware := s.modelOf(a)
+	if a.stratum >= 0 && s.strata[a.stratum].key == key && a.site >= 0 && s.sites[a.site].name == a.Site && a.model == hardware {
 		return
 	}
 	before := a.life
@@ -28,10 +29,26 @@ func (s *Shard) Place(a *Agent) {
 		s.sites = append(s.sites, site{name: a.Site})
 		s.bySite[a.Site] = number
 	}
-	a.site = number
+	a.site, a.model = number, hardware
 	if before == alive || before == silent {
 		s.count(a, before, 1)
 	}
+}
+
+// modelOf returns the number of the agent's model of hardware, 0 for one that
+// is not known or one too many.
+func (s *Shard) modelOf(a *Agent) uint8 {
+	if a.Model == "" {
+		return 0
+	}
+	key := ModelKey{a.Type, a.Model}
+	if number, ok := s.byModel[key]; ok || len(s.models) > mostModels {
+		return number
+	}
+	number := uint8(len(s.models))
+	s.models = append(s.models, model{key: key})
+	s.byModel[key] = number
+	return number
 }
 
 // setLife moves the agent between the accounts.
@@ -68,6 +85,18 @@ func (s *Shard) count(a *Agent, l life, n int) {
 	for _, x := range a.exposures {
 		if r := s.rollouts.byID[x.rollout]; r != nil {
 			r.count(a.stratum, n)
+		}
+	}
+	s.countModel(a, n)
+}
+
+// countModel adds n agents to those alive of its model, and of those of them
+// that have its versions.
+func (s *Shard) countModel(a *Agent, n int) {
+	s.models[a.model].alive += n
+	for _, x := range a.exposures {
+		if r := s.rollouts.byID[x.rollout]; r != nil {
+			r.countModel(a.model, n)
 		}
 	}
 }
@@ -163,6 +192,10 @@ func (s *Shard) blame(a *Agent, c Class, now int64) {
 	a.failedAt[c] = seconds
 	key := s.strata[a.stratum].key
 	of(s.step.Strata, key).Failures[c]++
+	hardware := s.models[a.model].key
+	if a.model > 0 {
+		of(s.step.Models, hardware).Failures[c]++
+	}
 	for _, x := range a.exposures {
 		r := s.rollouts.byID[x.rollout]
 		if r == nil || now-x.at > int64(s.cfg.Exposed) {
@@ -170,10 +203,24 @@ func (s *Shard) blame(a *Agent, c Class, now int64) {
 		}
 		arm := s.arm(r.version, key)
 		arm.Failures[c]++
+		early := now-x.at <= earlyFor*int64(time.Minute)
+		if early {
+			arm.Early[c]++
+		}
+		if a.model > 0 {
+			of(s.step.Versions[r.version].Models, hardware.Model).fail(c, early)
+		}
 		if c == anyFailure {
 			continue
 		}
-		arm.Casualties = appendBounded(arm.Casualties, []Casualty{{Host: a.Name(), Site: a.Site, Class: c, Heard: a.LastSeen}})
+		arm.Casualties = appendBounded(arm.Casualties, []Casualty{{Host: a.Name(), Site: a.Site, Model: hardware.Model, Class: c, Heard: a.LastSeen}})
+	}
+}
+
+func (m *ModelArm) fail(c Class, early bool) {
+	m.Failures[c]++
+	if early {
+		m.Early[c]++
 	}
 }
 
@@ -198,6 +245,11 @@ func (s *Shard) sum(step *Step) {
 			to.Alive, to.Silent = at.alive, at.silent
 		}
 	}
+	for _, m := range s.models[1:] {
+		if m.alive > 0 {
+			of(step.Models, m.key).Alive = m.alive
+		}
+	}
 	for _, f := range s.feeds {
 		*of(step.Feeds, f.name) = FeedStep{Records: f.records, Beats: f.beats, Due: f.promised * float64(StepLength) / 1e9, Alive: f.alive, Gap: f.gap, Late: f.late}
 		f.records, f.beats, f.gap, f.late = 0, 0, 0, 0
@@ -210,6 +262,11 @@ func (s *Shard) sum(step *Step) {
 			// All arms, whatever fails here: where it does so in another
 			// shard, the judge has to know how many of all have the version.
 			s.arm(r.version, s.strata[number].key).Alive = n
+		}
+		for number, n := range r.models {
+			if number > 0 && n > 0 {
+				of(s.step.Versions[r.version].Models, s.models[number].key.Model).Alive = n
+			}
 		}
 	}
 	s.rollouts.expire(step.At - int64(s.cfg.Exposed))

@@ -25,9 +25,11 @@ type Agent struct {
 	stratum, site, feed      int32               // indices in the shard, -1 before the first sign of life
 	life                     life
 	longer                   uint8 // gaps in a row that were far above the cadence
+	model                    uint8 // index in the shard, 0 for none that is compared
 	beat                     beat
 	settled, queued, evicted bool
 	Number                   uint32 // its owner's: place in the snapshot that is being written
+	sleeps                   bool   // it was switched off for long, and on again
 	updated                  bool   // the start that belongs to the latest sensor has come
 }
 

@@ -20,6 +20,7 @@ type rollout struct {
 	version Version
 	last    int64 // clock at the last exposure
 	alive   []int // agents that have it, by stratum
+	models  []int // and by model
 }
 
 func newRollouts(limit int) rollouts {
@@ -27,10 +28,21 @@ func newRollouts(limit int) rollouts {
 }
 
 func (r *rollout) count(stratum int32, n int) {
-	for int(stratum) >= len(r.alive) {
-		r.alive = append(r.alive, 0)
-	}
+	r.alive = grown(r.alive, int(stratum)+1)
 	r.alive[stratum] += n
+}
+
+func (r *rollout) countModel(model uint8, n int) {
+	r.models = grown(r.models, int(model)+1)
+	r.models[model] += n
+}
+
+// grown is a list of at least so many numbers.
+func grown(list []int, n int) []int {
+	for n > len(list) {
+		list = append(list, 0)
+	}
+	return list
 }
 
 // obtain returns the number of a version. Where there are too many the one
@@ -143,12 +155,19 @@ func (s *Shard) expose(a *Agent, v Version, now int64) {
 	a.exposures = append(a.exposures, exposure{id, now})
 	if a.life == alive {
 		r.count(a.stratum, 1)
+		r.countModel(a.model, 1)
 	}
 	to := of(s.step.Versions, r.version)
 	to.init()
 	to.Exposed++
 	to.Rings[a.Ring]++
 	to.Sites[a.Site]++
+	if a.stratum >= 0 && a.settled {
+		of(to.Strata, s.strata[a.stratum].key).Exposed++
+		if a.model > 0 {
+			of(to.Models, s.models[a.model].key.Model).Exposed++
+		}
+	}
 }
 
 // supersede takes the agent out of the versions that the new one replaces:
@@ -166,6 +185,7 @@ func (s *Shard) supersede(a *Agent, v Version, now int64) {
 func (s *Shard) unexpose(a *Agent, i int) {
 	if r := s.rollouts.byID[a.exposures[i].rollout]; r != nil && a.life == alive {
 		r.count(a.stratum, -1)
+		r.countModel(a.model, -1)
 	}
 	a.exposures = append(a.exposures[:i], a.exposures[i+1:]...)
 }
@@ -173,5 +193,6 @@ func (s *Shard) unexpose(a *Agent, i int) {
 func (v *VersionStep) init() {
 	if v.Strata == nil {
 		v.Strata, v.Rings, v.Sites = map[Stratum]*ArmStep{}, map[string]int{}, map[string]int{}
+		v.Models = map[string]*ModelArm{}
 	}
 }

@@ -39,7 +39,7 @@ const (
 // slow partition from an idle one and nothing else; nil for a replay, whose
 // findings depend on its records alone.
 func New(cfg Config, now func() time.Time) *Fleet {
-	return &Fleet{cfg: cfg.withDefaults(), now: now, judge: NewJudge(cfg), shards: newCollector(idleShard), gateways: newCollector(idleGateway), rosters: map[Roster]struct{}{},
+	return &Fleet{cfg: cfg.withDefaults(), now: now, judge: newJudge(cfg, now == nil), shards: newCollector(idleShard), gateways: newCollector(idleGateway), rosters: map[Roster]struct{}{},
 		inbox: map[*Shard][][]HostEvent{}}
 }
 
@@ -181,9 +181,13 @@ func (f *Fleet) judgeAll(steps []*Step) []Finding {
 	return findings
 }
 
-// SiteDark reports whether a site is known to be dark.
-func (f *Fleet) SiteDark(name string) bool {
+// Dark reports whether the agent's site is known to be dark. An agent of which
+// no site is known is taken to be of one that lost its agents when it was lost.
+func (f *Fleet) Dark(a *Agent) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return name != "" && f.judge.SiteDark(name)
+	if a.Site != "" {
+		return f.judge.SiteDark(a.Site)
+	}
+	return f.judge.lostWithSite(a.LastSeen, a.cadence)
 }

@@ -24,14 +24,17 @@ type Judge struct {
 	begun    int   // versions that came
 	stalled  int64 // when a feed was seen stalled last
 	together int64 // when all feeds were seen quiet last
+	replay   bool  // the clock is that of the records: it stands still when nothing comes
 	blackout bool  // nothing of the present came lately, only a backlog
 	findings []Finding
 }
 
 // NewJudge returns a judge that has seen nothing.
-func NewJudge(cfg Config) *Judge {
+func NewJudge(cfg Config) *Judge { return newJudge(cfg, false) }
+
+func newJudge(cfg Config, replay bool) *Judge {
 	return &Judge{
-		cfg: cfg.withDefaults(), versions: map[Version]*judgedVersion{}, strata: map[Stratum]*sequential.Silence{}, failing: map[Stratum]*sequential.Hazard{},
+		replay: replay, cfg: cfg.withDefaults(), versions: map[Version]*judgedVersion{}, strata: map[Stratum]*sequential.Silence{}, failing: map[Stratum]*sequential.Hazard{},
 		alive: map[Stratum]int{}, cohorts: map[cohortKey]*judgedCohort{}, sites: map[string]*judgedSite{}, feeds: map[string]*judgedFeed{},
 	}
 }
@@ -61,6 +64,18 @@ func (j *Judge) Take(s *Step) []Finding {
 func (j *Judge) SiteDark(name string) bool {
 	site := j.sites[name]
 	return site != nil && site.firing
+}
+
+// lostWithSite reports whether an agent that was heard last at a time, and beats
+// in an interval, may be of a site that is dark: heard before that went dark, and
+// missed since.
+func (j *Judge) lostWithSite(heard, cadence int64) bool {
+	for _, site := range j.sites {
+		if site.firing && heard < site.start && heard >= site.start-silenceSteps*StepLength-cadence {
+			return true
+		}
+	}
+	return false
 }
 
 // sortedKeys returns the keys of a map in a fixed order, so that findings do

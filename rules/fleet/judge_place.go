@@ -109,6 +109,8 @@ type judgedFeed struct {
 	steps   int     // in a row with next to nothing
 	due     float64 // beats that were due in them
 	since   int64
+	stood   int64   // when it had been stalled for long enough to be told of
+	missed  float64 // beats that were due by then
 	resumed int
 	turn    int // steps in which every agent should have been heard, and half as many again
 }
@@ -126,7 +128,9 @@ const trickle = 0.05
 
 // backlogOnly notes whether all that comes is a backlog: the end of a capture
 // looks so, and a shipper that catches up. What is not heard then is told of
-// when the present comes back.
+// when the present comes back. So is in a replay that nothing comes at all,
+// because its clock goes on only when something does, by the time at which a
+// gateway would have told: what never comes back is where the capture ends.
 func (j *Judge) backlogOnly(s *Step) bool {
 	beats, due, late := 0, 0.0, 0
 	for _, f := range s.Feeds {
@@ -136,7 +140,7 @@ func (j *Judge) backlogOnly(s *Step) bool {
 	}
 	if float64(beats) >= trickle*due {
 		j.blackout = false
-	} else if late > 0 {
+	} else if late > 0 || j.replay && due > 0 {
 		j.blackout = true
 	}
 	return j.blackout
@@ -191,9 +195,9 @@ func (j *Judge) takeFeed(name string, jf *judgedFeed, f *FeedStep, backlog, toge
 			}
 			jf.firing = false
 			gap := time.Duration(j.now - jf.since).Round(time.Second)
-			j.tellFeed(name, jf, f, "resolved", fmt.Sprintf("%s came back after %s", feedName(name), gap))
+			j.tellFeed(name, jf, f, j.now, "resolved", fmt.Sprintf("%s came back after %s", feedName(name), gap))
 		}
-		jf.steps, jf.due, jf.resumed = 0, 0, 0
+		jf.steps, jf.due, jf.resumed, jf.stood = 0, 0, 0, 0
 		return
 	}
 	jf.turn = 0
@@ -211,6 +215,9 @@ func (j *Judge) takeFeed(name string, jf *judgedFeed, f *FeedStep, backlog, toge
 	}
 	if jf.stalled() {
 		j.stalled = j.now
+		if jf.stood == 0 {
+			jf.stood, jf.missed = j.now, jf.due
+		}
 	}
 }
 
@@ -227,14 +234,18 @@ func (jf *judgedFeed) stalled() bool {
 
 func (jf *judgedFeed) begin(j *Judge, name string, f *FeedStep) {
 	jf.firing, jf.start = true, jf.since
-	j.tellFeed(name, jf, f, "firing", fmt.Sprintf("%s: next to nothing came for %s, where %.0f signs of life of %d agents were due", feedName(name),
-		time.Duration(j.now-jf.since).Round(time.Second), jf.due, f.Alive))
+	at, due := j.now, jf.due
+	if j.replay && jf.stood != 0 {
+		at, due = jf.stood, jf.missed
+	}
+	j.tellFeed(name, jf, f, at, "firing", fmt.Sprintf("%s: next to nothing came for %s, where %.0f signs of life of %d agents were due", feedName(name),
+		time.Duration(at-jf.since).Round(time.Second), due, f.Alive))
 }
 
-func (j *Judge) tellFeed(name string, jf *judgedFeed, f *FeedStep, status, reason string) {
+func (j *Judge) tellFeed(name string, jf *judgedFeed, f *FeedStep, at int64, status, reason string) {
 	number := jf.tell(j.now, f.Alive)
 	j.findings = append(j.findings, Finding{
-		Kind: "pipeline_silence", Scope: "pipeline", Status: status, Key: name, At: j.now, Number: number, Start: jf.start, Count: f.Alive, Denominator: f.Alive, Reason: reason,
+		Kind: "pipeline_silence", Scope: "pipeline", Status: status, Key: name, At: at, Number: number, Start: jf.start, Count: f.Alive, Denominator: f.Alive, Reason: reason,
 		Evidence: []Evidence{{Name: "feed", Text: name}, {Name: "due", Number: jf.due}},
 	})
 }

@@ -105,9 +105,10 @@ func (j *Judge) takeStrata(s *Step, settled bool) {
 		alarm := false
 		for i := range c.kinds {
 			c.kinds[i].take(&step.kinds[i])
-			alarm = alarm || c.kinds[i].incident(i, step.kinds[i].alarm, j.harming(key.product))
+			alarm = alarm || step.kinds[i].alarm
 		}
-		j.takeCohort(key, c, step, settled && alarm)
+		found := c.collapsed(alarm, j.harming(key.product)) || step.kinds[ofServers].alarm && c.kinds[ofServers].evidently()
+		j.takeCohort(key, c, step, settled && found)
 	}
 }
 
@@ -207,23 +208,35 @@ func (l *lately) take(step *kindStep) {
 	l.fell[l.at], l.gross[l.at], l.expected[l.at] = step.fell-step.returned, step.fell, step.expected
 }
 
-// incident reports whether so many agents of the kind fell silent that they are
-// told of.
-func (l *lately) incident(kind int, alarm, harming bool) bool {
-	fell, gross, usual := 0, 0, 0.0
+// evidently reports whether so many servers fell silent that they are told of
+// where the sum alarms.
+func (l *lately) evidently() bool {
+	fell, gross := 0, 0
 	for i := range l.fell {
-		fell, gross, usual = fell+l.fell[i], gross+l.gross[i], usual+l.expected[i]
+		fell, gross = fell+l.fell[i], gross+l.gross[i]
 	}
-	recent, b := float64(max(fell, 0)), boundsOf(kind)
-	all := recent + float64(l.alive)
-	if alarm && kind == ofServers && recent >= evident*all+6*math.Sqrt(float64(gross)) {
-		return true
+	recent := float64(max(fell, 0))
+	return recent >= evident*(recent+float64(l.alive))+6*math.Sqrt(float64(gross)) && fell > 0
+}
+
+// collapsed reports whether so much of the cohort fell silent that it is told of,
+// and chance does not explain it.
+func (c *judgedCohort) collapsed(alarm, harming bool) bool {
+	kind, usual := ofSleepers, 0.0
+	if c.kinds[ofServers].alive > c.kinds[ofSleepers].alive {
+		kind = ofServers
 	}
-	least := b.great
+	for i := range c.kinds {
+		for _, e := range c.kinds[i].expected {
+			usual += e
+		}
+	}
+	share := boundsOf(kind).great
 	if alarm || harming {
-		least = b.least
+		share = boundsOf(kind).least
 	}
-	return recent >= least*all && recent >= 4*usual+6*math.Sqrt(usual+1)
+	recent := float64(max(c.recent(), 0))
+	return recent >= share*(recent+float64(c.alive())) && recent >= 4*usual+6*math.Sqrt(usual+1)
 }
 
 func (l *lately) recent() int {
@@ -247,9 +260,9 @@ func (j *Judge) tellCohort(key cohortKey, c *judgedCohort, status, reason string
 		Evidence: []Evidence{{Name: "cohort", Text: key.product + "/" + key.os}, {Name: "worst", Number: float64(c.worst)}},
 	}
 	if suspect := j.suspect(key); suspect != nil {
-		class, l := suspect.strongest()
+		class, _ := suspect.strongest()
 		f.Evidence = append(f.Evidence, Evidence{Name: "suspect_version", Text: suspect.version.Version}, Evidence{Name: "suspect_kind", Text: suspect.version.Kind}, Evidence{Name: "suspect_channel", Text: suspect.version.Channel},
-			Evidence{Name: "suspect_log_e", Number: l}, Evidence{Name: "suspect_failure", Text: class.String()})
+			Evidence{Name: "suspect_log_e", Number: suspect.test[class].Log()}, Evidence{Name: "suspect_failure", Text: class.String()})
 		f.Reason += "; suspect: " + suspect.version.Kind + " " + suspect.version.Channel + " " + suspect.version.Version
 	}
 	j.findings = append(j.findings, f)
@@ -261,7 +274,8 @@ func (j *Judge) suspect(key cohortKey) *judgedVersion {
 	var best *judgedVersion
 	least := 3.0 // e to the third: twenty to one
 	for _, v := range sortedKeys(j.versions, compareVersions) {
-		if _, l := j.versions[v].strongest(); v.Product == key.product && l > least {
+		class, _ := j.versions[v].strongest()
+		if l := j.versions[v].test[class].Log(); v.Product == key.product && l > least {
 			best, least = j.versions[v], l
 		}
 	}

@@ -14,7 +14,7 @@ import (
 )
 
 // fleetFormat begins the bytes of a fleet's state.
-const fleetFormat = "edrwatch fleet 5\n"
+const fleetFormat = "edrwatch fleet 6\n"
 
 // AppendSnapshot appends what the judge knows and the steps of gateways that
 // it waits with: all that Hear has told. The same state gives the same bytes.
@@ -105,6 +105,50 @@ func persistStratum(c *snapshot.Codec, s *Stratum) {
 	}
 }
 
+func persistModel(c *snapshot.Codec, m *ModelKey) {
+	c.Shared(&m.Product)
+	c.Shared(&m.Model)
+}
+
+func persistTest(c *snapshot.Codec, p *sequential.EProcess) {
+	finites(c, p.Bets())
+	finite(c, &p.NewArm)
+	finite(c, &p.Control)
+}
+
+func persistEvidence(c *snapshot.Codec, e *evidence) {
+	persistTest(c, &e.EProcess)
+	persistTest(c, &e.early)
+	persistTest(c, &e.servers)
+	if c.Reading() {
+		e.models = map[string]*modelEvidence{}
+	}
+	snapshot.Map(c, e.models, strings.Compare, c.Shared, func(m **modelEvidence) {
+		if *m == nil {
+			*m = &modelEvidence{}
+		}
+		persistTest(c, &(*m).whole)
+		persistTest(c, &(*m).early)
+	})
+	if len(e.models) > maxModels {
+		c.Fail("expected at most %d models, found %d", maxModels, len(e.models))
+	}
+}
+
+func persistWindow(c *snapshot.Codec, w **window) {
+	if *w == nil {
+		*w = &window{}
+	}
+	snapshot.Int(c, &(*w).at)
+	for i := range (*w).minutes {
+		snapshot.Int(c, &(*w).minutes[i])
+	}
+	if (*w).at < 0 {
+		c.Fail("expected a minute, found %d", (*w).at)
+		(*w).at = 0
+	}
+}
+
 func persistIncident(c *snapshot.Codec, i *incident) {
 	c.Bool(&i.firing)
 	snapshot.Int(c, &i.start)
@@ -133,12 +177,20 @@ func persistJudgedVersion(c *snapshot.Codec, v **judgedVersion) {
 	snapshot.Map(c, jv.sites, strings.Compare, c.Shared, with(c, snapshot.Int[int]))
 	snapshot.Map(c, jv.alive, compareStrata, with(c, persistStratum), with(c, snapshot.Int[int]))
 	snapshot.Map(c, jv.failSites, strings.Compare, c.Shared, c.Bool)
-	snapshot.List(c, &jv.hosts, c.Shared)
 	snapshot.Map(c, jv.alone, strings.Compare, c.Shared, with(c, persistAlone))
+	snapshot.Map(c, jv.lately, compareStrata, with(c, persistStratum), with(c, persistWindow))
+	snapshot.Map(c, jv.modelLately, strings.Compare, c.Shared, with(c, persistWindow))
+	snapshot.Map(c, jv.models, strings.Compare, c.Shared, with(c, snapshot.Int[int]))
+	snapshot.List(c, &jv.hosts, func(h *harmedHost) {
+		c.Shared(&h.name)
+		c.Shared(&h.model)
+		if snapshot.Int(c, &h.class); h.class > anyFailure {
+			c.Fail("expected a way to fail, found %d", h.class)
+			h.class = anyFailure
+		}
+	})
 	for i := range jv.test {
-		finites(c, jv.test[i].Bets())
-		finite(c, &jv.test[i].NewArm)
-		finite(c, &jv.test[i].Control)
+		persistEvidence(c, &jv.test[i])
 		finite(c, &jv.expected[i])
 	}
 }
@@ -239,7 +291,9 @@ func persistJudgedFeed(c *snapshot.Codec, v **judgedFeed) {
 		snapshot.Int(c, n)
 	}
 	snapshot.Int(c, &jf.since)
+	snapshot.Int(c, &jf.stood)
 	finite(c, &jf.due)
+	finite(c, &jf.missed)
 }
 
 // with binds what writes or reads one value to a codec.

@@ -24,10 +24,13 @@ type judgedVersion struct {
 	lastStep    int64
 	alone       map[string]*alone // by ring
 	sites       map[string]int
-	test        [classes + 1]sequential.EProcess
+	test        [classes + 1]evidence
 	expected    [classes + 1]float64 // failures of the new arm if it were like the other
 	alive       map[Stratum]int
-	hosts       []string
+	lately      map[Stratum]*window // exposures
+	modelLately map[string]*window
+	models      map[string]int // exposures so far
+	hosts       []harmedHost
 	failSites   map[string]bool
 	lastFailed  int64
 	firstHarm   int64
@@ -36,8 +39,15 @@ type judgedVersion struct {
 
 func newJudgedVersion(v Version, first int64) *judgedVersion {
 	return &judgedVersion{
-		version: v, first: first, rings: map[string]int{}, ringFirst: map[string]int64{}, ringSeen: map[string]int64{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{}, alone: map[string]*alone{},
+		version: v, first: first, rings: map[string]int{}, ringFirst: map[string]int64{}, ringSeen: map[string]int64{}, sites: map[string]int{}, alive: map[Stratum]int{}, failSites: map[string]bool{},
+		lately: map[Stratum]*window{}, modelLately: map[string]*window{}, alone: map[string]*alone{}, models: map[string]int{},
 	}
+}
+
+// harmedHost is one that failed with a version in some way.
+type harmedHost struct {
+	name, model string
+	class       Class
 }
 
 // leastHarmed is the number of failed agents below which no version is
@@ -93,6 +103,11 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 	for key, arm := range step.Strata {
 		jv.alive[key] = arm.Alive
 	}
+	for name, arm := range step.Models {
+		if arm.Exposed > 0 {
+			jv.models[name] += arm.Exposed
+		}
+	}
 	jv.noControl = len(step.Strata) > 0
 	j.see(jv, s, step)
 	if j.accused(jv) {
@@ -100,22 +115,31 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 		// blame for what it does.
 		return
 	}
+	j.compareModels(jv, step, s)
 	for _, key := range sortedKeys(step.Strata, compareStrata) {
 		arm := step.Strata[key]
 		all := s.Strata[key]
+		recent := of(jv.lately, key).add(s.At, arm.Exposed)
 		if all == nil {
 			continue
 		}
-		// Those that fell silent in this step were at risk in it.
-		risk, total := arm.Alive+arm.Fell, all.Alive+all.Fell
-		r := float64(risk) / float64(max(total, 1))
+		r := share(arm.Alive, arm.Fell, all.Alive, all.Fell)
+		early := share(min(recent, arm.Alive), arm.Early[Silence], all.Alive, all.Fell)
 		if r < noControlShare {
 			jv.noControl = false
 		}
 		for c := range classes + 1 {
 			fresh := arm.Failures[c]
 			control := max(all.Failures[c]-fresh, 0)
-			jv.test[c].Observe(fresh, control, min(r, 1))
+			test := &jv.test[c]
+			test.Observe(fresh, control, r)
+			if isServer(key.HostType) {
+				test.servers.Observe(fresh, control, r)
+			}
+			if c != Silence || isServer(key.HostType) {
+				// Laptops that wake get what is new, and soon sleep again.
+				test.early.Observe(arm.Early[c], max(all.Failures[c]-arm.Early[c], 0), early)
+			}
 			jv.expected[c] += r * float64(fresh+control)
 			if fresh > 0 {
 				jv.lastFailed, jv.quiet = s.At, 0
@@ -126,21 +150,20 @@ func (j *Judge) takeVersion(jv *judgedVersion, step *VersionStep, s *Step) {
 		}
 		for _, c := range arm.Casualties {
 			jv.failSites[c.Site] = true
-			if len(jv.hosts) < maxCasualties && !slices.Contains(jv.hosts, c.Host) {
-				jv.hosts = append(jv.hosts, c.Host)
-			}
+			jv.note(harmedHost{c.Host, c.Model, c.Class})
 		}
 	}
 	if jv.lastFailed != s.At {
 		return
 	}
 	class, evidence := jv.strongest()
-	harmed := jv.harmed()
+	_, failed := jv.test[class].suspect()
+	harmed := jv.harmed(class)
 	threshold := j.threshold()
 	switch {
 	case jv.firing && jv.grown(s.At, harmed):
 		j.tellVersion(jv, class, "firing")
-	case !jv.firing && harmed >= leastHarmed && evidence >= threshold:
+	case !jv.firing && failed >= leastHarmed && evidence >= threshold:
 		jv.firing, jv.start = true, jv.first
 		j.tellVersion(jv, class, "firing")
 	}
@@ -213,8 +236,13 @@ func (j *Judge) settleVersion(jv *judgedVersion) {
 	j.tellVersion(jv, class, "resolved")
 }
 
-// harmed is how many agents failed with the version, in the way that most did.
-func (jv *judgedVersion) harmed() int {
+// harmed is how many agents failed with the version: in the way that most did,
+// or, where it fails on one model of hardware alone, those of that model in
+// the way in which it stands out.
+func (jv *judgedVersion) harmed(c Class) int {
+	if model, _ := jv.test[c].suspect(); model != "" {
+		return int(jv.test[c].models[model].whole.NewArm)
+	}
 	n := 0.0
 	for c := range classes + 1 {
 		n = max(n, jv.test[c].NewArm)
@@ -222,15 +250,22 @@ func (jv *judgedVersion) harmed() int {
 	return int(n)
 }
 
-// strongest returns the class with the strongest evidence, and its logarithm.
+// strongest returns the class with the strongest evidence, and the logarithm of
+// what all of them say together: the sum of their values, against which the
+// threshold holds that is meant for their mean.
 func (jv *judgedVersion) strongest() (Class, float64) {
-	best, at := math.Inf(-1), Class(0)
+	var logs [classes + 1]float64
+	at := Class(0)
 	for c := range classes + 1 {
-		if l := jv.test[c].Log(); l > best {
-			best, at = l, c
+		if logs[c] = jv.test[c].Log(); logs[c] > logs[at] {
+			at = c
 		}
 	}
-	return at, best
+	sum := 0.0
+	for _, l := range logs {
+		sum += math.Exp(l - logs[at])
+	}
+	return at, logs[at] + math.Log(sum)
 }
 
 // atRisk is how many agents that live have the version.
@@ -282,13 +317,19 @@ func (jv *judgedVersion) key() string { return jv.version.Product + "/" + jv.wha
 
 func (j *Judge) tellVersion(jv *judgedVersion, c Class, status string) {
 	v := jv.version
-	harmed := jv.harmed()
+	harmed := jv.harmed(c)
 	number := jv.tell(j.now, harmed)
 	what := jv.what()
 	ratio := jv.ratio(c)
-	reason := fmt.Sprintf("%d of %d agents of %s that got %s failed (%s), %.0f times as often as those without it", harmed, jv.exposed, v.Product, what, c, ratio)
+	model, hosts := jv.suspects(c)
+	exposed, which := jv.exposed, "agents of "+v.Product
+	times := fmt.Sprintf(", %.0f times as often as those without it", ratio)
+	if model != "" {
+		exposed, which, times = jv.models[model], model+" with "+v.Product, "; other models do not stand out"
+	}
+	reason := fmt.Sprintf("%d of %d %s that got %s failed (%s)%s", harmed, exposed, which, what, c, times)
 	if status == "resolved" {
-		reason = fmt.Sprintf("no further failures of agents of %s with %s for an hour; %d of %d failed", v.Product, what, harmed, jv.exposed)
+		reason = fmt.Sprintf("no further failures of %s with %s for an hour; %d of %d failed", which, what, harmed, exposed)
 	}
 	verdict := "rollback"
 	if status == "resolved" {
@@ -296,7 +337,7 @@ func (j *Judge) tellVersion(jv *judgedVersion, c Class, status string) {
 	}
 	f := Finding{
 		Kind: "bad_rollout", Scope: "fleet", Status: status, Key: jv.key(), At: j.now, Number: number, Start: jv.start,
-		Count: harmed, Denominator: jv.exposed, Hosts: slices.Clone(jv.hosts), Product: v.Product, Channel: v.Channel, Verdict: verdict, Reason: reason,
+		Count: harmed, Denominator: max(exposed, harmed), Hosts: hosts, Product: v.Product, Channel: v.Channel, Verdict: verdict, Reason: reason,
 		Evidence: []Evidence{
 			{Name: "verdict", Text: verdict}, {Name: "version", Text: v.Version}, {Name: "version_kind", Text: v.Kind}, {Name: "failure", Text: c.String()},
 			{Name: "first_exposed", Number: float64(jv.first / 1e9)}, {Name: "log_e", Number: jv.test[c].Log()}, {Name: "rate_ratio", Number: ratio},
@@ -323,8 +364,41 @@ func (j *Judge) tellVersion(jv *judgedVersion, c Class, status string) {
 		f.OS = ""
 	}
 	f.Evidence = append(f.Evidence, jv.interval(c)...)
+	if model != "" {
+		f.Evidence = append(f.Evidence, Evidence{Name: "model", Text: model})
+	}
 	if jv.noControl {
 		f.Evidence = append(f.Evidence, Evidence{Name: "control", Text: "nobody is left without the version; only silence can be judged"})
 	}
 	j.findings = append(j.findings, f)
+}
+
+// mostHarmed bounds the hosts that are known to have failed in one way.
+const mostHarmed = 128
+
+func (jv *judgedVersion) note(h harmedHost) {
+	same := 0
+	for _, known := range jv.hosts {
+		if known == h {
+			return
+		}
+		if known.class == h.class {
+			same++
+		}
+	}
+	if same < mostHarmed {
+		jv.hosts = append(jv.hosts, h)
+	}
+}
+
+// suspects returns the model of hardware on which the version fails in that way,
+// "" where it is not one alone, and the hosts that did, as many as are known.
+func (jv *judgedVersion) suspects(c Class) (model string, hosts []string) {
+	model, _ = jv.test[c].suspect()
+	for _, h := range jv.hosts {
+		if (model == "" || h.model == model) && (c == anyFailure || h.class == c) && !slices.Contains(hosts, h.name) {
+			hosts = append(hosts, h.name)
+		}
+	}
+	return model, hosts[:min(len(hosts), maxCasualties)]
 }

@@ -18,27 +18,29 @@ type Rollout struct {
 	At            time.Time  `json:"at"` // the clock of the fleet when it was judged last
 	FirstExposure time.Time  `json:"first_exposure"`
 	LastExposure  time.Time  `json:"last_exposure"`
-	Exposed       int        `json:"exposed"`      // agents that got it while the fleet was watched
-	AtRisk        int        `json:"at_risk"`      // agents alive that have it
-	Fleet         int        `json:"fleet"`        // agents of the product alive
-	Rings         []Ring     `json:"rings"`        // in the order of their first exposure
-	OS            []Share    `json:"os"`           // of those at risk
-	HostTypes     []Share    `json:"host_types"`   // of those at risk
-	Sites         int        `json:"sites"`        // distinct ones of those exposed
-	SitesHarmed   int        `json:"sites_harmed"` // distinct ones of those harmed
-	Progress      []Progress `json:"progress"`     // exposures over time
-	Comparison    []Compared `json:"comparison"`   // by way to fail
-	Harmed        int        `json:"harmed"`       // agents that failed with it, in the way that most did, the usual failures included
-	HarmedHosts   []string   `json:"harmed_hosts"` // of Harmed, as many as are known
-	FirstHarm     *time.Time `json:"first_harm"`   // first failure with it; null: it was never accused, the failures are the usual ones
-	Alarm         float64    `json:"alarm_log_e"`  // the evidence that an accusation takes
-	ControlGone   bool       `json:"control_gone"` // nobody is left without it: only silence is judged
-	Conformance   SDP        `json:"conformance"`  // with safe deployment practice
-	Verdict       Verdict    `json:"verdict"`      // continue, hold or rollback
-	Reasons       []Reason   `json:"reasons"`      // of the verdict; empty for continue
-	Caveats       []string   `json:"caveats"`      // what continue rests on where agents could not be compared
-	CurrentRing   string     `json:"current_ring"` // the last ring, in the policy's order, that it has reached
-	AlertKey      string     `json:"alert_key"`    // edr.alert.key of a bad_rollout about it
+	Exposed       int        `json:"exposed"`         // agents that got it while the fleet was watched
+	AtRisk        int        `json:"at_risk"`         // agents alive that have it
+	Fleet         int        `json:"fleet"`           // agents of the product alive
+	Rings         []Ring     `json:"rings"`           // in the order of their first exposure
+	OS            []Share    `json:"os"`              // of those at risk
+	HostTypes     []Share    `json:"host_types"`      // of those at risk
+	Models        []Share    `json:"models"`          // of hardware, of those exposed while the fleet was watched
+	Sites         int        `json:"sites"`           // distinct ones of those exposed
+	SitesHarmed   int        `json:"sites_harmed"`    // distinct ones of those harmed
+	Progress      []Progress `json:"progress"`        // exposures over time
+	Comparison    []Compared `json:"comparison"`      // by way to fail
+	Harmed        int        `json:"harmed"`          // agents that failed with it, in the way that most did, the usual failures included
+	HarmedHosts   []string   `json:"harmed_hosts"`    // of Harmed, as many as are known
+	Model         string     `json:"model,omitempty"` // of hardware that fails where it is one alone
+	FirstHarm     *time.Time `json:"first_harm"`      // first failure with it; null: it was never accused, the failures are the usual ones
+	Alarm         float64    `json:"alarm_log_e"`     // the evidence that an accusation takes
+	ControlGone   bool       `json:"control_gone"`    // nobody is left without it: only silence is judged
+	Conformance   SDP        `json:"conformance"`     // with safe deployment practice
+	Verdict       Verdict    `json:"verdict"`         // continue, hold or rollback
+	Reasons       []Reason   `json:"reasons"`         // of the verdict; empty for continue
+	Caveats       []string   `json:"caveats"`         // what continue rests on where agents could not be compared
+	CurrentRing   string     `json:"current_ring"`    // the last ring, in the policy's order, that it has reached
+	AlertKey      string     `json:"alert_key"`       // edr.alert.key of a bad_rollout about it
 	accused       bool       // a bad_rollout is open
 	wasAccused    bool       // or was
 	shadowed      bool       // another version of the product is accused
@@ -124,7 +126,7 @@ func (j *Judge) report(jv *judgedVersion) Rollout {
 	r := Rollout{
 		Product: v.Product, Kind: v.Kind, Channel: v.Channel, Version: v.Version, At: clock(j.now), FirstExposure: clock(jv.first),
 		LastExposure: clock(max(jv.lastExposed, jv.first)), Exposed: jv.exposed, AtRisk: jv.atRisk(), Sites: len(jv.sites), SitesHarmed: len(jv.failSites),
-		Harmed: jv.harmed(), HarmedHosts: append([]string{}, jv.hosts...), Alarm: j.threshold(), ControlGone: jv.noControl, AlertKey: jv.key(),
+		HarmedHosts: jv.harmedHosts(), Alarm: j.threshold(), ControlGone: jv.noControl, AlertKey: jv.key(),
 		accused: jv.firing, wasAccused: jv.start != 0, shadowed: j.accused(jv), settled: j.now-j.began >= int64(j.cfg.Settle), blind: j.stalledFeeds(),
 		ringFirst: jv.ringFirst, ringExposed: jv.rings, ringSeen: jv.ringSeen, ringBefore: map[string]Before{}, silenced: j.silencedSince(v.Product, jv.first), dark: j.darkSites(jv),
 	}
@@ -157,6 +159,12 @@ func (j *Judge) report(jv *judgedVersion) Rollout {
 		r.FirstHarm = &t
 	}
 	r.failure, r.evidence = jv.strongest()
+	r.Harmed = jv.harmed(r.failure)
+	r.Model, _ = jv.test[r.failure].suspect()
+	if !r.wasAccused {
+		r.Model = ""
+	}
+	r.Models = shares(jv.models)
 	for c := range classes + 1 {
 		r.Comparison = append(r.Comparison, jv.compared(c))
 	}
@@ -211,6 +219,17 @@ func (j *Judge) stalledFeeds() []string {
 	for _, name := range sortedKeys(j.feeds, strings.Compare) {
 		if j.feeds[name].firing {
 			list = append(list, name)
+		}
+	}
+	return list
+}
+
+// harmedHosts are the names of those that failed, as many as are known.
+func (jv *judgedVersion) harmedHosts() []string {
+	list := make([]string, 0, len(jv.hosts))
+	for _, h := range jv.hosts {
+		if !slices.Contains(list, h.name) {
+			list = append(list, h.name)
 		}
 	}
 	return list

@@ -16,6 +16,8 @@ type Shard struct {
 	byStratum map[Stratum]int32
 	sites     []site
 	bySite    map[string]int32
+	models    []model // the first stands for all that are not compared
+	byModel   map[ModelKey]uint8
 	feeds     []*feed
 	byFeed    map[string]int32
 	rollouts  rollouts
@@ -34,6 +36,15 @@ type stratum struct {
 	alive, silent int
 }
 
+type model struct {
+	key   ModelKey
+	alive int
+}
+
+// mostModels bounds the models of hardware that a shard tells of, those that it
+// met first.
+const mostModels = 255
+
 type site struct {
 	name          string
 	alive, silent int
@@ -45,7 +56,7 @@ type site struct {
 func NewShard(cfg Config) *Shard {
 	cfg = cfg.withDefaults()
 	return &Shard{
-		cfg: cfg, names: map[string]string{}, byStratum: map[Stratum]int32{}, bySite: map[string]int32{}, byFeed: map[string]int32{},
+		cfg: cfg, names: map[string]string{}, byStratum: map[Stratum]int32{}, bySite: map[string]int32{}, models: make([]model, 1), byModel: map[ModelKey]uint8{}, byFeed: map[string]int32{},
 		rollouts: newRollouts(cfg.MaxRollouts),
 	}
 }
@@ -240,8 +251,14 @@ func (s *Shard) started(a *Agent, now int64) {
 		return // The service, the driver and the sensor each tell of one start.
 	}
 	// A start out of a short silence is what a crashed host looks like that
-	// ships no log of its own.
-	down := a.life == silent && s.feeds[a.feed].clock(now)-a.lastBeat < int64(30*time.Minute)
+	// ships no log of its own. After a longer one somebody had switched it off,
+	// and may do so for minutes as well.
+	const short = int64(30 * time.Minute)
+	down := a.life == silent && s.feeds[a.feed].clock(now)-a.lastBeat < short
+	if a.life == gone || a.life == silent && !down {
+		a.sleeps = true
+	}
+	down = down && (!a.sleeps || isServer(a.HostType))
 	expected := a.life != alive && !down || now-a.startedAt < apart && !a.updated
 	switch {
 	case a.reported != a.Version: // It starts as another version: that is the update.

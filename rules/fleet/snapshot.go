@@ -64,8 +64,22 @@ func (a *Agent) Detach() {
 	}
 }
 
-// Fits reports whether the places of an agent that was read are in the shard.
-func (s *Shard) Fits(a *Agent) bool {
+// Adopt takes an agent up that was read, and reports whether its places are in
+// the shard. The models of hardware are counted anew.
+func (s *Shard) Adopt(a *Agent) bool {
+	if !s.fits(a) {
+		return false
+	}
+	if a.settled && a.stratum >= 0 {
+		a.model = s.modelOf(a)
+	}
+	if a.life == alive {
+		s.countModel(a, 1)
+	}
+	return true
+}
+
+func (s *Shard) fits(a *Agent) bool {
 	within := func(n int32, size int) bool { return n >= -1 && int(n) < size }
 	switch {
 	case a.life > gone || a.beat > heartbeat:

@@ -37,6 +37,7 @@ const (
 type Casualty struct {
 	Host  string
 	Site  string
+	Model string // of its hardware, where it is one of those that are compared
 	Class Class
 	Heard int64 // when it was heard last
 }
@@ -53,7 +54,24 @@ type Step struct {
 	Feeds    map[string]*FeedStep
 	Versions map[Version]*VersionStep
 	Hosts    []HostEvent // what happened to hosts, for agents that other shards know
+	Models   map[ModelKey]*ModelStep
 }
+
+// ModelKey is a model of hardware among the agents of a product.
+type ModelKey struct{ Product, Model string }
+
+// ModelStep sums up the hosts of a model, ModelArm those of them that have a
+// version.
+type (
+	ModelStep struct {
+		Alive    int // at the end
+		Failures [classes + 1]int
+	}
+	ModelArm struct {
+		Alive, Exposed  int
+		Failures, Early [classes + 1]int
+	}
+)
 
 // StratumStep sums up a stratum.
 type StratumStep struct {
@@ -86,19 +104,23 @@ type VersionStep struct {
 	Strata  map[Stratum]*ArmStep
 	Rings   map[string]int // Exposed by ring
 	Sites   map[string]int // and by site
+	Models  map[string]*ModelArm
 }
 
 // ArmStep is the new arm of a comparison in one stratum.
 type ArmStep struct {
 	Alive      int // agents with the version, at the end
+	Exposed    int // that got it in this step
 	Fell       int // newly silent of them, counted as failures or not
 	Failures   [classes + 1]int
+	Early      [classes + 1]int // of those that had it for earlyFor at most
 	Casualties []Casualty
 }
 
 func newStep(at int64) *Step {
 	return &Step{
 		At: at, Strata: map[Stratum]*StratumStep{}, Sites: map[string]*SiteStep{}, Feeds: map[string]*FeedStep{}, Versions: map[Version]*VersionStep{},
+		Models: map[ModelKey]*ModelStep{},
 	}
 }
 
@@ -121,9 +143,7 @@ func (s *Step) Add(o *Step) {
 		to.Returned += v.Returned
 		to.NewlySilent += v.NewlySilent
 		to.Fell += v.Fell
-		for c, n := range v.Failures {
-			to.Failures[c] += n
-		}
+		addFailures(&to.Failures, &v.Failures)
 		to.Casualties = appendBounded(to.Casualties, v.Casualties)
 	}
 	for k, v := range o.Sites {
@@ -148,6 +168,17 @@ func (s *Step) Add(o *Step) {
 		to.add(v)
 	}
 	s.addHosts(o.Hosts)
+	for k, v := range o.Models {
+		to := of(s.Models, k)
+		to.Alive += v.Alive
+		addFailures(&to.Failures, &v.Failures)
+	}
+}
+
+func addFailures(to, more *[classes + 1]int) {
+	for c, n := range more {
+		to[c] += n
+	}
 }
 
 func (v *VersionStep) add(o *VersionStep) {
@@ -162,11 +193,18 @@ func (v *VersionStep) add(o *VersionStep) {
 	for k, arm := range o.Strata {
 		to := of(v.Strata, k)
 		to.Alive += arm.Alive
+		to.Exposed += arm.Exposed
 		to.Fell += arm.Fell
-		for c, n := range arm.Failures {
-			to.Failures[c] += n
-		}
+		addFailures(&to.Failures, &arm.Failures)
+		addFailures(&to.Early, &arm.Early)
 		to.Casualties = appendBounded(to.Casualties, arm.Casualties)
+	}
+	for k, arm := range o.Models {
+		to := of(v.Models, k)
+		to.Alive += arm.Alive
+		to.Exposed += arm.Exposed
+		addFailures(&to.Failures, &arm.Failures)
+		addFailures(&to.Early, &arm.Early)
 	}
 }
 
@@ -189,6 +227,12 @@ func (s *Step) follow(next *Step) {
 		for _, arm := range v.Strata {
 			arm.Alive = 0
 		}
+		for _, arm := range v.Models {
+			arm.Alive = 0
+		}
+	}
+	for _, v := range s.Models {
+		v.Alive = 0
 	}
 	s.Add(next)
 }

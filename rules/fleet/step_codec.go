@@ -16,14 +16,18 @@ import (
 //	texts: number, and each as the length shared with the one before, the
 //	  length of the rest and the rest; sorted
 //	strata: number, four texts each; sorted
-//	sums of strata, sites, feeds and versions: number and entries, sorted by key
+//	sums of strata, sites, feeds, versions and models: number and entries, sorted
+//	  by key
 //	what happened to hosts: number, and each as host, action, time and clock
 //
 // Numbers are uvarints, texts and strata are named by their place in the
 // tables. The same step gives the same bytes.
 const (
-	stepFormat      = 1 // Of a step that tells of no host: it ends before hosts.
-	stepHostsFormat = 2
+	stepFormat      = 3 // Of a step that tells of no host: it ends before hosts.
+	stepHostsFormat = 4
+	// Those before have neither models of hardware nor who got a version lately,
+	// in which stratum: gateways are not upgraded all at once.
+	stepFormatBefore, stepHostsFormatBefore = 1, 2
 )
 
 // Bounds of a step that is read, which a hostile record could make up.
@@ -75,6 +79,9 @@ func (w *stepWriter) collect(s *Step) {
 		for _, text := range []string{key.Product, key.Kind, key.Channel, key.Version} {
 			w.texts[cutText(text)] = 0
 		}
+		for model := range v.Models {
+			w.texts[cutText(model)] = 0
+		}
 		for stratum, arm := range v.Strata {
 			w.strata[stratum] = 0
 			w.collectCasualties(arm.Casualties)
@@ -88,6 +95,9 @@ func (w *stepWriter) collect(s *Step) {
 	for _, h := range s.Hosts {
 		w.texts[cutText(h.Host)] = 0
 	}
+	for key := range s.Models {
+		w.texts[cutText(key.Product)], w.texts[cutText(key.Model)] = 0, 0
+	}
 	for key := range w.strata {
 		for _, text := range []string{key.Product, key.OS, key.HostType, key.Ring} {
 			w.texts[cutText(text)] = 0
@@ -97,7 +107,7 @@ func (w *stepWriter) collect(s *Step) {
 
 func (w *stepWriter) collectCasualties(list []Casualty) {
 	for i := range list {
-		w.texts[cutText(list[i].Host)], w.texts[cutText(list[i].Site)] = 0, 0
+		w.texts[cutText(list[i].Host)], w.texts[cutText(list[i].Site)], w.texts[cutText(list[i].Model)] = 0, 0, 0
 	}
 }
 
@@ -182,12 +192,22 @@ func (w *stepWriter) sums(s *Step) {
 			arm := v.Strata[stratum]
 			w.count(w.strata[stratum])
 			w.count(arm.Alive)
+			w.count(arm.Exposed)
 			w.count(arm.Fell)
 			w.failures(&arm.Failures)
+			w.failures(&arm.Early)
 			w.casualties(arm.Casualties)
 		}
 		w.counts(v.Rings)
 		w.counts(v.Sites)
+		w.models(v.Models)
+	}
+	w.count(len(s.Models))
+	for _, key := range sortedKeys(s.Models, compareModels) {
+		w.text(key.Product)
+		w.text(key.Model)
+		w.count(s.Models[key].Alive)
+		w.failures(&s.Models[key].Failures)
 	}
 	if len(s.Hosts) == 0 {
 		return
@@ -198,6 +218,18 @@ func (w *stepWriter) sums(s *Step) {
 		w.b = append(w.b, byte(h.Action))
 		w.b = binary.AppendVarint(w.b, h.At)
 		w.b = binary.AppendVarint(w.b, h.Seen)
+	}
+}
+
+func (w *stepWriter) models(m map[string]*ModelArm) {
+	w.count(len(m))
+	for _, name := range sortedKeys(m, strings.Compare) {
+		arm := m[name]
+		w.text(name)
+		w.count(arm.Alive)
+		w.count(arm.Exposed)
+		w.failures(&arm.Failures)
+		w.failures(&arm.Early)
 	}
 }
 
@@ -222,6 +254,7 @@ func (w *stepWriter) casualties(list []Casualty) {
 	for i := range list {
 		w.text(list[i].Host)
 		w.text(list[i].Site)
+		w.text(list[i].Model)
 		w.b = append(w.b, byte(list[i].Class))
 		w.b = binary.AppendVarint(w.b, list[i].Heard)
 	}

@@ -11,14 +11,14 @@ import (
 // says at which byte what was expected.
 func ParseStep(b []byte) (*Step, error) {
 	r := stepReader{b: b, size: len(b)}
-	format := r.byte("the format")
-	if r.err == nil && format != stepFormat && format != stepHostsFormat {
-		return nil, fmt.Errorf("fleet step: format %d, expected %d or %d: all gateways of a fleet have to run the same release", format, stepFormat, stepHostsFormat)
+	r.format = r.byte("the format")
+	if r.err == nil && (r.format < stepFormatBefore || r.format > stepHostsFormat) {
+		return nil, fmt.Errorf("fleet step: format %d, expected %d to %d: gateways of a fleet have to run the same release, or the next", r.format, stepFormatBefore, stepHostsFormat)
 	}
 	s := newStep(int64(r.uint("the end of the step", math.MaxInt64)))
 	r.tables()
 	r.sums(s)
-	if format == stepHostsFormat {
+	if r.format == stepHostsFormat || r.format == stepHostsFormatBefore {
 		r.hosts(s)
 	}
 	if r.err == nil && len(r.b) > 0 {
@@ -33,6 +33,7 @@ func ParseStep(b []byte) (*Step, error) {
 // stepReader reads; after the first error it returns zeros.
 type stepReader struct {
 	b      []byte // the rest
+	format byte
 	size   int
 	texts  []string
 	strata []Stratum
@@ -152,6 +153,14 @@ func (r *stepReader) sums(s *Step) {
 	for range r.entries("versions", 8) {
 		r.version(s)
 	}
+	if r.format < stepFormat {
+		return
+	}
+	for range r.entries("models", 4) {
+		v := fresh(r, s.Models, ModelKey{r.text("a product"), r.text("a model")}, "a model")
+		v.Alive = r.count("alive")
+		r.failures(&v.Failures)
+	}
 }
 
 func (r *stepReader) version(s *Step) {
@@ -161,12 +170,28 @@ func (r *stepReader) version(s *Step) {
 	v.Exposed = r.count("exposed")
 	for range r.entries("arms", 5) {
 		arm := fresh(r, v.Strata, r.stratum(), "an arm of a stratum")
-		arm.Alive, arm.Fell = r.count("alive"), r.count("fell")
+		arm.Alive = r.count("alive")
+		if r.format >= stepFormat {
+			arm.Exposed = r.count("exposed")
+		}
+		arm.Fell = r.count("fell")
 		r.failures(&arm.Failures)
+		if r.format >= stepFormat {
+			r.failures(&arm.Early)
+		}
 		arm.Casualties = r.casualties()
 	}
 	r.counts(v.Rings, "rings")
 	r.counts(v.Sites, "sites")
+	if r.format < stepFormat {
+		return
+	}
+	for range r.entries("models of a version", 5) {
+		arm := fresh(r, v.Models, r.text("a model"), "a model")
+		arm.Alive, arm.Exposed = r.count("alive"), r.count("exposed")
+		r.failures(&arm.Failures)
+		r.failures(&arm.Early)
+	}
 }
 
 func (r *stepReader) hosts(s *Step) {
@@ -226,7 +251,11 @@ func (r *stepReader) casualties() []Casualty {
 	list := make([]Casualty, n)
 	for i := range list {
 		c := &list[i]
-		c.Host, c.Site, c.Class = r.text("a host"), r.text("a site"), Class(r.byte("a class of failures"))
+		c.Host, c.Site = r.text("a host"), r.text("a site")
+		if r.format >= stepFormat {
+			c.Model = r.text("a model")
+		}
+		c.Class = Class(r.byte("a class of failures"))
 		if c.Class >= classes {
 			r.fail("a known class of failures")
 		}
