@@ -41,7 +41,8 @@ type checkpoints struct {
 	offset   int64 // up to where everything was acknowledged; 0: nothing new
 	broken   bool  // the state is ahead of what was acknowledged
 	snapshot []byte
-	ctx      context.Context // of all saving; ends with the partition
+	written  chan writtenSnapshot // What is being written during a delivery; nil: nothing.
+	ctx      context.Context      // of all saving; ends with the partition
 	cancel   context.CancelFunc
 	saving   chan struct{} // closed when the snapshot is saved; nil before the first
 }
@@ -82,10 +83,50 @@ func (w *worker) Resume(ctx context.Context, committed int64) (int64, bool) {
 	return offset, ok
 }
 
-// note takes down what was acknowledged, and keeps a snapshot when it is time.
-func (w *worker) note(b *event.Batch) {
+// writtenSnapshot tells how writing the state down went.
+type writtenSnapshot struct {
+	began time.Time
+	took  time.Duration
+	ok    bool
+}
+
+// ahead begins to write the state after a batch down while its documents are
+// delivered, when it is time: the shard has nothing to do until then, so that
+// the partition stands still for what the delivery does not take.
+func (w *worker) ahead(b *event.Batch) {
 	c := w.checkpoints
-	if c == nil || c.broken || len(b.Records) == 0 {
+	if c == nil || c.broken || c.busy() || len(b.Records) == 0 || b.Records[len(b.Records)-1].Offset+1 < b.Committed {
+		return // Or the state is still being rebuilt.
+	}
+	began := time.Now()
+	if began.Before(c.next) {
+		return
+	}
+	c.written = make(chan writtenSnapshot, 1)
+	go func() {
+		var ok bool
+		c.snapshot, ok = w.shard.AppendSnapshot(c.snapshot[:0])
+		c.written <- writtenSnapshot{began, time.Since(began), ok}
+	}()
+}
+
+// note takes down what became of a batch, and keeps the snapshot that was
+// written ahead if all of it was acknowledged.
+func (w *worker) note(b *event.Batch, acknowledged bool) {
+	c := w.checkpoints
+	if c == nil {
+		return
+	}
+	began, written := time.Now(), c.written
+	var done writtenSnapshot
+	if written != nil {
+		done = <-written // In any case: the shard may not go on before.
+		c.written = nil
+	}
+	if !acknowledged {
+		c.broken = true
+	}
+	if c.broken || len(b.Records) == 0 {
 		return
 	}
 	offset := b.Records[len(b.Records)-1].Offset + 1
@@ -93,8 +134,8 @@ func (w *worker) note(b *event.Batch) {
 		return // The state is still being rebuilt.
 	}
 	c.offset = offset
-	if now := time.Now(); !now.Before(c.next) && !c.busy() {
-		w.save(now)
+	if written != nil {
+		w.keepSnapshot(done, time.Since(began))
 	}
 }
 
@@ -110,19 +151,18 @@ func (c *checkpoints) busy() bool {
 	}
 }
 
-// save writes the state down and keeps it beside the work that goes on.
-func (w *worker) save(began time.Time) {
+// keepSnapshot keeps what was written beside the work that goes on; stood is for
+// how long the partition stood still for it.
+func (w *worker) keepSnapshot(written writtenSnapshot, stood time.Duration) {
 	c, m := w.checkpoints, w.runner.metrics
-	var ok bool
-	if c.snapshot, ok = w.shard.AppendSnapshot(c.snapshot[:0]); !ok {
+	if !written.ok {
 		m.checkpoints.WithLabelValues("impossible").Inc()
 		w.checkpoints = nil
 		w.runner.set.Logger.Warn("the state of a shard cannot be kept; after a restart it is rebuilt from records", "shard", c.shard)
 		return
 	}
-	took := time.Since(began)
-	c.next = began.Add(max(c.every, restTimes*took))
-	m.snapshotSeconds.Observe(took.Seconds())
+	c.next = written.began.Add(max(c.every, restTimes*written.took))
+	m.snapshotSeconds.Observe(stood.Seconds())
 	m.snapshotBytes.Observe(float64(len(c.snapshot)))
 	offset := c.offset
 	c.offset = 0
@@ -150,8 +190,11 @@ func (w *worker) closeCheckpoints() {
 	if !c.wait(ctx) || c.broken || c.offset == 0 {
 		return
 	}
-	w.save(time.Now())
-	if w.checkpoints != nil {
+	began := time.Now()
+	var ok bool
+	c.snapshot, ok = w.shard.AppendSnapshot(c.snapshot[:0])
+	took := time.Since(began)
+	if w.keepSnapshot(writtenSnapshot{began, took, ok}, took); w.checkpoints != nil {
 		c.wait(ctx)
 	}
 }

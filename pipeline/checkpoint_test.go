@@ -211,3 +211,75 @@ func TestWorkersGoOnFromCheckpoints(t *testing.T) {
 		}
 	})
 }
+
+// slowState is a detector that takes a minute to write its state down.
+type slowState struct{ tally }
+
+func (d *slowState) AppendSnapshot(to []byte) ([]byte, bool) {
+	time.Sleep(time.Minute) // The bubble's.
+	return d.tally.AppendSnapshot(to)
+}
+
+// slowSink takes 50 seconds for a batch.
+type slowSink struct{}
+
+func (slowSink) Write(ctx context.Context, _ []*event.Document, results []event.Result) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	time.Sleep(50 * time.Second)
+	for i := range results {
+		results[i] = event.Result{Outcome: event.Indexed}
+	}
+	return nil
+}
+
+// TestSnapshotIsWrittenDuringTheDelivery expects a partition to stand still only
+// for what the delivery does not take, and the state of a batch that is not
+// acknowledged to be forgotten.
+func TestSnapshotIsWrittenDuringTheDelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, _ := testRunner(t, &box{}, Output{Name: "a", Sink: slowSink{}, Required: true})
+		store := &shelf{saved: map[string][]kept{}}
+		r.set.NewDetector = func(event.Partition) Detector { return &slowState{} }
+		r.set.Checkpoints, r.set.CheckpointEvery = store, time.Second
+		p := event.Partition{Prefix: "cafe", Topic: "t"}
+		all := records("a", "b", "c")
+		w, err := r.OpenKept("g")(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		began := time.Now()
+		if err := w.Handle(t.Context(), &event.Batch{Partition: p, Records: all[:2]}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != time.Minute {
+			t.Errorf("the batch took %v, of which delivery and snapshot together are 1m0s", took)
+		}
+		synctest.Wait()
+		if got := store.saved["g/t/cafe-0"]; len(got) != 1 || got[0].offset != 2 || !strings.HasSuffix(keptState(t, got[0].bytes), "a b ") {
+			t.Fatalf("kept %+v, want the state at offset 2", got)
+		}
+
+		time.Sleep(2 * time.Hour)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := w.Handle(ctx, &event.Batch{Partition: p, Records: all[2:]}); err == nil {
+			t.Fatal("a cancelled batch is acknowledged")
+		}
+		w.Close()
+		if got := store.saved["g/t/cafe-0"]; len(got) != 1 {
+			t.Errorf("%d are kept, want none after a batch that was not acknowledged", len(got))
+		}
+	})
+}
+
+func keptState(t *testing.T, snapshot []byte) string {
+	t.Helper()
+	state, err := KeptState(snapshot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(state)
+}

@@ -73,7 +73,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Namespace: "edrwatch", Name: "checkpoint_bytes", Help: "Size of snapshots.", Buckets: prometheus.ExponentialBuckets(1024, 8, 7),
 		}),
 		snapshotSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Namespace: "edrwatch", Name: "checkpoint_seconds", Help: "Time that a partition stands still for its snapshot.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 7),
+			Namespace: "edrwatch", Name: "checkpoint_seconds", Help: "Time that a partition stands still for its snapshot, most of which is written while a batch is delivered.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 7),
 		}),
 		late: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "edrwatch", Name: "late_events_total", Help: "Events further behind their partition's clock than the permitted lateness.",

@@ -181,12 +181,11 @@ func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 	defer w.counts.inFlight.Sub(float64(live))
 	mapped := time.Now()
 	docs := w.shard.Documents()
+	w.ahead(b)
 	if err := w.write(ctx, docs); err != nil {
 		w.counts.abandoned.Add(float64(live))
 		w.others.settle(false)
-		if w.checkpoints != nil {
-			w.checkpoints.broken = true
-		}
+		w.note(b, false)
 		return err
 	}
 	// Counted when the outcome is final: a batch that is given up with its
@@ -198,7 +197,7 @@ func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 	if w.runner.set.Observe != nil {
 		w.runner.set.Observe(docs)
 	}
-	w.note(b)
+	w.note(b, true)
 	return nil
 }
 

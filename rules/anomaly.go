@@ -118,7 +118,7 @@ type anomalyKey struct {
 }
 
 func (st *anomalyState) keys() (int, uint64) {
-	return len(st.table.entries), st.table.evicted + st.found.table.evicted
+	return st.table.held(), st.table.evicted + st.found.table.evicted
 }
 func (st *anomalyState) step(int64) int64 { return math.MaxInt64 }
 func (st *anomalyState) next() int64      { return earliest(st.table, st.found.table) }

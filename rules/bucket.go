@@ -51,7 +51,7 @@ func newBucketState(s *Session, r *Rule, p counted) *bucketState {
 }
 
 func (st *bucketState) keys() (int, uint64) {
-	return len(st.table.entries), st.table.evicted + st.dropped
+	return st.table.held(), st.table.evicted + st.dropped
 }
 func (st *bucketState) step(int64) int64 { return math.MaxInt64 }
 

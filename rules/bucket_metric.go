@@ -30,7 +30,7 @@ func newBucketMetric(s *Session, r *Rule, p *metricPlan) *bucketMetric {
 }
 
 func (st *bucketMetric) keys() (int, uint64) {
-	return len(st.table.entries), st.table.evicted + st.found.table.evicted + st.dropped
+	return st.table.held(), st.table.evicted + st.found.table.evicted + st.dropped
 }
 func (st *bucketMetric) step(int64) int64 { return math.MaxInt64 }
 func (st *bucketMetric) next() int64      { return earliest(st.table, st.found.table) }

@@ -136,7 +136,7 @@ func (k *changeKey) turn(to string, at, window int64) {
 }
 
 func (st *changeState) keys() (int, uint64) {
-	return len(st.table.entries), st.table.evicted + st.found.table.evicted
+	return st.table.held(), st.table.evicted + st.found.table.evicted
 }
 func (st *changeState) step(int64) int64 { return math.MaxInt64 }
 func (st *changeState) next() int64      { return earliest(st.table, st.found.table) }

@@ -30,8 +30,9 @@ type hook struct {
 	role         string
 	truth        func(*expression.Env) expression.Truth
 	alternatives []expression.Alternative
-	x            *expression.Expression // What the author wrote.
-	unexcepted   bool                   // Exceptions do not take events out: it tells of an end, or of what must not come.
+	watch        []expression.Alternative // What it needs as well while the state holds keys; nil: nothing further.
+	x            *expression.Expression   // What the author wrote.
+	unexcepted   bool                     // Exceptions do not take events out: it tells of an end, or of what must not come.
 }
 
 // hookOf makes the hook of a condition.
@@ -106,6 +107,7 @@ func (c *compiler) rule(src *source) *Rule {
 	r.exceptions = c.exceptions(h.Exceptions)
 	r.severities, r.risks = c.overrides(h)
 	r.groupBy = c.groupBy(h)
+	r.byAgent = len(r.groupBy) == 1 && r.groupBy[0].entity
 	r.threat = threatFields(h.Threat)
 	r.rollup = h.Rollup.plan()
 	r.judges, r.speaks = fingerprints(src.node, c.defs)

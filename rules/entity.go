@@ -101,11 +101,12 @@ func (t *entities) resolve(e *event.Event, now int64) *entity {
 	before := n.HostName
 	renamed := t.learn(e, n)
 	if renamed && n.ID != "" && n.HostName != "" && n.Type != "" {
-		key := appendHostKey(t.buf[:0], n.Type, n.HostName)
-		alias, _ := t.aliases.obtain(key)
+		t.buf = appendHostKey(t.buf[:0], n.Type, n.HostName)
+		host := event.View(t.buf)
+		alias, _ := t.aliases.obtain(key{text: host})
 		alias.data = n
 		// What was known under the host's name is the same agent.
-		if before := t.known.entries[string(key)]; before != nil && before.data != n {
+		if before := t.known.index.find(host); before != nil && before.data != n {
 			t.forget(before.data)
 			t.known.remove(before)
 		}
@@ -201,7 +202,9 @@ func (t *entities) forget(n *entity) {
 
 func (t *entities) find(e *event.Event) *entity {
 	if id := e.Str(ecs.AgentID); id != "" {
-		return t.obtain(append(t.buf[:0], id...))
+		n := t.obtain(id)
+		n.ID = n.key
+		return n
 	}
 	host, typ := e.Str(ecs.HostName), e.Str(ecs.AgentType)
 	if host == "" {
@@ -209,23 +212,23 @@ func (t *entities) find(e *event.Event) *entity {
 	}
 	if host != "" && typ != "" {
 		t.buf = appendHostKey(t.buf[:0], typ, host)
-		if alias := t.aliases.get(t.buf); alias != nil {
+		if alias := t.aliases.get(key{text: event.View(t.buf)}); alias != nil {
 			return alias.data
 		}
-		return t.obtain(t.buf)
+		return t.obtain(event.View(t.buf))
 	}
 	if id := e.Str(ecs.HostID); id != "" {
-		return t.obtain(append(t.buf[:0], id...))
+		return t.obtain(id)
 	}
 	if host != "" {
-		return t.obtain(appendShort(t.buf[:0], host))
+		t.buf = appendShort(t.buf[:0], host)
+		return t.obtain(event.View(t.buf))
 	}
 	return nil
 }
 
-func (t *entities) obtain(key []byte) *entity {
-	t.buf = key
-	entry, created := t.known.obtain(key)
+func (t *entities) obtain(text string) *entity {
+	entry, created := t.known.obtain(key{text: text})
 	if created {
 		entry.data = &entity{key: entry.key}
 	}
@@ -235,7 +238,6 @@ func (t *entities) obtain(key []byte) *entity {
 // learn copies what the event says about the agent and reports whether its
 // type or host name changed.
 func (t *entities) learn(e *event.Event, n *entity) (renamed bool) {
-	keep(&n.ID, e.Str(ecs.AgentID))
 	keep(&n.HostID, e.Str(ecs.HostID))
 	t.share(&n.Version, e.Str(ecs.AgentVersion))
 	t.share(&n.OSType, e.Str(ecs.HostOSType))

@@ -11,7 +11,7 @@ import (
 
 // index finds the hooks that an event can satisfy. Every hook stands under one
 // of its alternatives of necessary atoms: equal values in a hash per field,
-// numeric bounds in sorted lists, presence in a list per field. A value under
+// beginnings in one by their lengths, numeric bounds in sorted lists, presence in a list per field. A value under
 // which many hooks stand has an index of their other alternatives below it, so
 // that a thousand rules about one event.action cost no more than ten.
 //
@@ -20,7 +20,8 @@ import (
 // that turn out false.
 type index struct {
 	root  node
-	words int // Of the bit set of candidates.
+	watch node // Hooks that some states want to see as well.
+	words int  // Of the bit set of candidates.
 }
 
 // node is one level of the index.
@@ -33,8 +34,10 @@ type node struct {
 type fieldIndex struct {
 	field   ecs.ID
 	equal   map[string]*node
-	atLeast []bound // Ascending: those up to the value apply.
-	atMost  []bound // Descending: those down to the value apply.
+	begin   map[string]*node // By beginning.
+	lengths []int            // Of the beginnings, ascending.
+	atLeast []bound          // Ascending: those up to the value apply.
+	atMost  []bound          // Descending: those down to the value apply.
 	present *node
 }
 
@@ -52,10 +55,15 @@ const (
 
 func newIndex(hooks []boundHook) index {
 	all := make([]int32, len(hooks))
+	var watched []int32
+	watchers := slices.Clone(hooks)
 	for i := range hooks {
 		all[i] = int32(i)
+		if watchers[i].alternatives = hooks[i].watch; hooks[i].watch != nil {
+			watched = append(watched, int32(i))
+		}
 	}
-	return index{root: buildNode(hooks, all, nil), words: (len(hooks) + 63) / 64}
+	return index{root: buildNode(hooks, all, nil), watch: buildNode(watchers, watched, nil), words: (len(hooks) + 63) / 64}
 }
 
 // buildNode places hooks under their cheapest alternative that does not name a
@@ -66,7 +74,7 @@ func buildNode(hooks []boundHook, members []int32, above []ecs.ID) node {
 		n.always = members
 		return n
 	}
-	b := builder{equal: map[expression.Atom][]int32{}, present: map[ecs.ID][]int32{}, fields: map[ecs.ID]*fieldIndex{}}
+	b := builder{equal: map[expression.Atom][]int32{}, begin: map[expression.Atom][]int32{}, present: map[ecs.ID][]int32{}, fields: map[ecs.ID]*fieldIndex{}}
 	for _, h := range members {
 		if alt := choose(hooks[h].alternatives, above); alt != nil {
 			b.place(h, alt)
@@ -82,11 +90,23 @@ func buildNode(hooks []boundHook, members []int32, above []ecs.ID) node {
 		child := buildNode(hooks, list, append(slices.Clone(above), atom.Field))
 		f.equal[atom.Text] = &child
 	}
+	for atom, list := range b.begin {
+		f := b.field(atom.Field)
+		if f.begin == nil {
+			f.begin = make(map[string]*node)
+		}
+		child := buildNode(hooks, list, append(slices.Clone(above), atom.Field))
+		f.begin[atom.Text] = &child
+		if n := len(atom.Text); !slices.Contains(f.lengths, n) {
+			f.lengths = append(f.lengths, n)
+		}
+	}
 	for field, list := range b.present {
 		child := buildNode(hooks, list, append(slices.Clone(above), field))
 		b.field(field).present = &child
 	}
 	for _, f := range b.fields {
+		slices.Sort(f.lengths)
 		slices.SortFunc(f.atLeast, func(a, b bound) int { return cmp.Or(cmp.Compare(a.number, b.number), cmp.Compare(a.hook, b.hook)) })
 		slices.SortFunc(f.atMost, func(a, b bound) int { return cmp.Or(cmp.Compare(b.number, a.number), cmp.Compare(a.hook, b.hook)) })
 		n.fields = append(n.fields, *f)
@@ -112,6 +132,7 @@ func choose(alternatives []expression.Alternative, above []ecs.ID) expression.Al
 // builder collects the postings of one level.
 type builder struct {
 	equal   map[expression.Atom][]int32
+	begin   map[expression.Atom][]int32
 	present map[ecs.ID][]int32
 	fields  map[ecs.ID]*fieldIndex
 }
@@ -130,6 +151,9 @@ func (b *builder) place(h int32, alt expression.Alternative) {
 		switch atom.Op {
 		case expression.Equal:
 			b.equal[atom] = append(b.equal[atom], h)
+		case expression.Prefix:
+			atom.Text = cutBeginning(atom.Text)
+			b.begin[atom] = append(b.begin[atom], h)
 		case expression.AtLeast:
 			f := b.field(atom.Field)
 			f.atLeast = append(f.atLeast, bound{atom.Number, h})
@@ -140,6 +164,17 @@ func (b *builder) place(h int32, alt expression.Alternative) {
 			b.present[atom.Field] = append(b.present[atom.Field], h)
 		}
 	}
+}
+
+// cutBeginning cuts a beginning to one of a few lengths, each of which costs a
+// lookup for every event that has the field.
+func cutBeginning(text string) string {
+	for _, n := range []int{32, 24, 16, 12, 8, 6, 4, 3, 2} {
+		if len(text) >= n {
+			return text[:n]
+		}
+	}
+	return text
 }
 
 // candidates sets the bits of the hooks that the event can satisfy.
@@ -172,6 +207,15 @@ func (f *fieldIndex) collect(e *event.Event, v *event.Value, bits []uint64) {
 			child.collect(e, bits)
 		}
 	}
+	if f.begin != nil {
+		if list := v.List(); list != nil {
+			for _, s := range list {
+				f.collectBeginnings(e, s, bits)
+			}
+		} else {
+			f.collectBeginnings(e, v.Str(), bits)
+		}
+	}
 	if f.atLeast == nil && f.atMost == nil {
 		return
 	}
@@ -187,5 +231,16 @@ func (f *fieldIndex) collect(e *event.Event, v *event.Value, bits []uint64) {
 			break
 		}
 		bits[b.hook>>6] |= 1 << (b.hook & 63)
+	}
+}
+
+func (f *fieldIndex) collectBeginnings(e *event.Event, s string, bits []uint64) {
+	for _, n := range f.lengths {
+		if n > len(s) {
+			return
+		}
+		if child := f.begin[s[:n]]; child != nil {
+			child.collect(e, bits)
+		}
 	}
 }

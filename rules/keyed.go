@@ -5,7 +5,7 @@ import "container/heap"
 // keyed holds the state of a rule by key: found by key, forgotten when unused
 // for longest while there are too many, and woken by timers.
 type keyed[T any] struct {
-	entries map[string]*entry[T]
+	index   keyIndex[T]
 	max     int
 	evicted uint64
 	onEvict func(*entry[T]) // nil: nothing to do.
@@ -40,30 +40,33 @@ type entry[T any] struct {
 }
 
 func newKeyed[T any](limit int) *keyed[T] {
-	return &keyed[T]{entries: make(map[string]*entry[T]), max: limit}
+	return &keyed[T]{max: limit}
 }
 
 // get returns the entry of a key and marks it as used; nil if there is none.
-func (k *keyed[T]) get(key []byte) *entry[T] {
-	e := k.entries[string(key)]
+func (k *keyed[T]) get(at key) *entry[T] {
+	e := k.index.find(at.text)
 	if e != nil {
 		k.touch(e)
 	}
 	return e
 }
 
-// obtain returns the entry of a key and makes it if need be. The key is
-// copied.
-func (k *keyed[T]) obtain(key []byte) (e *entry[T], created bool) {
-	if e := k.get(key); e != nil {
+// held is the number of keys.
+func (k *keyed[T]) held() int { return k.index.n }
+
+// obtain returns the entry of a key and makes it if need be. The key is copied
+// unless it lasts.
+func (k *keyed[T]) obtain(at key) (e *entry[T], created bool) {
+	if e := k.get(at); e != nil {
 		return e, false
 	}
-	for len(k.entries) >= k.max && k.oldest != nil { // More than one too many come out of a snapshot.
+	for k.index.n >= k.max && k.oldest != nil { // More than one too many come out of a snapshot.
 		k.evict()
 	}
 	k.made++
-	e = &entry[T]{key: string(key), made: k.made, pos: -1}
-	k.entries[e.key] = e
+	e = &entry[T]{key: at.own(), made: k.made, pos: -1}
+	k.index.insert(e)
 	k.link(e)
 	k.soil(e)
 	return e, true
@@ -88,7 +91,7 @@ func (k *keyed[T]) forget(why shortageReason) {
 
 func (k *keyed[T]) remove(e *entry[T]) {
 	k.wake(e, 0)
-	delete(k.entries, e.key)
+	k.index.remove(e)
 	k.unlink(e)
 	k.lift(e)
 }

@@ -69,8 +69,16 @@ func (p *matchPlan) hooks() []hook {
 		}
 		return expression.True
 	}}
+	var presence []expression.Alternative
 	for _, id := range fields {
-		reading.alternatives = append(reading.alternatives, expression.Alternative{{Field: id, Op: expression.Present}})
+		presence = append(presence, expression.Alternative{{Field: id, Op: expression.Present}})
+	}
+	// A reading that does not satisfy the condition only matters to a key that
+	// is known, and to a rule that waits for all readings.
+	if reading.alternatives = p.x.Alternatives(); p.noData == noDataAlert || len(reading.alternatives) == 0 {
+		reading.alternatives = presence
+	} else {
+		reading.watch = presence
 	}
 	return []hook{reading}
 }
@@ -88,6 +96,7 @@ type matchState struct {
 	p     *matchPlan
 	watch dataWatch
 	table *keyed[matchKey]
+	awake bool // The session shows it all readings.
 }
 
 // matchKey is the state of one key.
@@ -104,7 +113,7 @@ type matchKey struct {
 	readings       int64
 }
 
-func (st *matchState) keys() (int, uint64)  { return len(st.table.entries), st.table.evicted }
+func (st *matchState) keys() (int, uint64)  { return st.table.held(), st.table.evicted }
 func (st *matchState) step(gap int64) int64 { return st.watch.step(gap) }
 
 func (st *matchState) next() int64 {
@@ -121,17 +130,27 @@ func (st *matchState) observe(slot int, m *moment) {
 	}
 	if slot == slotReading {
 		st.read(key, m)
+		st.watchReadings()
 		return
 	}
 	st.s.mark(m, st.r)
 	if st.r.keepFiring == 0 && st.r.suppress == 0 {
-		ep := begin(st.r, string(key), m.at, m.e.Str(ecs.EventID))
+		text := key.own()
+		ep := begin(st.r, text, m.at, m.e.Str(ecs.EventID))
 		ep.count = 1
-		st.raise(&ep, string(key), m, nil)
+		st.raise(&ep, text, m, nil)
 		return
 	}
 	e, _ := st.table.obtain(key)
 	st.match(e, m)
+}
+
+// watchReadings asks for all readings while there are keys.
+func (st *matchState) watchReadings() {
+	if on := st.table.held() > 0; on != st.awake {
+		st.awake = on
+		st.s.watch(st.r.number, on)
+	}
 }
 
 // match counts one match in the episode of its key, or begins one.
@@ -187,6 +206,7 @@ const nextMoment = 1
 
 // fire resolves an episode that nothing has kept firing, and forgets the key.
 func (st *matchState) fire(due int64) {
+	defer st.watchReadings()
 	e := st.table.next()
 	if at := st.ends(&e.data); at > due {
 		st.table.wake(e, 0)
@@ -220,7 +240,7 @@ func (st *matchState) staleAfter() int64 { return max(st.p.hold, int64(10*time.M
 
 // read takes a reading of a rule with for: it continues, breaks or completes
 // the time that the condition has to hold.
-func (st *matchState) read(key []byte, m *moment) {
+func (st *matchState) read(key key, m *moment) {
 	holds := st.p.x.Eval(&st.s.env) == expression.True
 	if m.late {
 		st.s.counters[st.r.number].Late++

@@ -175,6 +175,7 @@ func (d *metricRule) compile(c *compiler) plan {
 	}
 	p.field = c.numericField("field", d.Field)
 	p.measure, _ = statistic(d.Function)
+	p.tally = newTallyPlan(d.Function, &p.having)
 	if p.x == nil {
 		return nil
 	}
@@ -191,6 +192,7 @@ type metricPlan struct {
 	windows  windowPlan
 	window   int64
 	having   bounds
+	tally    tallyPlan
 	least    int
 	noData   string
 }
@@ -227,7 +229,8 @@ type metricKey struct {
 	subjects
 	trace
 	dataKey
-	samples []sample // Ascending by time.
+	samples queue[sample] // Ascending by time.
+	tally   tally         // Of the newest window.
 	firing  bool
 	last    int64 // Clock when the window last satisfied having.
 	newest  int64
@@ -241,7 +244,7 @@ type sample struct {
 	value float64
 }
 
-func (st *metricState) keys() (int, uint64)  { return len(st.table.entries), st.table.evicted }
+func (st *metricState) keys() (int, uint64)  { return st.table.held(), st.table.evicted }
 func (st *metricState) step(gap int64) int64 { return st.watch.step(gap) }
 
 func (st *metricState) next() int64 {
@@ -295,33 +298,43 @@ func (st *metricState) observe(_ int, m *moment) {
 // insert adds a sample in order of time, forgets those up to a limit, and
 // returns the place of the new one.
 func (k *metricKey) insert(s sample, limit int64) int {
-	n := max(len(k.samples)+1-maxSamples, 0)
-	for n < len(k.samples) && k.samples[n].at <= limit {
+	samples := k.samples.list()
+	n := max(len(samples)+1-maxSamples, 0)
+	for n < len(samples) && samples[n].at <= limit {
 		n++
 	}
-	if n > 0 {
-		k.samples = slices.Delete(k.samples, 0, n)
-	}
-	i := len(k.samples)
-	for i > 0 && k.samples[i-1].at > s.at {
+	k.samples.drop(n)
+	k.tally.dropped(n)
+	samples = samples[n:]
+	i := len(samples)
+	for i > 0 && samples[i-1].at > s.at {
 		i--
 	}
-	k.samples = slices.Insert(k.samples, i, s)
+	k.samples.insert(i, s)
 	return i
 }
 
 // reached looks at the windows that the new sample is in, each ending at a
 // sample, and returns the first that satisfies having, else the last.
 func (st *metricState) reached(k *metricKey, at int64, pos int) (value float64, window []sample, ok bool) {
+	samples := k.samples.list()
+	if pos == len(samples)-1 {
+		k.tally.advance(&st.p.tally, samples, st.p.window)
+		if window = samples[k.tally.from:]; !k.firing && st.s.near == nil && (len(window) < st.p.least || !k.tally.may(&st.p.tally, len(window))) {
+			return 0, window, false
+		}
+	} else {
+		k.tally.known = false
+	}
 	start := 0
-	for j := pos; j < len(k.samples) && k.samples[j].at-at < st.p.window; j++ {
-		if j+1 < len(k.samples) && k.samples[j+1].at == k.samples[j].at || !k.firing && k.samples[j].at <= k.settled {
+	for j := pos; j < len(samples) && samples[j].at-at < st.p.window; j++ {
+		if j+1 < len(samples) && samples[j+1].at == samples[j].at || !k.firing && samples[j].at <= k.settled {
 			continue // The window ends after the last of equal times.
 		}
-		for k.samples[start].at <= k.samples[j].at-st.p.window {
+		for samples[start].at <= samples[j].at-st.p.window {
 			start++
 		}
-		window = k.samples[start : j+1]
+		window = samples[start : j+1]
 		if len(window) < st.p.least {
 			continue
 		}

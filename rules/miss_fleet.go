@@ -41,7 +41,7 @@ func (st *fleetState) missedSoFar() {
 	if len(rollouts) == 0 {
 		st.s.near.offer(Miss{
 			Rule: st.r, Stage: MissedEntry, At: st.s.now,
-			Reason: fmt.Sprintf("of %s told of a version that was new (agent.version, edr.content.version)", plural(int64(len(st.s.entities.known.entries)), "agent")),
+			Reason: fmt.Sprintf("of %s told of a version that was new (agent.version, edr.content.version)", plural(int64(st.s.entities.known.held()), "agent")),
 		})
 	}
 }

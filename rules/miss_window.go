@@ -26,7 +26,7 @@ func (n *misses) count(r *Rule, key string, at, had, low, high int64, noun, havi
 }
 
 func (st *thresholdState) missed(e *entry[thresholdKey], m *moment) {
-	times := e.data.times
+	times := e.data.times.list()
 	most, end, start := int64(0), m.at, 0
 	for j := range times {
 		for times[j]-times[start] >= st.p.window {
@@ -45,14 +45,15 @@ func (st *bucketState) missed(e *entry[bucketKey], m *moment, n int64) {
 
 func (st *valueCountState) missed(e *entry[valueCountKey], m *moment) {
 	most, end := int64(0), m.at
-	for _, s := range e.data.seen {
-		if s.at >= m.at && s.at-m.at < st.p.window {
-			if n := e.data.within(s.at, st.p.window); n > most {
-				most, end = n, s.at
+	seen := &e.data.seen
+	for place := seen.oldest; place != 0; place = seen.node(place).newer {
+		if at := seen.node(place).at; at >= m.at && at-m.at < st.p.window {
+			if n := seen.within(at, st.p.window); n > most {
+				most, end = n, at
 			}
 		}
 	}
-	most = max(most, e.data.within(m.at, st.p.window))
+	most = max(most, seen.within(m.at, st.p.window))
 	st.s.near.count(st.r, e.key, end, most, st.p.low, math.MaxInt64, "different value of "+st.p.name, st.p.having, duration(st.p.window))
 }
 

@@ -19,13 +19,14 @@ func nearestBefore(value []byte, at int64) pair {
 // before returns the most events of a window that ended before a time, which
 // ends at the latest of them; nothing where none is remembered.
 func (k *thresholdKey) before(first, window int64) []pair {
+	times := k.times.list()
 	most, end, start := 0, int64(0), 0
-	for j := 0; j < len(k.times) && k.times[j] < first; j++ {
-		for k.times[j]-k.times[start] >= window {
+	for j := 0; j < len(times) && times[j] < first; j++ {
+		for times[j]-times[start] >= window {
 			start++
 		}
 		if n := j - start + 1; n >= most {
-			most, end = n, k.times[j]
+			most, end = n, times[j]
 		}
 	}
 	if most == 0 {
@@ -71,17 +72,18 @@ func (st *spikeState) before(k *spikeKey, w int64) []pair {
 // before returns the statistic nearest to having of the windows that ended
 // before a sample, each at one of the samples.
 func (st *metricState) before(k *metricKey, first int64) []pair {
+	samples := k.samples.list()
 	start, nearest, value, end := 0, -1.0, 0.0, int64(0)
-	for j := 0; j < len(k.samples) && k.samples[j].at < first; j++ {
-		for k.samples[start].at <= k.samples[j].at-st.p.window {
+	for j := 0; j < len(samples) && samples[j].at < first; j++ {
+		for samples[start].at <= samples[j].at-st.p.window {
 			start++
 		}
 		if j+1-start < st.p.least {
 			continue
 		}
-		v := st.p.measure(k.samples[start:j+1], st.buf)
+		v := st.p.measure(samples[start:j+1], st.buf)
 		if near := st.p.having.nearness(v); near >= nearest && !st.p.having.hold(v) {
-			nearest, value, end = near, v, k.samples[j].at
+			nearest, value, end = near, v, samples[j].at
 		}
 	}
 	if nearest < 0 {

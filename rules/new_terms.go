@@ -103,7 +103,7 @@ type term struct {
 }
 
 func (st *newTermsState) keys() (int, uint64) {
-	return len(st.table.entries), st.table.evicted + st.found.table.evicted + st.evicted
+	return st.table.held(), st.table.evicted + st.found.table.evicted + st.evicted
 }
 func (st *newTermsState) step(int64) int64 { return math.MaxInt64 }
 func (st *newTermsState) next() int64      { return earliest(st.table, st.found.table) }

@@ -55,7 +55,7 @@ func (o *occurrences) report(f *finding) {
 		o.raise(&ep, f)
 		return
 	}
-	e, created := o.table.obtain([]byte(f.key))
+	e, created := o.table.obtain(key{text: f.key, lasting: true})
 	k := &e.data
 	k.last, k.entity = f.at, f.entity
 	if created {

@@ -99,7 +99,7 @@ func (set *Ruleset) Inherit(before *Ruleset) *Ruleset {
 		if r.speaks != old.speaks {
 			// It judges by the plan that its state was made for.
 			reworded := *r
-			reworded.number, reworded.plan, reworded.groupBy = i, old.plan, old.groupBy
+			reworded.number, reworded.plan, reworded.groupBy, reworded.byAgent = i, old.plan, old.groupBy, old.byAgent
 			old = &reworded
 		}
 		next.rules = append(next.rules, old)
@@ -184,6 +184,7 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 			s.rollups[i] = newRollupState(s, r)
 		}
 	}
+	s.rouse()
 	for _, fold := range s.rollups {
 		if fold != nil {
 			s.states = append(s.states, fold)

@@ -33,6 +33,7 @@ type Rule struct {
 	plan       plan
 	budget     time.Duration // 0: the session's
 	groupBy    []keyPart
+	byAgent    bool // groupBy is the agent, and nothing else.
 	keepFiring int64
 	suppress   int64
 	threat     []fieldList
@@ -49,6 +50,7 @@ type Ruleset struct {
 	dict     *ecs.Dictionary
 	rules    []*Rule
 	hooks    []boundHook
+	watchers []int32 // By number of the rule: 1 + its hook that has watch; 0 without.
 	index    index
 	warnings []strict.Problem
 	totals   []*totals
@@ -69,6 +71,12 @@ func (set *Ruleset) finish() {
 		}
 	}
 	set.index = newIndex(set.hooks)
+	set.watchers = make([]int32, len(set.rules))
+	for i := range set.hooks {
+		if h := &set.hooks[i]; h.watch != nil {
+			set.watchers[h.rule] = int32(i + 1)
+		}
+	}
 	for len(set.totals) < len(set.rules) {
 		set.totals = append(set.totals, &totals{})
 	}

@@ -135,9 +135,9 @@ type sequenceKey struct {
 type stepEvent struct {
 	at     int64
 	number uint64
-	slot   int
 	entity *entity
-	id     string // event.id
+	id     []byte // event.id; the room is used again.
+	slot   int
 }
 
 // before orders events by time, then by arrival. Of the steps that one event
@@ -156,7 +156,7 @@ func (p *sequencePlan) before(a, b *stepEvent) bool {
 }
 
 func (st *sequenceState) keys() (int, uint64) {
-	return len(st.table.entries), st.table.evicted + st.found.table.evicted + st.dropped
+	return st.table.held(), st.table.evicted + st.found.table.evicted + st.dropped
 }
 func (st *sequenceState) next() int64 { return earliest(st.table, st.found.table) }
 
@@ -189,29 +189,36 @@ func (st *sequenceState) observe(slot int, m *moment) {
 	st.s.mark(m, st.r)
 	k.newest = max(k.newest, m.at)
 	inOrder := len(k.steps) == 0 || m.at > k.steps[len(k.steps)-1].at
-	st.insert(k, stepEvent{at: m.at, number: m.number, slot: slot, entity: m.entity, id: strings.Clone(m.e.Str(ecs.EventID))})
-	if !inOrder || slot == len(st.p.absent)-1 || st.p.anyOrder {
+	st.insert(k, stepEvent{at: m.at, number: m.number, slot: slot, entity: m.entity}, m.e.Str(ecs.EventID))
+	last := len(st.p.absent) - 1
+	if !inOrder || slot == last || st.p.anyOrder {
 		st.complete(e, m)
 	}
 	if st.s.near != nil {
 		st.missed(e, m)
 	}
-	if e.pos < 0 || e.due > m.at+st.p.within+st.p.grace {
+	// What comes in order completes nothing that waits for an absent step, and
+	// hastens no timer, unless it is the step before.
+	if e.pos < 0 || (!inOrder || slot == last-1) && e.due > m.at+st.p.within+st.p.grace {
 		st.schedule(e)
 	}
 }
 
 // insert adds an event in order.
-func (st *sequenceState) insert(k *sequenceKey, fresh stepEvent) {
+func (st *sequenceState) insert(k *sequenceKey, fresh stepEvent, id string) {
 	if len(k.steps) >= maxEntries {
-		k.steps = slices.Delete(k.steps, 0, 1)
+		k.drop(1)
 		st.dropped++
 	}
 	i := len(k.steps)
 	for i > 0 && st.p.before(&fresh, &k.steps[i-1]) {
 		i--
 	}
-	k.steps = slices.Insert(k.steps, i, fresh)
+	n := len(k.steps)
+	k.steps = slices.Grow(k.steps, 1)[:n+1]
+	fresh.id = append(k.steps[n].id[:0], id...)
+	copy(k.steps[i+1:], k.steps[i:n])
+	k.steps[i] = fresh
 	if len(k.steps) >= max(k.crowd, crowded) {
 		st.thin(k)
 		k.crowd = len(k.steps) + crowded/2
@@ -227,21 +234,41 @@ func (st *sequenceState) thin(k *sequenceKey) {
 	for old < len(k.steps)-1 && k.steps[old].at < limit {
 		old++
 	}
-	k.steps = slices.Delete(k.steps, 0, old)
-	kept := k.steps[:1]
-	for j := 1; j < len(k.steps)-1; j++ {
-		before, here, after := &kept[len(kept)-1], &k.steps[j], &k.steps[j+1]
-		if before.slot == here.slot && here.slot == after.slot && (after.at < settled || after.at-before.at <= dense) &&
-			(before.at >= st.stalled || here.at < st.stalled) { // The first after a stall is waited for, those before are not.
-			continue
+	k.drop(old)
+	kept, last := 1, len(k.steps)-1
+	for j := 1; j <= last; j++ {
+		if here := &k.steps[j]; j < last {
+			before, after := &k.steps[kept-1], &k.steps[j+1]
+			if before.slot == here.slot && here.slot == after.slot && (after.at < settled || after.at-before.at <= dense) &&
+				(before.at >= st.stalled || here.at < st.stalled) { // The first after a stall is waited for, those before are not.
+				continue
+			}
 		}
-		kept = append(kept, *here)
+		k.steps[kept], k.steps[j] = k.steps[j], k.steps[kept]
+		kept++
 	}
-	if last := len(k.steps) - 1; last > 0 {
-		kept = append(kept, k.steps[last])
+	k.cut(kept)
+}
+
+// drop forgets the first n. They go behind the end, where the room of their
+// ids is used again.
+func (k *sequenceKey) drop(n int) {
+	var gone [crowded / 4]stepEvent
+	for left := n; left > 0; {
+		some := copy(gone[:min(left, len(gone))], k.steps)
+		copy(k.steps, k.steps[some:])
+		copy(k.steps[len(k.steps)-some:], gone[:some])
+		left -= some
 	}
-	clear(k.steps[len(kept):])
-	k.steps = kept
+	k.cut(len(k.steps) - n)
+}
+
+// cut forgets all but the first n.
+func (k *sequenceKey) cut(n int) {
+	for i := n; i < len(k.steps); i++ {
+		k.steps[i].entity = nil
+	}
+	k.steps = k.steps[:n]
 }
 
 // chain is a beginning of the sequence, of all that reach a step the one that
@@ -350,9 +377,9 @@ func (st *sequenceState) raise(e *entry[sequenceKey], c *chain, start, last int,
 		b = event.AppendString(b, st.p.names[slot])
 		b = append(b, `,"time":"`...)
 		b = append(event.AppendTime(b, s.at), '"')
-		if s.id != "" {
+		if len(s.id) > 0 {
 			b = append(b, `,"event_id":`...)
-			b = event.AppendString(b, s.id)
+			b = event.AppendString(b, event.View(s.id))
 		}
 		b = append(b, '}')
 		if s.entity != nil && !slices.Contains(hosts, s.entity.name()) {
@@ -384,7 +411,7 @@ func (st *sequenceState) raise(e *entry[sequenceKey], c *chain, start, last int,
 	for n < len(k.steps) && k.steps[n].at <= used {
 		n++
 	}
-	k.steps = slices.Delete(k.steps, 0, n)
+	k.drop(n)
 }
 
 // waiting returns the first complete chain whose absent last step has stayed

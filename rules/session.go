@@ -58,6 +58,9 @@ type Session struct {
 	account    account
 	shortages  shortages
 	candidates []uint64
+	awake      []uint64 // Hooks whose states want to see what they watch.
+	watched    []uint64
+	watchers   int // Bits in awake.
 	counters   []Counters
 	published  []held // As last published.
 	unreported int
@@ -95,6 +98,7 @@ type moment struct {
 	late   bool
 	entity *entity // nil when the event names none.
 	number uint64  // Of the event in the session.
+	sum    uint8   // Of the event's id; 0: not computed yet.
 }
 
 // state is the state of one rule in one session.
@@ -167,6 +171,7 @@ func (s *Session) begin() {
 		s.states = append(s.states, st)
 		s.minStep = min(s.minStep, st.step(0))
 	}
+	s.rouse()
 	s.rollups = make([]*rollupState, len(s.set.rules))
 	for i, r := range s.set.rules {
 		if r.rollup != nil {
@@ -175,6 +180,32 @@ func (s *Session) begin() {
 		}
 	}
 	s.states = append(s.states, &s.shortages)
+}
+
+// watch says whether the state of a rule wants to see what its hook watches.
+func (s *Session) watch(rule int, on bool) {
+	i := s.set.watchers[rule] - 1
+	if i < 0 {
+		return
+	}
+	if on {
+		s.awake[i>>6] |= 1 << (i & 63)
+		s.watchers++
+	} else {
+		s.awake[i>>6] &^= 1 << (i & 63)
+		s.watchers--
+	}
+}
+
+// rouse asks every state anew what it wants to see.
+func (s *Session) rouse() {
+	s.awake, s.watched, s.watchers = make([]uint64, s.set.index.words), make([]uint64, s.set.index.words), 0
+	for _, st := range s.states {
+		if match, ok := st.(*matchState); ok {
+			match.awake = false
+			match.watchReadings()
+		}
+	}
 }
 
 // Detect moves the clock to now, firing what is due until then, and judges e
@@ -256,6 +287,13 @@ func (s *Session) judge(e *event.Event) {
 	}
 	s.env.Event = e
 	s.set.index.candidates(e, s.candidates)
+	if s.watchers > 0 {
+		s.set.index.watch.collect(e, s.watched)
+		for w, word := range s.watched {
+			s.candidates[w] |= word & s.awake[w]
+			s.watched[w] = 0
+		}
+	}
 	for w, word := range s.candidates {
 		if word == 0 {
 			continue
@@ -316,14 +354,17 @@ func (s *Session) mark(m *moment, r *Rule) {
 }
 
 // groupKey builds the key of a rule for the event; false when the event lacks
-// a part of it. The bytes are valid until the next call.
-func (s *Session) groupKey(r *Rule, m *moment) ([]byte, bool) {
-	key, lacking := s.appendGroupKey(s.key[:0], r, m)
-	if s.key = key; lacking != nil {
-		s.counters[r.number].NoKey++
-		return nil, false
+// a part of it. A key that does not last is valid until the next call.
+func (s *Session) groupKey(r *Rule, m *moment) (key, bool) {
+	if r.byAgent && m.entity != nil { // Nearly all rules are by agent, and its key is there already.
+		return key{text: m.entity.key, lasting: true}, true
 	}
-	return key, true
+	b, lacking := s.appendGroupKey(s.key[:0], r, m)
+	if s.key = b; lacking != nil {
+		s.counters[r.number].NoKey++
+		return key{}, false
+	}
+	return key{text: event.View(b)}, true
 }
 
 // appendGroupKey appends the key of a rule for the event, or returns the part

@@ -63,7 +63,7 @@ func TestMaxStateHoldsAndIsDeterministic(t *testing.T) {
 		ruleYAML(2, "value_count", "condition: has(edr.state)\nfield: agent.version\nwindow: 1h\nhaving: {gte: 4}")+
 		ruleYAML(3, "change", "field: edr.state\nwindow: 1d\nsuppress: 1h")+
 		ruleYAML(4, "silence", "condition: has(edr.state)\nafter: 10m"))
-	const limit = 64 << 10
+	const limit = 72 << 10
 	run := func(every int) (list []string) {
 		r := rand.New(rand.NewPCG(1, 2))
 		s := set.NewSession(SessionOptions{MaxState: limit})

@@ -195,7 +195,7 @@ type silenceKey struct {
 	entity  *entity
 }
 
-func (st *silenceState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
+func (st *silenceState) keys() (int, uint64) { return st.table.held(), st.table.evicted }
 
 func (st *silenceState) step(gap int64) int64 {
 	harmless := st.p.after / 2

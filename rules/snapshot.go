@@ -198,6 +198,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 	} else if err := f.Read("fleet", func(c *snapshot.Codec) { s.fleet.persist(&archive{c, agents, nil}) }); err != nil {
 		return report, err
 	}
+	s.rouse()
 	s.nextDue, s.minStep = math.MaxInt64, math.MaxInt64
 	for _, st := range s.states {
 		s.minStep = min(s.minStep, st.step(0))
@@ -210,7 +211,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 // persist writes or reads all keys in the order of their use, with their
 // timers; each does the data.
 func persist[T any](a *archive, k *keyed[T], each func(e *entry[T])) {
-	n := a.Count(len(k.entries), 3)
+	n := a.Count(k.held(), 3)
 	snapshot.Int(a.Codec, &k.made)
 	if !a.Reading() {
 		for e := k.oldest; e != nil; e = e.newer {
@@ -225,11 +226,11 @@ func persist[T any](a *archive, k *keyed[T], each func(e *entry[T])) {
 		if each(e); a.Err() != nil {
 			return
 		}
-		if k.entries[e.key] != nil {
+		if k.index.find(e.key) != nil {
 			a.Fail("the key %q stands there twice", e.key)
 			return
 		}
-		k.entries[e.key] = e
+		k.index.insert(e)
 		k.link(e)
 		k.soil(e)
 		if e.pos = -1; e.due != 0 {
@@ -261,7 +262,7 @@ func (a *archive) persistKey(key *string) {
 	}
 	var n *entity
 	if !a.Reading() {
-		if e := a.known.entries[*key]; e != nil {
+		if e := a.known.index.find(*key); e != nil {
 			n = e.data
 		}
 	}

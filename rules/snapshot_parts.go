@@ -2,6 +2,8 @@ package rules
 
 import (
 	"cmp"
+	"hash/maphash"
+	"math"
 	"slices"
 
 	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
@@ -38,7 +40,7 @@ func (t *entities) persist(a *archive) {
 	}
 	persist(a, t.known, func(e *entry[*entity]) { t.persistKnown(a, e) })
 	// What follows the known are those that only rules remember.
-	for i := len(t.known.entries); i < len(a.agents.list) && a.Err() == nil; i++ {
+	for i := t.known.held(); i < len(a.agents.list) && a.Err() == nil; i++ {
 		a.Text(&a.agents.list[i].key)
 		a.persistAgent(a.agents.list[i])
 	}
@@ -54,7 +56,7 @@ func (t *entities) persist(a *archive) {
 
 func (t *entities) persistKnown(a *archive, e *entry[*entity]) {
 	if a.Reading() {
-		place := len(t.known.entries)
+		place := t.known.held()
 		if place >= len(a.agents.list) {
 			a.Fail("expected %d agents, found more", len(a.agents.list))
 			return
@@ -74,6 +76,16 @@ func (t *entities) persistHosts(a *archive) {
 	}
 	var hosts []host
 	if !a.Reading() {
+		hosts = make([]host, 0, len(t.hosts))
+		for _, n := range a.agents.list {
+			t.buf = appendShort(t.buf[:0], n.HostName)
+			if t.hosts[string(t.buf)] == n {
+				hosts = append(hosts, host{first: n})
+			}
+		}
+	}
+	if len(hosts) < len(t.hosts) { // Some stand under another name than they have.
+		hosts = hosts[:0]
 		for name, first := range t.hosts {
 			hosts = append(hosts, host{name, first})
 		}
@@ -88,14 +100,14 @@ func (t *entities) persistHosts(a *archive) {
 			return
 		}
 		t.buf = appendShort(t.buf[:0], h.first.HostName)
-		plain := h.name == string(t.buf)
-		a.Bool(&plain)
-		if plain {
-			h.name = string(t.buf)
-		} else {
+		plain := h.name == "" || h.name == string(t.buf)
+		if a.Bool(&plain); !plain {
 			a.Text(&h.name)
 		}
 		if a.Reading() {
+			if plain {
+				h.name = string(t.buf)
+			}
 			t.hosts[h.name] = h.first
 		}
 	})
@@ -173,21 +185,23 @@ func (w *subjects) persist(a *archive) {
 func (a *archive) persistTexts(list *[]string) { snapshot.List(a.Codec, list, a.Shared) }
 
 func (t *trace) persist(a *archive) {
-	a.Bytes(&t.buf)
-	snapshot.Int(a.Codec, &t.n)
+	ids, n := t.ids(), t.n
+	a.Bytes(&ids)
+	snapshot.Int(a.Codec, &n)
 	if !a.Reading() {
 		return
 	}
-	n := 0
-	for b := t.buf; len(b) > 0; n++ {
-		if len(b) < 9 || len(b) < 9+int(b[8]) {
-			a.Fail("the ids of events end early")
+	*t = trace{buf: ids}
+	for b := ids; len(b) > 0; t.n++ {
+		if len(b) < 10 || b[8] == 0 || len(b) < 9+int(b[8]) || t.n == maxTraced {
+			a.Fail("the ids of events end early, or are more than %d", maxTraced)
 			return
 		}
+		t.sums[t.n] = idSum(string(b[9 : 9+int(b[8])]))
 		b = b[9+int(b[8]):]
 	}
-	if n != int(t.n) || n > maxTraced {
-		a.Fail("expected %d ids of events, found %d", t.n, n)
+	if n != t.n {
+		a.Fail("expected %d ids of events, found %d", n, t.n)
 	}
 }
 
@@ -198,6 +212,41 @@ func (k *dataKey) persist(a *archive) {
 }
 
 func (w *dataWatch) persist(a *archive) { a.Time(&w.stalled) }
+
+// persist writes or reads the sightings in order of time. When a value was seen
+// again follows from the others; it is told for who looks at a snapshot.
+func (l *sightings) persist(a *archive, seed maphash.Seed) {
+	n, before := a.Count(int(l.n), 3), int64(math.MinInt64)
+	if !a.Reading() {
+		for place := l.oldest; place != 0; place = l.node(place).newer {
+			n := l.node(place)
+			again := l.next(n)
+			a.Time(&n.at)
+			a.Time(&again)
+			a.Shared(&l.value(n.value).text)
+		}
+		return
+	}
+	for range n {
+		var at, again int64
+		var text string
+		a.Time(&at)
+		a.Time(&again)
+		if a.Shared(&text); at < before {
+			a.Fail("values are not in order of time")
+		}
+		if a.Err() != nil {
+			return
+		}
+		hash := uint32(maphash.String(seed, text))
+		value := l.find(hash, text)
+		if value == 0 {
+			value = l.learn(hash, text)
+		}
+		l.insert(at, value, 0)
+		before = at
+	}
+}
 
 func (l *bucketSamples) persist(a *archive) {
 	snapshot.List(a.Codec, (*[]bucketSample)(l), func(s *bucketSample) {

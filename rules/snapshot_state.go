@@ -32,17 +32,25 @@ func (st *thresholdState) persist(a *archive) {
 		for _, t := range []*int64{&k.newest, &k.atLeast, &k.settled} {
 			a.Time(t)
 		}
-		if k.firing && int64(len(k.times)) < st.p.low {
-			a.Fail("an alert for %d events has %d", st.p.low, len(k.times))
+		if k.firing && int64(k.times.len()) < st.p.low {
+			a.Fail("an alert for %d events has %d", st.p.low, k.times.len())
 		}
 	})
 }
 
 // persistTimes writes or reads times in ascending order.
-func (a *archive) persistTimes(list *[]int64) {
-	snapshot.List(a.Codec, list, a.Time)
-	if a.Reading() && !slices.IsSorted(*list) {
+func (a *archive) persistTimes(q *queue[int64]) {
+	persistQueue(a, q, a.Time)
+	if a.Reading() && !slices.IsSorted(q.buf) {
 		a.Fail("times are not in order")
+	}
+}
+
+// persistQueue writes or reads what a queue holds.
+func persistQueue[T any](a *archive, q *queue[T], each func(*T)) {
+	list := q.list()
+	if snapshot.List(a.Codec, &list, each); a.Reading() {
+		*q = queue[T]{buf: list}
 	}
 }
 
@@ -52,11 +60,7 @@ func (st *valueCountState) persist(a *archive) {
 		k.episode.persist(a)
 		k.subjects.persist(a)
 		k.trace.persist(a)
-		snapshot.List(a.Codec, &k.seen, func(s *sighting) {
-			a.Time(&s.at)
-			a.Time(&s.next)
-			a.Shared(&s.value)
-		})
+		k.seen.persist(a, st.seed)
 		a.Bool(&k.firing)
 		for _, t := range []*int64{&k.newest, &k.atLeast, &k.enough, &k.settled} {
 			a.Time(t)
@@ -87,7 +91,7 @@ func (st *metricState) persist(a *archive) {
 		k.subjects.persist(a)
 		k.trace.persist(a)
 		k.dataKey.persist(a)
-		snapshot.List(a.Codec, &k.samples, func(s *sample) {
+		persistQueue(a, &k.samples, func(s *sample) {
 			a.Time(&s.at)
 			a.Float(&s.value)
 		})
@@ -145,7 +149,7 @@ func (st *sequenceState) persist(a *archive) {
 			snapshot.Int(a.Codec, &s.number)
 			snapshot.Int(a.Codec, &s.slot)
 			a.agent(&s.entity)
-			a.Text(&s.id)
+			a.Bytes(&s.id)
 			if s.slot < 0 || s.slot >= len(st.p.absent) {
 				a.Fail("step %d of %d", s.slot, len(st.p.absent))
 			}

@@ -100,7 +100,7 @@ func TestRestoreUnderSmallerLimit(t *testing.T) {
 	for i := range events {
 		s.Detect(start+int64(time.Hour)+events[i].now-events[0].now, events[i].document(set.dict), func(*event.Event) {})
 	}
-	if n := len(s.entities.known.entries); n > 3 {
+	if n := s.entities.known.held(); n > 3 {
 		t.Errorf("%d agents are known, of 3 at most", n)
 	}
 	restored(t, s)

@@ -109,7 +109,7 @@ type spikeKey struct {
 }
 
 func (st *spikeState) keys() (int, uint64) {
-	return len(st.table.entries), st.table.evicted + st.found.table.evicted
+	return st.table.held(), st.table.evicted + st.found.table.evicted
 }
 func (st *spikeState) next() int64 { return earliest(st.table, st.found.table) }
 

@@ -3,7 +3,6 @@ package rules
 import (
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"time"
 
@@ -152,14 +151,14 @@ type thresholdKey struct {
 	episode
 	subjects
 	trace
-	times   []int64 // Of the latest events, ascending.
+	times   queue[int64] // Of the latest events, ascending.
 	firing  bool
 	newest  int64 // Latest event time counted.
 	atLeast int64 // The episode does not end before.
 	settled int64 // When the last episode ended: windows up to here are not judged again.
 }
 
-func (st *thresholdState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
+func (st *thresholdState) keys() (int, uint64) { return st.table.held(), st.table.evicted }
 func (st *thresholdState) step(int64) int64    { return math.MaxInt64 }
 
 func (st *thresholdState) next() int64 {
@@ -189,17 +188,17 @@ func (st *thresholdState) observe(_ int, m *moment) {
 	}
 	k.trace.add(m)
 	pos := k.insert(m.at, st.p.room(k.firing, st.s.lateness))
-	spare := len(k.times)
+	spare := k.times.len()
 	if k.firing { // The last ones that were enough tell when the episode ends.
 		spare -= int(st.p.low)
 	}
 	k.prune(k.newest-st.p.window-st.s.lateness, spare)
 	if k.firing {
 		k.count++
-		st.sustain(k, len(k.times)-pos)
+		st.sustain(k, k.times.len()-pos)
 	} else if first, count, ok := st.crossing(k, m.at, pos); ok {
 		st.begin(e, m, first, count)
-		st.sustain(k, len(k.times)-pos)
+		st.sustain(k, k.times.len()-pos)
 	} else if st.s.near != nil {
 		st.missed(e, m)
 	}
@@ -210,8 +209,9 @@ func (st *thresholdState) observe(_ int, m *moment) {
 
 // near reports whether a counted event is closer than a span.
 func (k *thresholdKey) near(at, span int64) bool {
-	for i := len(k.times) - 1; i >= 0 && span > 0; i-- {
-		switch d := at - k.times[i]; {
+	times := k.times.list()
+	for i := len(times) - 1; i >= 0 && span > 0; i-- {
+		switch d := at - times[i]; {
 		case d < span && d > -span:
 			return true
 		case d >= span:
@@ -223,27 +223,25 @@ func (k *thresholdKey) near(at, span int64) bool {
 
 // insert adds a time in order and returns how many are not before it.
 func (k *thresholdKey) insert(at int64, room int) (fromEnd int) {
-	i := len(k.times)
-	for i > 0 && k.times[i-1] > at {
+	times := k.times.list()
+	i := len(times)
+	for i > 0 && times[i-1] > at {
 		i--
 	}
-	k.times = slices.Insert(k.times, i, at)
-	fromEnd = len(k.times) - i
-	if len(k.times) > room {
-		k.times = slices.Delete(k.times, 0, len(k.times)-room)
-	}
+	fromEnd = len(times) + 1 - i
+	k.times.insert(i, at)
+	k.times.drop(max(k.times.len()-room, 0))
 	return fromEnd
 }
 
 // prune forgets times up to a limit, and no more than are spare.
 func (k *thresholdKey) prune(limit int64, spare int) {
+	times := k.times.list()
 	n := 0
-	for n < min(len(k.times), spare) && k.times[n] <= limit {
+	for n < min(len(times), spare) && times[n] <= limit {
 		n++
 	}
-	if n > 0 {
-		k.times = slices.Delete(k.times, 0, n)
-	}
+	k.times.drop(n)
 }
 
 // crossing looks at the windows that the new event is in, each ending at an
@@ -251,17 +249,22 @@ func (k *thresholdKey) prune(limit int64, spare int) {
 // holds the events of (end - window, end]. What ended before the last episode
 // did is not looked at again: a late event is no new storm.
 func (st *thresholdState) crossing(k *thresholdKey, at int64, fromEnd int) (first, count int64, ok bool) {
-	i := max(len(k.times)-fromEnd, 0)
+	times := k.times.list()
 	start := 0
-	for j := i; j < len(k.times) && k.times[j]-at < st.p.window; j++ {
-		if j+1 < len(k.times) && k.times[j+1] == k.times[j] || k.times[j] <= k.settled {
+	for j := max(len(times)-fromEnd, 0); j < len(times) && times[j]-at < st.p.window; j++ {
+		if j+1 < len(times) && times[j+1] == times[j] || times[j] <= k.settled {
 			continue // The window ends after the last of equal times.
 		}
-		for k.times[j]-k.times[start] >= st.p.window {
+		// Nearly always the event that would be the first of enough is not there
+		// or too old, and where the window begins does not matter.
+		if enough := int64(j) + 1 - st.p.low; enough < 0 || times[j]-times[enough] >= st.p.window {
+			continue
+		}
+		for times[j]-times[start] >= st.p.window {
 			start++
 		}
 		if n := int64(j - start + 1); n >= st.p.low && n <= st.p.high {
-			return k.times[start], n, true
+			return times[start], n, true
 		}
 	}
 	return 0, 0, false
@@ -287,11 +290,11 @@ func (st *thresholdState) begin(e *entry[thresholdKey], m *moment, first, count 
 // sustain puts the end of an episode off to when the latest window that has
 // enough, of those that hold a new event and the newest, has no longer.
 func (st *thresholdState) sustain(k *thresholdKey, fresh int) {
-	low := int(st.p.low)
-	for _, latest := range [2]int{len(k.times) - low, min(fresh, len(k.times)-low)} {
+	times, low := k.times.list(), int(st.p.low)
+	for _, latest := range [2]int{len(times) - low, min(fresh, len(times)-low)} {
 		for first := latest; first >= max(0, min(latest, fresh-low+1)); first-- {
-			if k.times[first+low-1]-k.times[first] < st.p.window {
-				k.atLeast = max(k.atLeast, k.times[first]+st.p.window+st.r.keepFiring)
+			if times[first+low-1]-times[first] < st.p.window {
+				k.atLeast = max(k.atLeast, times[first]+st.p.window+st.r.keepFiring)
 				break
 			}
 		}

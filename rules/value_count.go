@@ -2,9 +2,9 @@ package rules
 
 import (
 	"fmt"
+	"hash/maphash"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -106,7 +106,7 @@ func (p *valueCountPlan) newState(s *Session, r *Rule) state {
 			keep: p.keep, noun: "different " + p.name, field: p.name, values: func(m *moment) []string { return p.values(m, &one) },
 		})
 	}
-	return &valueCountState{s: s, r: r, p: p, table: tableOf[valueCountKey](s, r)}
+	return &valueCountState{s: s, r: r, p: p, table: tableOf[valueCountKey](s, r), seed: maphash.MakeSeed()}
 }
 
 // valueCountState holds the windows of a value_count rule.
@@ -115,6 +115,7 @@ type valueCountState struct {
 	r     *Rule
 	p     *valueCountPlan
 	table *keyed[valueCountKey]
+	seed  maphash.Seed // Of the hashes of values.
 	one   [1]string
 }
 
@@ -123,7 +124,7 @@ type valueCountKey struct {
 	episode
 	subjects
 	trace
-	seen    []sighting
+	seen    sightings
 	firing  bool
 	newest  int64
 	atLeast int64 // The episode does not end before.
@@ -131,15 +132,7 @@ type valueCountKey struct {
 	settled int64 // When the last episode ended: windows up to here are not judged again.
 }
 
-// sighting is a value at a time. Of three sightings of a value within a window
-// the one in the middle is left out: every window that holds it holds one of
-// the others, and no window that is judged ends with it first.
-type sighting struct {
-	at, next int64 // Next is when the value was seen again; math.MaxInt64: not yet.
-	value    string
-}
-
-func (st *valueCountState) keys() (int, uint64) { return len(st.table.entries), st.table.evicted }
+func (st *valueCountState) keys() (int, uint64) { return st.table.held(), st.table.evicted }
 func (st *valueCountState) step(int64) int64    { return math.MaxInt64 }
 
 func (st *valueCountState) next() int64 {
@@ -193,136 +186,49 @@ func (st *valueCountState) observe(_ int, m *moment) {
 	k.subjects.add(st.r, m)
 	k.trace.add(m)
 	for _, value := range values {
-		pos, fresh := k.see(m.at, value, st.p.window)
+		place, fresh := k.seen.see(st.seed, m.at, value, st.p.window, k.settled)
 		if fresh && !k.firing {
-			if end, count, ok := st.crossing(k, m.at, pos); ok {
+			if end, count, ok := st.crossing(k, m.at, place); ok {
 				st.begin(e, m, end, count)
 			}
 		}
 		if fresh && k.firing {
-			for j := pos; j < len(k.seen) && k.seen[j].at-m.at < st.p.window; j++ {
-				k.enough = max(k.enough, k.latest(st.p.low, k.seen[j].at, st.p.window))
+			for ; place != 0 && k.seen.node(place).at-m.at < st.p.window; place = k.seen.node(place).newer {
+				k.enough = max(k.enough, k.seen.latest(st.p.low, k.seen.node(place).at, st.p.window))
 			}
 		}
 	}
 	if k.firing {
-		k.enough = max(k.enough, k.latest(st.p.low, k.newest, st.p.window))
+		k.enough = max(k.enough, k.seen.latest(st.p.low, k.newest, st.p.window))
 	} else if st.s.near != nil {
 		st.missed(e, m)
 	}
-	k.prune(k.newest-st.p.window-st.s.lateness, st.p.room(k.firing, st.s.lateness))
+	k.seen.prune(k.newest-st.p.window-st.s.lateness, st.p.room(k.firing, st.s.lateness))
 	if k.firing {
-		k.count = max(k.count, k.within(k.newest, st.p.window))
+		k.count = max(k.count, k.seen.within(k.newest, st.p.window))
 	}
 	if !timed {
 		st.schedule(e)
 	}
 }
 
-// see adds a sighting in order of time and returns its place; false when it
-// makes no difference to any window.
-func (k *valueCountKey) see(at int64, value string, window int64) (pos int, fresh bool) {
-	pos = len(k.seen)
-	for pos > 0 && k.seen[pos-1].at > at {
-		pos--
-	}
-	before, after := -1, -1
-	for i := pos - 1; i >= 0 && before < 0; i-- {
-		if k.seen[i].value == value {
-			before = i
-		}
-	}
-	for i := pos; i < len(k.seen) && after < 0; i++ {
-		if k.seen[i].value == value {
-			after = i
-		}
-	}
-	sight := sighting{at: at, next: math.MaxInt64}
-	if after >= 0 {
-		sight.next, sight.value = k.seen[after].at, k.seen[after].value
-	}
-	if before >= 0 {
-		if k.seen[before].at == at || after >= 0 && k.seen[after].at-k.seen[before].at <= window && k.seen[before].at > k.settled {
-			return 0, false
-		}
-		k.seen[before].next, sight.value = at, k.seen[before].value
-	}
-	if sight.value == "" {
-		sight.value = strings.Clone(value)
-	}
-	if last := k.between(before, window, at); last {
-		// The usual case: a value that is seen all the time only moves.
-		k.seen = slices.Delete(k.seen, before, before+1)
-		pos--
-	}
-	k.seen = slices.Insert(k.seen, pos, sight)
-	return pos, true
-}
-
-// between reports whether a sighting stands within one window between the one
-// of the same value before it and a new one, and takes it out of the chain.
-func (k *valueCountKey) between(i int, window, at int64) bool {
-	if i < 0 {
-		return false
-	}
-	for j := i - 1; j >= 0 && at-k.seen[j].at <= window && k.seen[j].at > k.settled; j-- {
-		if k.seen[j].value == k.seen[i].value {
-			k.seen[j].next = at
-			return true
-		}
-	}
-	return false
-}
-
-// latest returns the time from which on a number of different values were seen
-// in (end - window, end]; 0 if there were not as many.
-func (k *valueCountKey) latest(number, end, window int64) int64 {
-	for i := len(k.seen) - 1; i >= 0 && k.seen[i].at > end-window; i-- {
-		if k.seen[i].at <= end && k.seen[i].next > end {
-			if number--; number == 0 {
-				return k.seen[i].at
-			}
-		}
-	}
-	return 0
-}
-
-// prune forgets sightings up to a time, and the oldest beyond a number.
-func (k *valueCountKey) prune(limit int64, room int) {
-	n := max(len(k.seen)-room, 0)
-	for n < len(k.seen) && k.seen[n].at <= limit {
-		n++
-	}
-	if n > 0 {
-		k.seen = slices.Delete(k.seen, 0, n)
-	}
-}
-
-// within counts the values seen in (end - window, end].
-func (k *valueCountKey) within(end, window int64) int64 {
-	var n int64
-	for i := len(k.seen) - 1; i >= 0 && k.seen[i].at > end-window; i-- {
-		if k.seen[i].at <= end && k.seen[i].next > end {
-			n++
-		}
-	}
-	return n
-}
-
 // crossing looks at the windows that the new sighting is in, each ending at a
 // sighting, and returns the first that has enough values.
-func (st *valueCountState) crossing(k *valueCountKey, at int64, pos int) (end, count int64, ok bool) {
-	if int64(len(k.seen)) < st.p.low {
+func (st *valueCountState) crossing(k *valueCountKey, at int64, place int32) (end, count int64, ok bool) {
+	if int64(k.seen.different) < st.p.low {
 		return 0, 0, false
 	}
-	for j := pos; j < len(k.seen) && k.seen[j].at-at < st.p.window; j++ {
-		end := k.seen[j].at
-		if end <= k.settled {
-			continue
+	for place != 0 {
+		n := k.seen.node(place)
+		if n.at-at >= st.p.window {
+			break
 		}
-		if n := k.within(end, st.p.window); n >= st.p.low {
-			return end, n, true
+		if n.at > k.settled {
+			if count := k.seen.within(n.at, st.p.window); count >= st.p.low {
+				return n.at, count, true
+			}
 		}
+		place = n.newer
 	}
 	return 0, 0, false
 }
@@ -333,7 +239,7 @@ func (st *valueCountState) begin(e *entry[valueCountKey], m *moment, end, count 
 	k := &e.data
 	first := end - st.p.window + 1
 	evidence := append(append(clauses(st.p.x, m), text("field", st.p.name)), st.p.windows.evidence()...)
-	evidence = append(evidence, text("threshold", st.p.having), number("value", count), pair{"counted_values", k.sample(first, end)})
+	evidence = append(evidence, text("threshold", st.p.having), number("value", count), pair{"counted_values", k.seen.sample(first, end)})
 	k.episode = begin(st.r, e.key, end, "")
 	k.count, k.firing, k.atLeast, k.enough = count, true, m.now+st.r.suppress, 0
 	agent := k.entity(st.r)
@@ -343,17 +249,6 @@ func (st *valueCountState) begin(e *entry[valueCountKey], m *moment, end, count 
 			duration(st.p.window), st.p.having),
 		evidence: append(evidence, k.trace.evidence(first, end, -count)...),
 	})
-}
-
-// sample lists some of the values of a span, the latest first.
-func (k *valueCountKey) sample(from, to int64) string {
-	var list []string
-	for _, s := range slices.Backward(k.seen) {
-		if s.at >= from && s.at <= to && s.next > to && len(list) < maxListed {
-			list = append(list, s.value)
-		}
-	}
-	return jsonList(list)
 }
 
 // schedule sets the timer to the end of the episode or of the key. A timer

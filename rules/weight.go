@@ -43,9 +43,9 @@ func tableOf[T any, M memory[T]](s *Session, r *Rule) *keyed[T] {
 	k := newKeyed[T](s.maxKeys)
 	k.account = &s.account
 	k.weigh = func(data *T) int { return M(data).weight() }
-	// The entry, its place in the map (8 slots of text and pointer with a byte of
-	// control each, two thirds full) and among the timers.
-	k.fixed = allocated(int(unsafe.Sizeof(entry[T]{}))) + 38 + 10
+	// The entry, its place in the index (16 bytes, of which some 55 % are used)
+	// and among the timers.
+	k.fixed = allocated(int(unsafe.Sizeof(entry[T]{}))) + 28 + 10
 	number := r.number
 	k.onForget = func(e *entry[T], why shortageReason) {
 		s.shortages.note(number, why)
@@ -105,7 +105,7 @@ func (k *keyed[T]) settle() {
 	}
 }
 
-func (k *keyed[T]) weight() (int64, int) { return k.bytes, len(k.entries) }
+func (k *keyed[T]) weight() (int64, int) { return k.bytes, k.held() }
 
 func (k *keyed[T]) forgotten() (places, bytes uint64) { return k.evicted, k.relieved }
 
@@ -158,7 +158,7 @@ func grown(length, size int) int {
 
 func (ep *episode) weight() int { return allocated(len(ep.id)) }
 
-func (t *trace) weight() int { return grown(len(t.buf), 1) }
+func (t *trace) weight() int { return grown(len(t.ids()), 1) }
 
 // weight takes hosts to have names of one length.
 func (w *subjects) weight() int { return texts(w.hosts) }
@@ -175,13 +175,20 @@ func texts(list []string) int {
 func (k *matchKey) weight() int { return k.episode.weight() + k.gone.weight() }
 
 func (k *thresholdKey) weight() int {
-	return k.episode.weight() + k.subjects.weight() + k.trace.weight() + grown(len(k.times), 8)
+	return k.episode.weight() + k.subjects.weight() + k.trace.weight() + grown(k.times.len(), 8)
 }
 
 func (k *valueCountKey) weight() int {
-	n := k.episode.weight() + k.subjects.weight() + k.trace.weight() + grown(len(k.seen), int(unsafe.Sizeof(sighting{})))
-	if len(k.seen) > 0 {
-		n += len(k.seen) * allocated(len(k.seen[len(k.seen)-1].value))
+	return k.episode.weight() + k.subjects.weight() + k.trace.weight() + k.seen.weight()
+}
+
+func (l *sightings) weight() int {
+	n := grown(int(l.n), int(unsafe.Sizeof(sighting{}))) + grown(int(l.different), int(unsafe.Sizeof(seenValue{})))
+	if l.different > fewValues {
+		n += 8 * int(l.different) // Their table.
+	}
+	if l.newest != 0 {
+		n += int(l.different) * allocated(len(l.value(l.node(l.newest).value).text))
 	}
 	return n
 }
@@ -198,7 +205,7 @@ func (l bucketSamples) weight() int {
 }
 
 func (k *metricKey) weight() int {
-	return k.episode.weight() + k.gone.weight() + k.subjects.weight() + k.trace.weight() + grown(len(k.samples), int(unsafe.Sizeof(sample{})))
+	return k.episode.weight() + k.gone.weight() + k.subjects.weight() + k.trace.weight() + grown(k.samples.len(), int(unsafe.Sizeof(sample{})))
 }
 
 func (k *bucketMetricKey) weight() int {

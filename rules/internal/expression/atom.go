@@ -2,6 +2,7 @@ package expression
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
@@ -13,6 +14,7 @@ type Op uint8
 // The relations, from the most to the least selective.
 const (
 	Equal   Op = iota // The field is, or contains, Text.
+	Prefix            // The field, or one of its values, begins with Text.
 	AtLeast           // The field is a number and Number or more.
 	AtMost            // The field is a number and Number or less.
 	Present           // The field is there.
@@ -35,6 +37,11 @@ func (a *Atom) Holds(e *event.Event) bool {
 	switch a.Op {
 	case Equal:
 		return v.Contains(a.Text)
+	case Prefix:
+		if list := v.List(); list != nil {
+			return slices.ContainsFunc(list, func(s string) bool { return strings.HasPrefix(s, a.Text) })
+		}
+		return strings.HasPrefix(v.Str(), a.Text)
 	case AtLeast:
 		return v.Float() >= a.Number
 	case AtMost:
@@ -64,6 +71,8 @@ func (a Alternative) Cost() float64 {
 		switch atom.Op {
 		case Equal:
 			cost += equalCost(atom.Field)
+		case Prefix:
+			cost += 2 * equalCost(atom.Field)
 		case AtLeast, AtMost:
 			cost += 0.4
 		case Present:

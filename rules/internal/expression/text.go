@@ -59,7 +59,11 @@ func (c *compiler) compileText(n *ast.BinaryNode, left, right operand) operand {
 	needs := needed(left, right)
 	if right.constant {
 		part := right.constText
-		return booleanOf(n, anyText(left, func(s string) bool { return test(s, part) }), needs)
+		o := booleanOf(n, anyText(left, func(s string) bool { return test(s, part) }), needs)
+		if n.Operator == "startsWith" && left.isField && part != "" {
+			o.whenTrue = both([]Alternative{{{Field: left.field, Op: Prefix, Text: part}}}, o.whenTrue)
+		}
+		return o
 	}
 	if !left.isField {
 		get, other := left.text, right.text

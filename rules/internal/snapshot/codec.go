@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"unsafe"
 )
 
 // Codec writes values to the body of a section, or reads them from it. After
@@ -20,8 +21,9 @@ type Codec struct {
 	size    int // Of the body that is read.
 	err     error
 
-	shared map[string]uint64 // Writing: places in the table.
-	table  []string          // Reading: the texts of the section so far.
+	shared map[string]uint64    // Writing: places in the table.
+	recent *[256]recentlyShared // Writing: of those, some that came last.
+	table  []string             // Reading: the texts of the section so far.
 }
 
 // Reading reports whether values are read.
@@ -41,6 +43,10 @@ func (c *Codec) Fail(format string, args ...any) {
 
 func (c *Codec) uvarint(v uint64) uint64 {
 	if !c.reading {
+		if v < 0x80 {
+			c.b = append(c.b, byte(v))
+			return v
+		}
 		c.b = binary.AppendUvarint(c.b, v)
 		return v
 	}
@@ -196,8 +202,14 @@ func (c *Codec) Bytes(p *[]byte) {
 // and kept once when it is read.
 func (c *Codec) Shared(p *string) {
 	if !c.reading {
+		r := c.recently(*p)
+		if r.place != 0 && r.text == *p {
+			c.uvarint(r.place)
+			return
+		}
 		place, known := c.shared[*p]
-		if !known {
+		if *r = (recentlyShared{*p, place}); !known {
+			r.place = uint64(len(c.shared) + 1)
 			place = uint64(len(c.shared) + 1)
 			if c.shared == nil {
 				c.shared = map[string]uint64{}
@@ -222,6 +234,23 @@ func (c *Codec) Shared(p *string) {
 	default:
 		*p = ""
 	}
+}
+
+// recentlyShared is a text that was written lately. Most texts that many have
+// in common have their bytes in common, too, and are found by where these are,
+// which saves their hash.
+type recentlyShared struct {
+	text  string
+	place uint64 // 0: none.
+}
+
+// recently returns where a text would stand among the recent ones.
+func (c *Codec) recently(text string) *recentlyShared {
+	if c.recent == nil {
+		c.recent = new([256]recentlyShared)
+	}
+	at := uintptr(unsafe.Pointer(unsafe.StringData(text))) // Only a hint: what stands there is compared.
+	return &c.recent[(at>>4^at>>12^uintptr(len(text)))%256]
 }
 
 // Raw are bytes of a length that both sides know.

@@ -35,7 +35,10 @@ func (w *Writer) Section(name string, version uint64, body func(*Codec)) {
 	at := len(w.to)
 	w.to = append(w.to, 0, 0, 0, 0, 0, 0, 0, 0)
 	clear(w.codec.shared)
-	w.codec = Codec{Base: w.Base, b: w.to, shared: w.codec.shared}
+	if w.codec.recent != nil {
+		clear(w.codec.recent[:])
+	}
+	w.codec = Codec{Base: w.Base, b: w.to, shared: w.codec.shared, recent: w.codec.recent}
 	body(&w.codec)
 	w.to = w.codec.b
 	binary.LittleEndian.PutUint64(w.to[at:], uint64(len(w.to)-at-8))

@@ -1,0 +1,272 @@
+package rules
+
+import (
+	"hash/maphash"
+	"math"
+	"strings"
+)
+
+// sightings are the values that a key has had, and when, in order of time. Of
+// three sightings of a value within a window the one in the middle is left
+// out: every window that holds it holds one of the others, and no window that
+// is judged ends with it first.
+//
+// They are chained twice, by time and by value, in one slice whose free places
+// are used again: a value that comes again is found by its hash, and moves
+// without a look at the others.
+type sightings struct {
+	nodes  []sighting // Places count from 1; 0 is none.
+	values []seenValue
+	table  []int32 // Of many values: places by hash, linear probing; nil: they are looked through.
+
+	oldest, newest      int32
+	freeNode, freeValue int32 // Chained by newer, and by latest.
+	n, different        int32
+}
+
+// sighting is a value at a time.
+type sighting struct {
+	at             int64
+	value          int32 // Place of the value.
+	older, newer   int32 // By time; of equal times the one that came first is older.
+	earlier, later int32 // Of the same value.
+}
+
+// seenValue is a value that is remembered.
+type seenValue struct {
+	text   string
+	hash   uint32
+	latest int32 // Its latest sighting; up to 0: the place is free.
+}
+
+// fewValues are looked through faster than a table is.
+const fewValues = 8
+
+func (l *sightings) node(place int32) *sighting   { return &l.nodes[place-1] }
+func (l *sightings) value(place int32) *seenValue { return &l.values[place-1] }
+
+// next is when the value was seen again; math.MaxInt64: not yet.
+func (l *sightings) next(n *sighting) int64 {
+	if n.later == 0 {
+		return math.MaxInt64
+	}
+	return l.node(n.later).at
+}
+
+// see adds a sighting and returns its place; false when it makes no difference
+// to any window that ends after settled.
+func (l *sightings) see(seed maphash.Seed, at int64, text string, window, settled int64) (place int32, fresh bool) {
+	hash := uint32(maphash.String(seed, text))
+	value := l.find(hash, text)
+	before, after := int32(0), int32(0)
+	if value != 0 {
+		for before = l.value(value).latest; before != 0 && l.node(before).at > at; before = l.node(before).earlier {
+			after = before
+		}
+	}
+	if before != 0 {
+		b := l.node(before)
+		if b.at == at || after != 0 && l.node(after).at-b.at <= window && b.at > settled {
+			return 0, false
+		}
+		if b.earlier != 0 {
+			if e := l.node(b.earlier); at-e.at <= window && e.at > settled {
+				l.remove(before)
+			}
+		}
+	}
+	if value == 0 {
+		value = l.learn(hash, text)
+	}
+	return l.insert(at, value, after), true
+}
+
+// insert puts a sighting in its place; after is the next of the value, 0 for
+// none.
+func (l *sightings) insert(at int64, value, after int32) int32 {
+	place := l.freeNode
+	if place != 0 {
+		l.freeNode = l.node(place).newer
+	} else {
+		l.nodes = append(l.nodes, sighting{})
+		place = int32(len(l.nodes))
+	}
+	older, newer := l.newest, int32(0)
+	for older != 0 && l.node(older).at > at {
+		older, newer = l.node(older).older, older
+	}
+	v := l.value(value)
+	earlier := v.latest
+	if after != 0 {
+		earlier = l.node(after).earlier
+		l.node(after).earlier = place
+	} else {
+		v.latest = place
+	}
+	*l.node(place) = sighting{at: at, value: value, older: older, newer: newer, earlier: earlier, later: after}
+	if earlier != 0 {
+		l.node(earlier).later = place
+	}
+	l.join(older, place)
+	l.join(place, newer)
+	l.n++
+	return place
+}
+
+// join makes two sightings neighbors in time; 0 is the end.
+func (l *sightings) join(older, newer int32) {
+	if older != 0 {
+		l.node(older).newer = newer
+	} else {
+		l.oldest = newer
+	}
+	if newer != 0 {
+		l.node(newer).older = older
+	} else {
+		l.newest = older
+	}
+}
+
+// remove forgets a sighting, and its value with the last.
+func (l *sightings) remove(place int32) {
+	n := *l.node(place)
+	l.join(n.older, n.newer)
+	if n.earlier != 0 {
+		l.node(n.earlier).later = n.later
+	}
+	if n.later != 0 {
+		l.node(n.later).earlier = n.earlier
+	} else if l.value(n.value).latest = n.earlier; n.earlier == 0 {
+		l.forget(n.value)
+	}
+	l.node(place).newer = l.freeNode
+	l.freeNode = place
+	l.n--
+}
+
+// prune forgets sightings up to a time, and the oldest beyond a number.
+func (l *sightings) prune(limit int64, room int) {
+	for l.oldest != 0 && (int(l.n) > room || l.node(l.oldest).at <= limit) {
+		l.remove(l.oldest)
+	}
+}
+
+// latest returns the time from which on a number of different values were seen
+// in (end - window, end]; 0 if there were not as many.
+func (l *sightings) latest(number, end, window int64) int64 {
+	if int64(l.different) < number {
+		return 0
+	}
+	for place := l.newest; place != 0; {
+		n := l.node(place)
+		if n.at <= end-window {
+			break
+		}
+		if n.at <= end && l.next(n) > end {
+			if number--; number == 0 {
+				return n.at
+			}
+		}
+		place = n.older
+	}
+	return 0
+}
+
+// within counts the values seen in (end - window, end].
+func (l *sightings) within(end, window int64) (count int64) {
+	for place := l.newest; place != 0; {
+		n := l.node(place)
+		if n.at <= end-window {
+			break
+		}
+		if n.at <= end && l.next(n) > end {
+			count++
+		}
+		place = n.older
+	}
+	return count
+}
+
+// sample lists some of the values of a span, the latest first.
+func (l *sightings) sample(from, to int64) string {
+	var list []string
+	for place := l.newest; place != 0; place = l.node(place).older {
+		if n := l.node(place); n.at >= from && n.at <= to && l.next(n) > to && len(list) < maxListed {
+			list = append(list, l.value(n.value).text)
+		}
+	}
+	return jsonList(list)
+}
+
+// find returns the place of a value; 0 when it is not known.
+func (l *sightings) find(hash uint32, text string) int32 {
+	if l.table == nil {
+		for i := range l.values {
+			if v := &l.values[i]; v.latest > 0 && v.hash == hash && v.text == text {
+				return int32(i + 1)
+			}
+		}
+		return 0
+	}
+	mask := uint32(len(l.table) - 1)
+	for at := hash & mask; l.table[at] != 0; at = (at + 1) & mask {
+		if v := l.value(l.table[at]); v.hash == hash && v.text == text {
+			return l.table[at]
+		}
+	}
+	return 0
+}
+
+// learn remembers a value; the text is copied.
+func (l *sightings) learn(hash uint32, text string) int32 {
+	place := l.freeValue
+	if place != 0 {
+		l.freeValue = -l.value(place).latest
+	} else {
+		l.values = append(l.values, seenValue{})
+		place = int32(len(l.values))
+	}
+	*l.value(place) = seenValue{text: strings.Clone(text), hash: hash}
+	l.different++
+	switch {
+	case l.table == nil && l.different > fewValues || l.table != nil && int(l.different)*4 > len(l.table)*3:
+		l.table = make([]int32, max(2*len(l.table), 4*fewValues))
+		for i := range l.values {
+			if v := &l.values[i]; v.latest > 0 || int32(i+1) == place {
+				l.enter(int32(i + 1))
+			}
+		}
+	case l.table != nil:
+		l.enter(place)
+	}
+	return place
+}
+
+func (l *sightings) enter(place int32) {
+	mask := uint32(len(l.table) - 1)
+	at := l.value(place).hash & mask
+	for l.table[at] != 0 {
+		at = (at + 1) & mask
+	}
+	l.table[at] = place
+}
+
+// forget gives the place of a value free.
+func (l *sightings) forget(place int32) {
+	if l.table != nil {
+		mask := uint32(len(l.table) - 1)
+		hole := l.value(place).hash & mask
+		for l.table[hole] != place {
+			hole = (hole + 1) & mask
+		}
+		for at := (hole + 1) & mask; l.table[at] != 0; at = (at + 1) & mask {
+			if home := l.value(l.table[at]).hash & mask; (at-home)&mask >= (at-hole)&mask {
+				l.table[hole], hole = l.table[at], at
+			}
+		}
+		l.table[hole] = 0
+	}
+	*l.value(place) = seenValue{latest: -l.freeValue}
+	l.freeValue = place
+	l.different--
+}
