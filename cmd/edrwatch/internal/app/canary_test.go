@@ -37,11 +37,12 @@ type: match
 condition: edr.resource.cpu_pct > 90
 `
 
-// otherMapping takes the canary's records for something else.
+// otherMapping takes the canary's records for something else, under more
+// conditions than any other mapping has.
 const otherMapping = `vendor: native
 dataset: native.other
 match:
-  - {edrwatch: "*", action: "*", agent.type: edrwatch-canary}
+  - {edrwatch: "*", action: "*", id: "*", time: "*", message: "*", agent.id: "*", agent.type: edrwatch-canary, host.name: "*", host.type: server}
 action: {from: action, otherwise: other}
 `
 
