@@ -41,6 +41,26 @@ func TestVersionThatFailsOnOneModel(t *testing.T) {
 	}
 }
 
+// TestDiversityOfHardware: a ring of one model says nothing about the others.
+func TestDiversityOfHardware(t *testing.T) {
+	w := newWorld(t, 300, 1, 3)
+	for i, a := range w.agents {
+		a.Model = []string{"R750", "DL380"}[i%2]
+	}
+	w.run(30*time.Minute, nobody)
+	policy := DefaultPolicy()
+	policy.Default = RingPolicy{MinModels: 2}
+	for i, want := range []Verdict{Hold, Continue} {
+		w.send(i, w.agents[i], "content-updated", "32")
+		w.run(time.Minute, nobody)
+		r := w.fleet.Rollouts(policy)[0]
+		told := len(r.Reasons) == 1 && strings.Contains(r.Reasons[0].What, "models of hardware")
+		if r.Verdict != want || told != (want == Hold) {
+			t.Errorf("%d models: %s, %+v", i+1, r.Verdict, r.Reasons)
+		}
+	}
+}
+
 func (w *world) number(host string) int {
 	for i, a := range w.agents {
 		if a.HostName == host {

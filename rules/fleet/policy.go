@@ -50,6 +50,8 @@ type RingPolicy struct {
 	MinOS        int `yaml:"min_os"`
 	MinHostTypes int `yaml:"min_host_types"`
 	MinSites     int `yaml:"min_sites"`
+	// MinModels is how many models of hardware those that got the version have to cover, where agents tell it.
+	MinModels int `yaml:"min_models"`
 }
 
 // DefaultPolicy returns what holds where nothing is configured: fifty agents
@@ -90,7 +92,7 @@ func (r *RingPolicy) problems(at string) error {
 	for _, n := range []struct {
 		key   string
 		value int
-	}{{"min_agents", r.MinAgents}, {"min_os", r.MinOS}, {"min_host_types", r.MinHostTypes}, {"min_sites", r.MinSites}} {
+	}{{"min_agents", r.MinAgents}, {"min_os", r.MinOS}, {"min_host_types", r.MinHostTypes}, {"min_sites", r.MinSites}, {"min_models", r.MinModels}} {
 		if n.value < 0 {
 			errs = append(errs, fmt.Errorf("%s.%s: expected 0 or more, found %d", at, n.key, n.value))
 		}
@@ -205,6 +207,7 @@ func (p *Policy) judge(r *Rollout) {
 	atLeast("operating systems among those that have it", len(r.OS), ring.MinOS)
 	atLeast("types of hosts among those that have it", len(r.HostTypes), ring.MinHostTypes)
 	atLeast("sites among those that got it", r.Sites, ring.MinSites)
+	atLeast("models of hardware among those that got it", len(r.Models), ring.MinModels)
 	if bar := p.HoldEvidence * r.Alarm; r.evidence >= bar && r.Harmed > 1 {
 		against(fmt.Sprintf("there is some evidence that agents with it fail (%s) more often", r.failure),
 			fmt.Sprintf("log e %.1f", r.evidence), fmt.Sprintf("below %.1f", bar))
