@@ -115,13 +115,19 @@ func (set *Ruleset) Always() []*Rule {
 func (set *Ruleset) Horizon() time.Duration {
 	var longest time.Duration
 	for _, r := range set.rules {
-		own := r.plan.horizon() + time.Duration(max(r.keepFiring, r.suppress))
-		if r.rollup != nil {
-			own += 2 * time.Duration(r.rollup.within)
-		}
-		longest = max(longest, own)
+		longest = max(longest, r.LookBack())
 	}
 	return longest
+}
+
+// LookBack is how far back the events are that the rule judges by: how long one
+// that begins without a past knows less than it will.
+func (r *Rule) LookBack() time.Duration {
+	own := r.plan.horizon() + time.Duration(max(r.keepFiring, r.suppress))
+	if r.rollup != nil {
+		own += 2 * time.Duration(r.rollup.within)
+	}
+	return own
 }
 
 // Counters are what a rule did in all sessions of a set so far.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
 )
@@ -17,9 +18,9 @@ const (
 
 // RestoreReport tells what became of the state of the rules.
 type RestoreReport struct {
-	Restored int      // Rules that go on where they were.
-	Anew     []string // Ids of rules that begin without: they are new, or judge otherwise than when it was written.
-	Dropped  int      // States of rules that are no more.
+	Restored int     // Rules that go on where they were.
+	Anew     []*Rule // Rules that begin without, by id: they are new, or judge otherwise than when it was written.
+	Dropped  int     // States of rules that are no more.
 }
 
 // archive writes the state of a session, or reads it.
@@ -177,7 +178,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 			continue
 		}
 		if r.judges == "" || f.Version(r.section()) != stateVersion {
-			report.Anew = append(report.Anew, r.ID)
+			report.Anew = append(report.Anew, r)
 			continue
 		}
 		if err := f.Read(r.section(), func(c *snapshot.Codec) { s.persistRule(&archive{c, agents, s.entities.known}, i) }); err != nil {
@@ -204,7 +205,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		s.minStep = min(s.minStep, st.step(0))
 		s.nextDue = min(s.nextDue, st.next())
 	}
-	slices.Sort(report.Anew)
+	slices.SortFunc(report.Anew, func(a, b *Rule) int { return strings.Compare(a.ID, b.ID) })
 	return report, nil
 }
 

@@ -77,8 +77,11 @@ func TestRestoreKeepsWhatJudgesAlike(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := g.s.Restored()
-	if got.Restored != 1 || got.Dropped != 2 || !slices.Equal(got.Anew, []string{"00000000-0000-4000-8000-000000000002", "00000000-0000-4000-8000-000000000004"}) {
+	if got.Restored != 1 || got.Dropped != 2 || len(got.Anew) != 2 || got.Anew[0].Name != "rule 2" || got.Anew[1].Name != "rule 4" {
 		t.Errorf("the report is %+v", got)
+	}
+	if back := got.Anew[0].LookBack(); back != 10*time.Minute {
+		t.Errorf("rule 2 looks %v back, expected its window of 10m", back)
 	}
 	g.send(time.Minute, "event.action", "error", "agent.id", "a")
 	g.expect("1m0s firing rule 1 a 2")

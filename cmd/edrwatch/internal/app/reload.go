@@ -208,14 +208,19 @@ func (d *liveDetector) Detect(now int64, e *event.Event, emit func(alert *event.
 func (d *liveDetector) AppendSnapshot(to []byte) ([]byte, bool) { return d.session.AppendSnapshot(to) }
 
 // Restore implements pipeline.Snapshotter. What is known of rules that are
-// other ones by now is given up, and said.
+// other ones by now is given up, and said rule by rule: to read so far back
+// again for them would take the state of the others back, too.
 func (d *liveDetector) Restore(snapshot []byte) error {
 	if err := d.session.Restore(snapshot); err != nil {
 		return err
 	}
-	if r := d.session.Restored(); len(r.Anew) > 0 || r.Dropped > 0 {
-		d.live.log.Info("some rules begin without what they knew: they are new, or judge otherwise than when it was kept",
-			"restored", r.Restored, "anew", r.Anew, "dropped", r.Dropped)
+	r := d.session.Restored()
+	for _, rule := range r.Anew {
+		d.live.log.Warn("a rule begins without a past: it is new, or judges otherwise than when its state was kept; what it needs events from before for is not told until look_back is over",
+			"rule", rule.Name, "id", rule.ID, "look_back", rule.LookBack())
+	}
+	if len(r.Anew) > 0 || r.Dropped > 0 {
+		d.live.log.Info("the state of the other rules goes on", "restored", r.Restored, "anew", len(r.Anew), "dropped", r.Dropped)
 	}
 	return nil
 }
