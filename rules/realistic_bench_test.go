@@ -19,8 +19,12 @@ func realisticRules(tb testing.TB, dict *ecs.Dictionary, n int) *Ruleset {
 		tb.Fatal(err)
 	}
 	files := &Files{defs: library.defs, named: library.named}
+	stride := 7 // So that ten are of all folders, and a thousand of all rules.
+	for len(library.rules)%stride == 0 {
+		stride += 2
+	}
 	for i := 0; len(files.rules) < n; i++ {
-		src := library.rules[i*7%len(library.rules)] // So that ten are of all folders.
+		src := library.rules[i*stride%len(library.rules)]
 		scope := []string{
 			`agent.type == "vendor-%d"`, `edr.site == "site-%d"`, `edr.rollout.ring in ["ring-%d", "early"]`, `host.name startsWith "dept-%d-"`,
 			`agent.version startsWith "9.%d."`, `like(host.name, "*-%d.lab")`, `host.name contains "-%d-vip"`, `edr.content.version == "%d"`,
