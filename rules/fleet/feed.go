@@ -102,6 +102,13 @@ func (f *feed) endStep() {
 // agents may be late by themselves.
 func (f *feed) lag() int64 { return slices.Max(f.delays[:]) }
 
+// mark is the feed's watermark at a time of the shard's clock: how far, on the
+// feed's own clock, everybody on time has been heard. Where even the most
+// punctual records are older than half of what an agent is given to be late, the
+// feed has not told yet what happened since: a few stragglers behind its end do
+// not show that all others are silent.
+func (f *feed) mark(now, late int64) int64 { return f.clock(now) - max(f.lag()-late/2, 0) }
+
 func (f *feed) freeze(d int64) {
 	f.frozen += d
 	f.gap += d

@@ -20,6 +20,7 @@ type world struct {
 	e        *event.Event
 	rng      *rand.Rand
 	now      int64
+	delay    int64 // of the records that are sent
 	findings []Finding
 }
 
@@ -74,7 +75,7 @@ func (w *world) send(i int, a *Agent, action, content string) {
 		w.e.SetString(ecs.EDRContentChannel, "291")
 	}
 	a.LastSeen = w.now
-	s.Observe(a, w.e, w.now, w.now, "topic")
+	s.Observe(a, w.e, w.now, w.now-w.delay, "topic")
 }
 
 func (w *world) kinds() map[string]Finding {
@@ -154,6 +155,27 @@ func TestDeadAgentsAreMissed(t *testing.T) {
 	}
 	if took := time.Duration(f.At - began); took > 6*time.Minute {
 		t.Errorf("noticed after %s", took)
+	}
+}
+
+// TestStragglersBehindTheEnd ends a feed, or a capture of it, as they end: with
+// a few records that were late.
+func TestStragglersBehindTheEnd(t *testing.T) {
+	w := newWorld(t, 1000, 1, 5)
+	w.run(4*time.Hour, func(int) bool { return false })
+	ended := w.now
+	for range 150 {
+		w.now += int64(time.Second)
+		if w.now/int64(time.Second)%5 == 0 {
+			w.delay = w.now - ended + int64(w.rng.IntN(20))*int64(time.Second)
+			w.send(w.rng.IntN(len(w.agents)), w.agents[w.rng.IntN(len(w.agents))], "sensor-heartbeat", "")
+		}
+	}
+	w.delay = 0
+	for _, f := range w.findings {
+		if f.Kind == "mass_silence" {
+			t.Errorf("stragglers make a %s: %s", f.Kind, f.Reason)
+		}
 	}
 }
 

@@ -105,7 +105,7 @@ func (s *Shard) EndStep(now int64) *Step {
 	for i, f := range s.feeds {
 		f.thin()
 		f.endStep()
-		s.lookAt(int32(i), f.clock(end), end)
+		s.lookAt(int32(i), f.mark(end, int64(s.cfg.Late)), end)
 	}
 	done := s.step
 	done.At = end
