@@ -12,7 +12,7 @@ import (
 // Versions of the sections of a snapshot. A section of another version is not
 // read: what it holds begins anew.
 const (
-	sessionVersion = 1 // Of session, agents and fleet.
+	sessionVersion = 2 // Of session, agents and fleet.
 	stateVersion   = 1 // Of the states of all rules.
 )
 

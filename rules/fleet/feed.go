@@ -28,6 +28,7 @@ type feed struct {
 
 	thinSteps int     // in a row
 	thinDue   float64 // beats that were due in them
+	thinFrom  int64   // the clock when they began
 }
 
 // Bounds of the time for which a feed may be quiet before its clock stops. The
@@ -114,14 +115,18 @@ func (f *feed) freeze(d int64) {
 	f.gap += d
 }
 
-// thin notes a step in which next to nothing came of what was due, and takes
-// such steps out of the clock once they are more than a turn of all agents:
-// agents that beat one after the other leave gaps of their own.
-func (f *feed) thin() {
+// thin notes a step, which ends now, in which next to nothing came of what was
+// due. Once such steps are more than a turn of all agents, who beat one after the
+// other and leave gaps of their own, the clock goes back to where it was when
+// they began, and stays there. Where nothing at all comes it has stopped by itself.
+func (f *feed) thin(end int64) {
 	due := f.promised * float64(StepLength) / 1e9
 	if due == 0 || float64(f.beats) >= max(thinShare*due, 1) {
 		f.thinSteps, f.thinDue = 0, 0
 		return
+	}
+	if f.thinSteps == 0 {
+		f.thinFrom = f.clock(end - StepLength)
 	}
 	f.thinSteps++
 	f.thinDue += due
@@ -129,12 +134,10 @@ func (f *feed) thin() {
 	if f.thinSteps < turn || f.thinDue < thinDue {
 		return
 	}
-	steps := 1
-	if f.thinSteps == turn {
-		steps = turn
+	if d := f.clock(end) - f.thinFrom; d > 0 {
+		f.freeze(d)
+		f.resumed = f.last - f.frozen
 	}
-	f.freeze(int64(steps) * StepLength)
-	f.resumed = f.last - f.frozen
 }
 
 // put has the agent looked at when the feed's clock reaches due.

@@ -21,6 +21,7 @@ type world struct {
 	rng      *rand.Rand
 	now      int64
 	delay    int64 // of the records that are sent
+	others   int   // agents of another topic
 	findings []Finding
 }
 
@@ -75,7 +76,11 @@ func (w *world) send(i int, a *Agent, action, content string) {
 		w.e.SetString(ecs.EDRContentChannel, "291")
 	}
 	a.LastSeen = w.now
-	s.Observe(a, w.e, w.now, w.now-w.delay, "topic")
+	topic := "topic"
+	if i < w.others {
+		topic = "other"
+	}
+	s.Observe(a, w.e, w.now, w.now-w.delay, topic)
 }
 
 func (w *world) kinds() map[string]Finding {
@@ -176,6 +181,26 @@ func TestStragglersBehindTheEnd(t *testing.T) {
 		if f.Kind == "mass_silence" {
 			t.Errorf("stragglers make a %s: %s", f.Kind, f.Reason)
 		}
+	}
+}
+
+// TestDeadBehindAStall stops the feed for a while, and a third of the agents fall
+// silent after it: its clock has to stand still for that while, and no longer.
+func TestDeadBehindAStall(t *testing.T) {
+	w := newWorld(t, 300, 2, 5)
+	w.others = 2 // Time goes on with one of each shard.
+	w.run(30*time.Minute, nobody)
+	w.run(3*time.Hour, func(i int) bool { return i >= w.others })
+	w.run(20*time.Minute, nobody)
+	began := w.now
+	w.run(15*time.Minute, func(i int) bool { return i%3 == 0 && i >= w.others })
+	w.run(3*time.Hour, nobody)
+	f, ok := w.kinds()["mass_silence"]
+	if !ok {
+		t.Fatalf("found %+v", w.findings)
+	}
+	if took := time.Duration(f.At - began); took > 6*time.Minute {
+		t.Errorf("noticed after %s", took)
 	}
 }
 

@@ -103,7 +103,7 @@ const longGap = int64(15 * time.Minute)
 func (s *Shard) EndStep(now int64) *Step {
 	end := s.stepEnd
 	for i, f := range s.feeds {
-		f.thin()
+		f.thin(end)
 		f.endStep()
 		s.lookAt(int32(i), f.mark(end, int64(s.cfg.Late)), end)
 	}

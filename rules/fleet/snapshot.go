@@ -181,7 +181,7 @@ func (s *Shard) relate(c *snapshot.Codec) {
 func (f *feed) persist(c *snapshot.Codec, agent func(**Agent)) {
 	c.Shared(&f.name)
 	c.Time(&f.last)
-	for _, n := range []*int64{&f.frozen, &f.looked, &f.gap, &f.least} {
+	for _, n := range []*int64{&f.frozen, &f.looked, &f.gap, &f.least, &f.thinFrom} {
 		snapshot.Int(c, n)
 	}
 	c.Time(&f.resumed)
