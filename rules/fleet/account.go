@@ -203,12 +203,14 @@ func (s *Shard) blame(a *Agent, c Class, now int64) {
 		}
 		arm := s.arm(r.version, key)
 		arm.Failures[c]++
-		early := now-x.at <= earlyFor*int64(time.Minute)
+		// Who was not counted among those that have just got it is not of them when
+		// it fails: few would seem to fail often.
+		early := now-x.at <= earlyFor*int64(time.Minute) && int32(x.stratum) == a.stratum
 		if early {
 			arm.Early[c]++
 		}
 		if a.model > 0 {
-			of(s.step.Versions[r.version].Models, hardware.Model).fail(c, early)
+			of(s.step.Versions[r.version].Models, hardware.Model).fail(c, early && x.model == a.model)
 		}
 		if c == anyFailure {
 			continue

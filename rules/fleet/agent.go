@@ -84,9 +84,15 @@ const (
 
 // exposure tells that the agent got a version under comparison.
 type exposure struct {
-	rollout int32
 	at      int64
+	rollout int32
+	stratum int16 // in which it was counted among those that have just got it, or notCounted
+	model   uint8 // and the model of hardware
 }
+
+// notCounted is the stratum of the exposure of an agent that could not be missed
+// yet, or in a stratum beyond those that fit.
+const notCounted = -1
 
 // maxExposures bounds the versions per agent that its failures are held
 // against; the oldest goes first.

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"math"
 	"strings"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -152,7 +153,7 @@ func (s *Shard) expose(a *Agent, v Version, now int64) {
 	if len(a.exposures) >= maxExposures {
 		s.unexpose(a, 0)
 	}
-	a.exposures = append(a.exposures, exposure{id, now})
+	x := exposure{at: now, rollout: id, stratum: notCounted}
 	if a.life == alive {
 		r.count(a.stratum, 1)
 		r.countModel(a.model, 1)
@@ -162,12 +163,14 @@ func (s *Shard) expose(a *Agent, v Version, now int64) {
 	to.Exposed++
 	to.Rings[a.Ring]++
 	to.Sites[a.Site]++
-	if a.stratum >= 0 && a.settled {
+	if a.stratum >= 0 && a.stratum <= math.MaxInt16 && a.settled {
+		x.stratum, x.model = int16(a.stratum), a.model
 		of(to.Strata, s.strata[a.stratum].key).Exposed++
 		if a.model > 0 {
 			of(to.Models, s.models[a.model].key.Model).Exposed++
 		}
 	}
+	a.exposures = append(a.exposures, x)
 }
 
 // supersede takes the agent out of the versions that the new one replaces:

@@ -163,6 +163,30 @@ func TestDeadAgentsAreMissed(t *testing.T) {
 	}
 }
 
+// TestExposedBeforeTheyAreKnown gives most agents a version while nobody knows
+// yet how often they beat, as at a start, and lets some of those crash.
+func TestExposedBeforeTheyAreKnown(t *testing.T) {
+	w := newWorld(t, 300, 1, 5)
+	push := func(from, to int, content string) {
+		for i := from; i < to; i++ {
+			w.send(i, w.agents[i], "content-updated", content)
+		}
+	}
+	push(0, 300, "31")
+	w.run(2*time.Minute, nobody)
+	push(0, 220, "32")
+	w.run(8*time.Minute, nobody)
+	push(220, 240, "32")
+	for i := range 12 {
+		w.run(10*time.Second, nobody)
+		w.send(i*7, w.agents[i*7], "sensor-crashed", "")
+	}
+	w.run(5*time.Minute, nobody)
+	if len(w.findings) > 0 {
+		t.Errorf("found %+v", w.findings)
+	}
+}
+
 // TestStragglersBehindTheEnd ends a feed, or a capture of it, as they end: with
 // a few records that were late.
 func TestStragglersBehindTheEnd(t *testing.T) {

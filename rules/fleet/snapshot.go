@@ -26,6 +26,8 @@ func (a *Agent) Persist(c *snapshot.Codec) {
 	snapshot.List(c, &a.exposures, func(x *exposure) {
 		snapshot.Int(c, &x.rollout)
 		c.Time(&x.at)
+		snapshot.Int(c, &x.stratum)
+		snapshot.Int(c, &x.model)
 	})
 	snapshot.List(c, &a.channels, func(x *channel) {
 		c.Shared(&x.name)
