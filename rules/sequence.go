@@ -120,7 +120,8 @@ type sequenceState struct {
 	table   *keyed[sequenceKey]
 	found   occurrences
 	dropped uint64
-	stalled int64 // The clock jumped up to here: what did not come until then proves nothing.
+	gone    []stepEvent // Room in which steps are turned round.
+	stalled int64       // The clock jumped up to here: what did not come until then proves nothing.
 }
 
 // sequenceKey is what came of one key, in order of time.
@@ -207,7 +208,7 @@ func (st *sequenceState) observe(slot int, m *moment) {
 // insert adds an event in order.
 func (st *sequenceState) insert(k *sequenceKey, fresh stepEvent, id string) {
 	if len(k.steps) >= maxEntries {
-		k.drop(1)
+		st.drop(k, 1)
 		st.dropped++
 	}
 	i := len(k.steps)
@@ -221,7 +222,7 @@ func (st *sequenceState) insert(k *sequenceKey, fresh stepEvent, id string) {
 	k.steps[i] = fresh
 	if len(k.steps) >= max(k.crowd, crowded) {
 		st.thin(k)
-		k.crowd = len(k.steps) + crowded/2
+		k.crowd = len(k.steps) + max(crowded/2, len(k.steps)/4) // A pass over all is for a quarter more.
 	}
 }
 
@@ -234,7 +235,7 @@ func (st *sequenceState) thin(k *sequenceKey) {
 	for old < len(k.steps)-1 && k.steps[old].at < limit {
 		old++
 	}
-	k.drop(old)
+	st.drop(k, old)
 	kept, last := 1, len(k.steps)-1
 	for j := 1; j <= last; j++ {
 		if here := &k.steps[j]; j < last {
@@ -252,14 +253,14 @@ func (st *sequenceState) thin(k *sequenceKey) {
 
 // drop forgets the first n. They go behind the end, where the room of their
 // ids is used again.
-func (k *sequenceKey) drop(n int) {
-	var gone [crowded / 4]stepEvent
-	for left := n; left > 0; {
-		some := copy(gone[:min(left, len(gone))], k.steps)
-		copy(k.steps, k.steps[some:])
-		copy(k.steps[len(k.steps)-some:], gone[:some])
-		left -= some
+func (st *sequenceState) drop(k *sequenceKey, n int) {
+	if n == 0 {
+		return
 	}
+	st.gone = append(st.gone[:0], k.steps[:n]...)
+	copy(k.steps, k.steps[n:])
+	copy(k.steps[len(k.steps)-n:], st.gone)
+	clear(st.gone)
 	k.cut(len(k.steps) - n)
 }
 
@@ -411,7 +412,7 @@ func (st *sequenceState) raise(e *entry[sequenceKey], c *chain, start, last int,
 	for n < len(k.steps) && k.steps[n].at <= used {
 		n++
 	}
-	k.drop(n)
+	st.drop(k, n)
 }
 
 // waiting returns the first complete chain whose absent last step has stayed

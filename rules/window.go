@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -137,9 +138,8 @@ func (w *windowPlan) bucketAt(l bucketSamples, from int) bucket {
 	if w.gap == 0 {
 		b.start -= mod(b.start, w.size)
 		b.close = b.start + w.size
-		for b.to < len(l) && l[b.to].at < b.close {
-			b.to++
-		}
+		rest, _ := slices.BinarySearchFunc(l[b.to:], b.close, func(s bucketSample, at int64) int { return cmp.Compare(s.at, at) })
+		b.to += rest
 		return b
 	}
 	b.close = b.start + min(w.gap, w.size)

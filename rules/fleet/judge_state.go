@@ -105,11 +105,6 @@ func persistStratum(c *snapshot.Codec, s *Stratum) {
 	}
 }
 
-func persistModel(c *snapshot.Codec, m *ModelKey) {
-	c.Shared(&m.Product)
-	c.Shared(&m.Model)
-}
-
 func persistTest(c *snapshot.Codec, p *sequential.EProcess) {
 	finites(c, p.Bets())
 	finite(c, &p.NewArm)
