@@ -43,7 +43,11 @@ func TestCanaryLeavesNoTrace(t *testing.T) {
 	p := event.Partition{Prefix: "x"}
 	const now, behind = int64(1_721_361_600_000), int64(1_721_340_000_000)
 	take := func(at int64, agent string, muted bool) RecordOutcome {
-		return s.Process(&p, &event.Record{Time: at, Value: []byte(agent)}, muted)
+		r := event.Record{Time: at, Value: []byte(agent)}
+		if agent == event.CanaryType {
+			r.Headers = []event.Header{{Key: event.CanaryHeader}}
+		}
+		return s.Process(&p, &r, muted)
 	}
 	for i, outcome := range []RecordOutcome{
 		take(now, event.CanaryType, true), take(behind, "sentinelone", false), take(now, event.CanaryType, false), take(behind+1, "sentinelone", false),
@@ -57,5 +61,18 @@ func TestCanaryLeavesNoTrace(t *testing.T) {
 	}
 	if len(d.events) != 2 || len(d.canaries) != 1 || d.canaries[0] != now {
 		t.Errorf("judged events at %v, canaries at %v", d.events, d.canaries)
+	}
+}
+
+// TestNobodyHidesAsACanary: the name alone does not make an agent one.
+func TestNobodyHidesAsACanary(t *testing.T) {
+	dict, err := ecs.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := NewShard(DefaultShardConfig(), &typeMapper{event.New(dict)}, &canaryDetector{})
+	p := event.Partition{Prefix: "x"}
+	if got := s.Process(&p, &event.Record{Time: 1, Value: []byte(event.CanaryType)}, false); got != Mapped || len(s.Documents()) != 1 {
+		t.Errorf("the outcome is %v with %d documents", got, len(s.Documents()))
 	}
 }

@@ -225,7 +225,7 @@ func (s *Shard) event(e *event.Event) {
 	for _, p := range s.processors {
 		p.Process(e)
 	}
-	if e.Canary() {
+	if e.CanaryOf(s.record) {
 		s.canary = true
 		if d, ok := s.detector.(CanaryDetector); ok && !s.muted {
 			d.Canary(s.record.Time*int64(time.Millisecond), e)

@@ -62,6 +62,27 @@ func BenchmarkMillionAgents(b *testing.B) {
 		if page.Total != agents || sum.Agents != agents {
 			b.Fatalf("%d alive of %d known agents, expected %d", page.Total, sum.Agents, agents)
 		}
+		began = time.Now()
+		snapshots, bytes := make([][]byte, shards), 0
+		for i, s := range sessions {
+			snapshots[i], _ = s.AppendSnapshot(nil)
+			bytes += len(snapshots[i])
+			s.Close()
+		}
+		b.ReportMetric(time.Since(began).Seconds(), "s/snapshot")
+		b.ReportMetric(float64(bytes)/float64(agents), "snapshot-B/agent")
+		began = time.Now()
+		whole = fleet.New(fleet.DefaultConfig(), nil)
+		for i := range sessions {
+			sessions[i] = set.NewSession(SessionOptions{Fleet: whole})
+			if err := sessions[i].Restore(snapshots[i]); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.ReportMetric(time.Since(began).Seconds(), "s/restart")
+		if sum := summaryOf(b, whole, fleet.Query{}); sum.Agents != agents {
+			b.Fatalf("%d agents after the restart, expected %d", sum.Agents, agents)
+		}
 		for _, s := range sessions {
 			s.Close()
 		}

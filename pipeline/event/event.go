@@ -129,9 +129,19 @@ func (e *Event) Str(id ecs.ID) string {
 // prove that it would notice one that falls silent.
 const CanaryType = "edrwatch-canary"
 
-// Canary reports whether the event is about such an agent: it is judged apart,
+// CanaryHeader is a header of every record of such an agent. What an agent says
+// of itself is not enough: whoever owns a host could hide its events.
+const CanaryHeader = "edrwatch.canary"
+
+// CanaryOf reports whether the event is about such an agent: it is judged apart,
 // and becomes no document.
-func (e *Event) Canary() bool { return e.Str(ecs.AgentType) == CanaryType }
+func (e *Event) CanaryOf(r *Record) bool {
+	if e.Str(ecs.AgentType) != CanaryType {
+		return false
+	}
+	_, ok := r.Header(CanaryHeader)
+	return ok
+}
 
 // Timestamp returns @timestamp in nanoseconds since 1970, 0 when absent.
 func (e *Event) Timestamp() int64 {

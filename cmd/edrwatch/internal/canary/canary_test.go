@@ -55,7 +55,7 @@ func (y *way) Write(_ context.Context, topic string, partition int32, records []
 	p := event.Partition{Prefix: "x", Topic: topic, Number: partition}
 	for _, r := range records {
 		y.offset++
-		y.shard.Process(&p, &event.Record{Offset: y.offset, Time: r.Time.UnixMilli(), Key: r.Key, Value: r.Value}, false)
+		y.shard.Process(&p, &event.Record{Offset: y.offset, Time: r.Time.UnixMilli(), Key: r.Key, Value: r.Value, Headers: []event.Header{{Key: event.CanaryHeader}}}, false)
 	}
 	return nil
 }

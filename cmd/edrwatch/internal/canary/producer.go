@@ -10,6 +10,8 @@ import (
 
 	kafkago "github.com/segmentio/kafka-go"
 
+	"github.com/edrwatch/edrwatch/pipeline/event"
+
 	"github.com/edrwatch/edrwatch/pipeline/kafkaconn"
 )
 
@@ -33,7 +35,7 @@ func NewProducer(cfg kafkaconn.Config, log *slog.Logger) (*Producer, error) {
 func (p *Producer) Write(ctx context.Context, topic string, partition int32, records []Record) error {
 	messages := make([]kafkago.Message, len(records))
 	for i, r := range records {
-		messages[i] = kafkago.Message{Topic: topic, Partition: int(partition), Key: r.Key, Value: r.Value, Time: r.Time, Headers: []kafkago.Header{{Key: Header, Value: []byte("1")}}}
+		messages[i] = kafkago.Message{Topic: topic, Partition: int(partition), Key: r.Key, Value: r.Value, Time: r.Time, Headers: []kafkago.Header{{Key: event.CanaryHeader, Value: []byte("1")}}}
 	}
 	err := p.writer.WriteMessages(ctx, messages...)
 	var each kafkago.WriteErrors

@@ -13,10 +13,6 @@ type Record struct {
 	Time       time.Time
 }
 
-// Header is what every record of a canary carries, so that other readers of the
-// feed can tell them apart before they look at the value.
-const Header = "edrwatch.canary"
-
 // AgentID is that of the canary or the witness of a feed and a consumer group:
 // a gateway that takes the feed over goes on with them.
 func AgentID(part, group, feed string) string {
