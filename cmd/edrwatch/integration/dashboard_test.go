@@ -154,7 +154,7 @@ func (e *elastic) tell(t testing.TB, namespace string, agents []fleet.Record, li
 	}
 	parts := map[int]bool{}
 	f := &telltale.Fleet{
-		Dictionary: dict, Period: 6 * time.Second, Publish: publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {},
+		Periodic: telltale.Periodic{Dictionary: dict, Period: 6 * time.Second, Publish: publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {}},
 		Agents: func(part, of int) (some []fleet.Record) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -173,8 +173,8 @@ func (e *elastic) tell(t testing.TB, namespace string, agents []fleet.Record, li
 	}
 	f.Run(ctx)
 	r := telltale.Rollouts{
-		Dictionary: dict, Period: time.Hour, List: func() []fleet.Rollout { return list }, Publish: publish, Now: time.Now,
-		Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {},
+		Periodic: telltale.Periodic{Dictionary: dict, Period: time.Hour, Publish: publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {}},
+		List:     func() []fleet.Rollout { return list },
 	}
 	r.Tell(t.Context())
 	if want := len(agents) + len(list); len(told) != want {

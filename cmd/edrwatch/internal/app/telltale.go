@@ -42,15 +42,15 @@ func (a *App) tell(ctx context.Context) (stopped func(error)) {
 	}
 	var telling sync.WaitGroup
 	if period := a.cfg.Fleet.Documents; period > 0 {
-		f := &telltale.Fleet{
-			Dictionary: a.detection.Dictionary, Period: period, Agents: a.fleet.Part, Now: time.Now, Logger: a.log, Publish: a.publishOwn,
-			Sent: func(n int, ok bool) { count("inventory", n, ok) },
+		periodic := func(action string) telltale.Periodic {
+			return telltale.Periodic{
+				Dictionary: a.detection.Dictionary, Period: period, Now: time.Now, Logger: a.log, Publish: a.publishOwn,
+				Sent: func(n int, ok bool) { count(action, n, ok) },
+			}
 		}
+		f := &telltale.Fleet{Periodic: periodic("inventory"), Agents: a.fleet.Part}
 		telling.Go(func() { f.Run(ctx) })
-		r := &telltale.Rollouts{
-			Dictionary: a.detection.Dictionary, Period: period, List: func() []fleet.Rollout { return a.fleet.Rollouts(a.cfg.RolloutPolicy) }, Now: time.Now,
-			Logger: a.log, Publish: a.publishOwn, Sent: func(n int, ok bool) { count("rollout-judged", n, ok) },
-		}
+		r := &telltale.Rollouts{Periodic: periodic("rollout-judged"), List: func() []fleet.Rollout { return a.fleet.Rollouts(a.cfg.RolloutPolicy) }}
 		telling.Go(func() { r.Run(ctx) })
 	}
 	if a.cfg.Gateway.Heartbeat <= 0 {

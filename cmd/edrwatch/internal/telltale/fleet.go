@@ -2,7 +2,6 @@ package telltale
 
 import (
 	"context"
-	"log/slog"
 	"slices"
 	"strconv"
 	"time"
@@ -15,15 +14,9 @@ import (
 // Fleet tells of every agent once a period. The agents are spread over it: the
 // sinks get one part of them after another.
 type Fleet struct {
-	Dictionary *ecs.Dictionary
-	Period     time.Duration
+	Periodic
 	// Agents returns one of so many parts of the agents.
-	Agents  func(part, of int) []fleet.Record
-	Publish func(ctx context.Context, docs []*event.Document) error
-	Now     func() time.Time
-	Logger  *slog.Logger
-	// Sent counts documents by whether they were delivered.
-	Sent func(n int, ok bool)
+	Agents func(part, of int) []fleet.Record
 }
 
 // fleetParts is the number of parts of a period, fleetBatch of documents that
@@ -63,14 +56,7 @@ func (f *Fleet) tell(ctx context.Context, number int64, step time.Duration) {
 		for i := range records {
 			docs[i] = f.document(&records[i], at, period)
 		}
-		limited, cancel := context.WithTimeout(ctx, max(step, 10*time.Second))
-		err := f.Publish(limited, docs)
-		cancel()
-		f.Sent(len(docs), err == nil)
-		if err != nil {
-			if ctx.Err() == nil {
-				f.Logger.Warn("documents about agents were not delivered; they come again in the next period", "documents", len(docs), "error", err)
-			}
+		if !f.deliver(ctx, docs, max(step, 10*time.Second), "documents about agents were not delivered; they come again in the next period") {
 			return
 		}
 	}

@@ -3,7 +3,6 @@ package telltale
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"strconv"
 	"time"
 
@@ -15,15 +14,9 @@ import (
 // Rollouts tells of every version that agents get once a period, and at once
 // when the verdict on it changes.
 type Rollouts struct {
-	Dictionary *ecs.Dictionary
-	Period     time.Duration
+	Periodic
 	// List returns what is known of them, with the verdicts.
-	List    func() []fleet.Rollout
-	Publish func(ctx context.Context, docs []*event.Document) error
-	Now     func() time.Time
-	Logger  *slog.Logger
-	// Sent counts documents by whether they were delivered.
-	Sent func(n int, ok bool)
+	List func() []fleet.Rollout
 
 	told map[string]said // by key
 }
@@ -65,17 +58,8 @@ func (r *Rollouts) Tell(ctx context.Context) {
 			docs = append(docs, r.document(&list[i], at))
 		}
 	}
-	if len(docs) > 0 {
-		limited, cancel := context.WithTimeout(ctx, rolloutsEvery)
-		err := r.Publish(limited, docs)
-		cancel()
-		r.Sent(len(docs), err == nil)
-		if err != nil {
-			if ctx.Err() == nil {
-				r.Logger.Warn("documents about rollouts were not delivered; they come again", "documents", len(docs), "error", err)
-			}
-			return
-		}
+	if len(docs) > 0 && !r.deliver(ctx, docs, rolloutsEvery, "documents about rollouts were not delivered; they come again") {
+		return
 	}
 	r.told = due // What is forgotten is not there any more.
 }

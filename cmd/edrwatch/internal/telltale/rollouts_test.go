@@ -39,8 +39,11 @@ func TestRolloutsAreToldHourlyAndWhenTheVerdictChanges(t *testing.T) {
 		var b box
 		sent := map[bool]int{}
 		r := &Rollouts{
-			Dictionary: dictionary(t), Period: time.Hour, List: list, Publish: b.publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
-			Sent: func(n int, ok bool) { sent[ok] += n },
+			Periodic: Periodic{
+				Dictionary: dictionary(t), Period: time.Hour, Publish: b.publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler),
+				Sent: func(n int, ok bool) { sent[ok] += n },
+			},
+			List: list,
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var running sync.WaitGroup

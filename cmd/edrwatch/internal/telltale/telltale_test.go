@@ -135,7 +135,7 @@ func TestEveryAgentIsToldOfOnceAPeriod(t *testing.T) {
 			all[i] = fleet.Record{ID: fmt.Sprint("agent", i), Host: fmt.Sprint("h", i), Product: "p", Presence: "silent", LastSeen: time.Now().Add(-time.Hour)}
 		}
 		f := &Fleet{
-			Dictionary: dictionary(t), Period: time.Hour, Publish: out.publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {},
+			Periodic: Periodic{Dictionary: dictionary(t), Period: time.Hour, Publish: out.publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {}},
 			Agents: func(part, of int) []fleet.Record {
 				var some []fleet.Record
 				for i := range all {
