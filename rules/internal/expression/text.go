@@ -15,6 +15,18 @@ import (
 // anyText evaluates a test of a string. Of a field that holds several strings
 // one has to pass.
 func anyText(o operand, test func(string) bool) func(*Env) Truth {
+	return anyOf(o, func(list []string) []string { return list }, test)
+}
+
+// anyCut is anyText for a test that reads no more than maxText bytes of a
+// text: of a list that is what all its texts have together.
+func anyCut(o operand, test func(string) bool) func(*Env) Truth {
+	return anyOf(o, func(list []string) []string { return cutList(list, len(list)) }, test)
+}
+
+// anyOf evaluates a test of a string, or of one of those of a list that are
+// looked at.
+func anyOf(o operand, looked func([]string) []string, test func(string) bool) func(*Env) Truth {
 	if !o.isField {
 		get := o.text
 		return func(env *Env) Truth {
@@ -32,7 +44,7 @@ func anyText(o operand, test func(string) bool) func(*Env) Truth {
 			return Unknown
 		}
 		if list := v.List(); list != nil {
-			return truthOf(slices.ContainsFunc(list, test))
+			return truthOf(slices.ContainsFunc(looked(list), test))
 		}
 		return truthOf(test(v.Str()))
 	}
@@ -110,25 +122,6 @@ func (c *compiler) compileMatches(n *ast.BinaryNode, left, right operand) operan
 }
 
 const notConstant = "the pattern after matches has to be a constant string"
-
-// anyCut is anyText for a test that reads no more than maxText bytes of a
-// text: of a list that is what all its texts have together.
-func anyCut(o operand, test func(string) bool) func(*Env) Truth {
-	if !o.isField {
-		return anyText(o, test)
-	}
-	id := o.field
-	return func(env *Env) Truth {
-		v := env.Event.Get(id)
-		if v == nil {
-			return Unknown
-		}
-		if list := v.List(); list != nil {
-			return truthOf(slices.ContainsFunc(cutList(list, len(list)), test))
-		}
-		return truthOf(test(v.Str()))
-	}
-}
 
 // compileIn compiles x in ["a", "b"], x in 1..5 and "a" in list_field.
 func (c *compiler) compileIn(n *ast.BinaryNode) operand {
