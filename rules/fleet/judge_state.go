@@ -206,8 +206,12 @@ func persistFailing(c *snapshot.Codec, v **sequential.Hazard) {
 	if *v == nil {
 		*v = &sequential.Hazard{}
 	}
-	finite(c, &(*v).Silences)
-	finite(c, &(*v).Seconds)
+	persistHazard(c, *v)
+}
+
+func persistHazard(c *snapshot.Codec, h *sequential.Hazard) {
+	finite(c, &h.Silences)
+	finite(c, &h.Seconds)
 }
 
 func persistSilence(c *snapshot.Codec, s **sequential.Silence) {
@@ -215,9 +219,9 @@ func persistSilence(c *snapshot.Codec, s **sequential.Silence) {
 		*s = &sequential.Silence{CUSUM: sequential.NewCUSUM()}
 	}
 	c.Bool(&(*s).Sleeps)
-	for _, v := range []*float64{&(*s).Mean, &(*s).Hazard.Silences, &(*s).Hazard.Seconds, &(*s).CUSUM.Sum} {
-		finite(c, v)
-	}
+	finite(c, &(*s).Mean)
+	persistHazard(c, &(*s).Hazard)
+	finite(c, &(*s).CUSUM.Sum)
 	persistCalendar(c, &(*s).Calendar)
 }
 
