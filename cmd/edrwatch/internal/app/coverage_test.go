@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules"
@@ -35,18 +34,7 @@ func ofAgents() []string {
 // must not pass unheard when another tells of it. With -v the whole table is
 // shown.
 func TestEveryVendorIsHeard(t *testing.T) {
-	files, err := mappings.Parse(mappings.Library())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dict, err := ecs.New(files.Fields()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := files.Compile(dict)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dict, plan := libraryPlan(t)
 	parsed, err := rules.Parse(rules.Library())
 	if err != nil {
 		t.Fatal(err)

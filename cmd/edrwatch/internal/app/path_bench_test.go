@@ -73,22 +73,29 @@ condition: '%s'
 	return fstest.MapFS{"generated.yml": {Data: []byte(b.String())}}
 }
 
+// libraryPlan compiles the shipped mappings.
+func libraryPlan(tb testing.TB) (*ecs.Dictionary, *mappings.Plan) {
+	tb.Helper()
+	files, err := mappings.Parse(mappings.Library())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	dict, err := ecs.New(files.Fields()...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	plan, err := files.Compile(dict)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return dict, plan
+}
+
 // BenchmarkPath is the whole way of a record but delivery: raw FDR bytes →
 // mapping → rules → encoded ECS; with "processors" also the enrichment and
 // redaction that the gateway does by default.
 func BenchmarkPath(b *testing.B) {
-	mapped, err := mappings.Parse(mappings.Library())
-	if err != nil {
-		b.Fatal(err)
-	}
-	dict, err := ecs.New(mapped.Fields()...)
-	if err != nil {
-		b.Fatal(err)
-	}
-	plan, err := mapped.Compile(dict)
-	if err != nil {
-		b.Fatal(err)
-	}
+	dict, plan := libraryPlan(b)
 	defaults := config.Default()
 	processors, err := NewProcessors(&defaults, dict, nil, nil)
 	if err != nil {

@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules"
@@ -19,18 +18,7 @@ import (
 // an alert of which rule began.
 func onMapped(t *testing.T, src string) func(records ...string) []string {
 	t.Helper()
-	files, err := mappings.Parse(mappings.Library())
-	if err != nil {
-		t.Fatal(err)
-	}
-	dict, err := ecs.New(files.Fields()...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	plan, err := files.Compile(dict)
-	if err != nil {
-		t.Fatal(err)
-	}
+	dict, plan := libraryPlan(t)
 	out, err := sigma.Convert("sigma.yml", []byte(src), sigma.Options{Dictionary: dict})
 	if err != nil {
 		t.Fatal(err)
