@@ -19,7 +19,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/telltale"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/selfreport"
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/secret"
@@ -153,8 +153,8 @@ func (e *elastic) tell(t testing.TB, namespace string, agents []fleet.Record, li
 		return err
 	}
 	parts := map[int]bool{}
-	f := &telltale.Fleet{
-		Periodic: telltale.Periodic{Dictionary: dict, Period: 6 * time.Second, Publish: publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {}},
+	f := &selfreport.Fleet{
+		Periodic: selfreport.Periodic{Dictionary: dict, Period: 6 * time.Second, Publish: publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {}},
 		Agents: func(part, of int) (some []fleet.Record) {
 			mu.Lock()
 			defer mu.Unlock()
@@ -172,8 +172,8 @@ func (e *elastic) tell(t testing.TB, namespace string, agents []fleet.Record, li
 		},
 	}
 	f.Run(ctx)
-	r := telltale.Rollouts{
-		Periodic: telltale.Periodic{Dictionary: dict, Period: time.Hour, Publish: publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {}},
+	r := selfreport.Rollouts{
+		Periodic: selfreport.Periodic{Dictionary: dict, Period: time.Hour, Publish: publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {}},
 		List:     func() []fleet.Rollout { return list },
 	}
 	r.Tell(t.Context())

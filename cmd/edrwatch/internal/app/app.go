@@ -17,7 +17,7 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
-	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/exchange"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/fleetsync"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/state"
 	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/pipeline"
@@ -49,11 +49,11 @@ type App struct {
 	detection  *Detection
 	rules      *live[rules.Ruleset]
 	mappings   *live[mappings.Plan]
-	fleet      *fleet.Fleet       // what the partitions judge together
-	exchange   *exchange.Exchange // nil: the gateway is the whole fleet
-	state      *state.Store       // nil: no state is kept
-	acts       *state.Acts        // nil: not kept
-	canary     *canary.Canary     // nil: none is played
+	fleet      *fleet.Fleet        // what the partitions judge together
+	exchange   *fleetsync.Exchange // nil: the gateway is the whole fleet
+	state      *state.Store        // nil: no state is kept
+	acts       *state.Acts         // nil: not kept
+	canary     *canary.Canary      // nil: none is played
 	processors *Processors
 	runner     *pipeline.Runner
 	sources    []namedSource

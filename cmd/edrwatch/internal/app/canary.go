@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
-	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/telltale"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/selfreport"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/kafkaconn"
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
@@ -52,7 +52,7 @@ func (a *App) withCanaries(cfg *kafkasource.Config, open func(context.Context, e
 func (a *App) tellOfCanary(ctx context.Context, p canary.Problem) error {
 	ctx, cancel := context.WithTimeout(ctx, canaryPatience)
 	defer cancel()
-	doc := telltale.CanaryAlert(a.detection.Dictionary, telltale.FeedProblem{
+	doc := selfreport.CanaryAlert(a.detection.Dictionary, selfreport.FeedProblem{
 		Gateway: a.gatewayName(), Feed: p.Feed, Mute: p.State == canary.Mute, Since: p.Since, Now: p.At, Reason: p.Reason, Over: p.Over,
 	})
 	err := a.runner.Publish(ctx, []*event.Document{doc}, responsesName)

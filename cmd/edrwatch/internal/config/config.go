@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
-	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/exchange"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/fleetsync"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/state"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/enrich"
@@ -128,7 +128,7 @@ type Fleet struct {
 	// dashboards show the whole fleet, and every rollout (event.action: rollout-judged). 0 is never.
 	Documents time.Duration `yaml:"documents"`
 	// Exchange brings the steps of all gateways together that share the partitions; without a topic there is one gateway.
-	Exchange exchange.Config `yaml:"exchange"`
+	Exchange fleetsync.Config `yaml:"exchange"`
 }
 
 // Source is an entry of the sources.
@@ -175,7 +175,7 @@ func Default() Config {
 		Redact:   redact.DefaultConfig(),
 		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000, MaxState: 2 << 30},
 		State:    state.DefaultConfig(),
-		Fleet:    Fleet{Documents: time.Hour, Exchange: exchange.DefaultConfig()},
+		Fleet:    Fleet{Documents: time.Hour, Exchange: fleetsync.DefaultConfig()},
 		Gateway:  Gateway{Heartbeat: time.Minute},
 		Canary:   canary.DefaultConfig(),
 		Pipeline: pipeline.DefaultConfig(),

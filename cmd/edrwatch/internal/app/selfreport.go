@@ -11,7 +11,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
-	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/telltale"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/selfreport"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/sinks/store"
@@ -42,21 +42,21 @@ func (a *App) tell(ctx context.Context) (stopped func(error)) {
 	}
 	var telling sync.WaitGroup
 	if period := a.cfg.Fleet.Documents; period > 0 {
-		periodic := func(action string) telltale.Periodic {
-			return telltale.Periodic{
+		periodic := func(action string) selfreport.Periodic {
+			return selfreport.Periodic{
 				Dictionary: a.detection.Dictionary, Period: period, Now: time.Now, Logger: a.log, Publish: a.publishOwn,
 				Sent: func(n int, ok bool) { count(action, n, ok) },
 			}
 		}
-		f := &telltale.Fleet{Periodic: periodic("inventory"), Agents: a.fleet.Part}
+		f := &selfreport.Fleet{Periodic: periodic("inventory"), Agents: a.fleet.Part}
 		telling.Go(func() { f.Run(ctx) })
-		r := &telltale.Rollouts{Periodic: periodic("rollout-judged"), List: func() []fleet.Rollout { return a.fleet.Rollouts(a.cfg.RolloutPolicy) }}
+		r := &selfreport.Rollouts{Periodic: periodic("rollout-judged"), List: func() []fleet.Rollout { return a.fleet.Rollouts(a.cfg.RolloutPolicy) }}
 		telling.Go(func() { r.Run(ctx) })
 	}
 	if a.cfg.Gateway.Heartbeat <= 0 {
 		return func(error) { telling.Wait() }
 	}
-	g := &telltale.Gateway{
+	g := &selfreport.Gateway{
 		Dictionary: a.detection.Dictionary, Interval: a.cfg.Gateway.Heartbeat, Status: a.heartbeat, Now: time.Now, Logger: a.log,
 		Publish: a.publishHeartbeat,
 		Sent:    func(action string, ok bool) { count(action, 1, ok) },
@@ -109,8 +109,8 @@ func (a *App) gatewayName() string {
 }
 
 // heartbeat is what the gateway tells of itself, out of its metrics.
-func (a *App) heartbeat() telltale.Status {
-	s := telltale.Status{Name: a.gatewayName(), Version: a.opts.Version, Started: a.started, Agents: int64(a.fleet.Size())}
+func (a *App) heartbeat() selfreport.Status {
+	s := selfreport.Status{Name: a.gatewayName(), Version: a.opts.Version, Started: a.started, Agents: int64(a.fleet.Size())}
 	newest, lag, lagKnown := 0.0, int64(0), false
 	err := a.series(func(family string, m *dto.Metric) {
 		value := m.GetCounter().GetValue() + m.GetGauge().GetValue()

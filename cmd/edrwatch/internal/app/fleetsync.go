@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/exchange"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/fleetsync"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/rules/fleet"
@@ -27,7 +27,7 @@ func (a *App) joinFleet() error {
 		return nil
 	}
 	var err error
-	a.exchange, err = exchange.New(cfg, exchange.Settings{
+	a.exchange, err = fleetsync.New(cfg, fleetsync.Settings{
 		Logger: a.log, Metrics: a.registry, Fleet: fleet.DefaultConfig(),
 		Health: func(err error) { a.setSourceHealth(exchangeName, err) },
 		Kept:   a.keptJudge(),
@@ -63,6 +63,6 @@ func (a *App) buildExchange() error {
 
 func (a *App) openJudge(_ context.Context, p event.Partition) (event.Worker, error) {
 	a.log.Info("this gateway raises the alerts about the fleet", "topic", p.Topic)
-	judge := exchange.NewJudge(a.cfg.Fleet.Exchange, fleet.DefaultConfig(), func() *rules.Ruleset { return a.rules.current.Load() })
+	judge := fleetsync.NewJudge(a.cfg.Fleet.Exchange, fleet.DefaultConfig(), func() *rules.Ruleset { return a.rules.current.Load() })
 	return a.runner.OpenJudge(p, judge, a.keptName()), nil
 }
