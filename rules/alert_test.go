@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
 
 // TestAlertDocuments pins whole documents: one that an event raises, one that
@@ -50,7 +51,7 @@ after: 10m
 	f.send(20*time.Minute, "event.action", "sensor-heartbeat", "agent.id", "a1")
 	got := strings.Join(f.bodies, "\n") + "\n"
 	const golden = "testdata/alerts.golden.ndjson"
-	if *update {
+	if goldentest.Update() {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
