@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/ecs/ecstest"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
@@ -36,7 +37,7 @@ func libraryPlan(t testing.TB) *Plan {
 func TestGolden(t *testing.T) {
 	plan := libraryPlan(t)
 	m := plan.NewMapper()
-	checker, err := ecs.NewChecker(plan.dict, plan.Vendors()...)
+	checker, err := ecstest.NewChecker(plan.dict, plan.Vendors()...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/ecs/ecstest"
 	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
 
@@ -69,7 +70,7 @@ after: 10m
 // what sinks, dashboards and other programs rely on.
 func TestAlertFields(t *testing.T) {
 	dict := dictionary(t)
-	checker, err := ecs.NewChecker(dict)
+	checker, err := ecstest.NewChecker(dict)
 	if err != nil {
 		t.Fatal(err)
 	}
