@@ -92,7 +92,9 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
-func isTestHelper(pkg string) bool { return within(pkg, "sources/sourcetest", "sinks/sinktest", "pipeline/goldentest", "pipeline/ecs/ecstest") }
+func isTestHelper(pkg string) bool {
+	return within(pkg, "sources/sourcetest", "sinks/sinktest", "pipeline/goldentest", "pipeline/ecs/ecstest")
+}
 
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	for _, p := range packages(t) {

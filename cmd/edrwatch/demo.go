@@ -11,11 +11,12 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/demo"
 )
 
 func demoCommand() *cobra.Command {
-	cfg := demo.Config{Version: version()}
+	cfg := demo.Config{Build: buildinfo.Read()}
 	var headless, verbose bool
 	cmd := &cobra.Command{
 		Use:     "demo",

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/fleetsync"
@@ -31,9 +32,9 @@ import (
 
 // Options are what a command adds to the configuration.
 type Options struct {
-	Logger  *slog.Logger
-	Stdout  io.Writer
-	Version string
+	Logger *slog.Logger
+	Stdout io.Writer
+	Build  buildinfo.Info
 	// Playback says that old records are played: what is told of acts has the
 	// time of their alerts then, among which it is looked for.
 	Playback bool
@@ -128,9 +129,10 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 
 func (a *App) registerBuildInfo() {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: "edrwatch", Name: "build_info", Help: "Always 1; the labels say what runs.",
-	}, []string{"version"})
-	info.WithLabelValues(a.opts.Version).Set(1)
+		Namespace: "edrwatch", Name: "build_info", Help: "Always 1; the labels name the build that runs: its tag or pseudo-version, its commit, its compiler.",
+	}, []string{"version", "revision", "go"})
+	build := a.opts.Build
+	info.WithLabelValues(build.Version, build.Revision, build.Go).Set(1)
 	a.registry.MustRegister(info)
 }
 
@@ -222,7 +224,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopServing()
 	served := make(chan error, 1)
 	go func() { served <- a.servers.serve(serving) }()
-	a.log.Info("edrwatch is running", "version", a.opts.Version, "console", a.servers.consoleURL(), "api", a.servers.apiURL(),
+	a.log.Info("edrwatch is running", "version", a.opts.Build.Version, "console", a.servers.consoleURL(), "api", a.servers.apiURL(),
 		"health", a.servers.healthURL(), "sources", len(a.sources), "sinks", len(a.cfg.Sinks),
 		"rules", len(a.detection.Rules.Rules()))
 

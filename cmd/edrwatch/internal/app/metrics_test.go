@@ -13,6 +13,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 	"github.com/edrwatch/edrwatch/rules"
@@ -46,7 +47,7 @@ func newEverything(t *testing.T) *App {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(loaded.Config, Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Version: "test"})
+	a, err := New(loaded.Config, Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}})
 	if err != nil {
 		t.Fatal(err)
 	}

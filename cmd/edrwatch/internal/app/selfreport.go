@@ -110,7 +110,7 @@ func (a *App) gatewayName() string {
 
 // heartbeat is what the gateway tells of itself, out of its metrics.
 func (a *App) heartbeat() selfreport.Status {
-	s := selfreport.Status{Name: a.gatewayName(), Version: a.opts.Version, Started: a.started, Agents: int64(a.fleet.Size())}
+	s := selfreport.Status{Name: a.gatewayName(), Version: a.opts.Build.Version, Started: a.started, Agents: int64(a.fleet.Size())}
 	newest, lag, lagKnown := 0.0, int64(0), false
 	err := a.series(func(family string, m *dto.Metric) {
 		value := m.GetCounter().GetValue() + m.GetGauge().GetValue()
