@@ -70,7 +70,7 @@ type stateSum struct {
 	sum   float64
 }
 
-// maxStates bounds the states of a metric that are told apart.
+// maxStates bounds the states of a metric that are counted by themselves.
 const maxStates = 16
 
 // addState adds the value of a data point to that of its state, if it has one.

@@ -52,7 +52,7 @@ func benchDetectionCommand() *cobra.Command {
 		Short: "Judge the rules on simulated fleets whose incidents are known",
 		Long: `Every scenario is simulated with several seeds, mapped and judged as replay does, and the alerts are
 compared with what really happened: which incidents were found and how soon, which hosts were named,
-which verdict was given, how much of the fleet was dark by then, and how many alerts above info nothing
+which verdict was given, how much of the fleet was silent by then, and how many alerts above info had no
 explains, for 1,000 agent-days.`,
 		Example: "  edrwatch bench detection --scenario july19,patch-night --seeds 5 --agents 1000",
 		Args:    cobra.NoArgs,

@@ -174,9 +174,9 @@ func (x *Enricher) Run(ctx context.Context) {
 		changed, err := x.Reload()
 		switch {
 		case err != nil:
-			x.log.Error("enrichment files have changed and cannot be used; the rows before stay", "error", err)
+			x.log.Error("enrichment files not reloaded: they have an error; the previous rows stay in use", "error", err)
 		case changed:
-			x.log.Info("enrichment files read again", "entries", len(x.table.Load().entries))
+			x.log.Info("enrichment files reloaded", "entries", len(x.table.Load().entries))
 		}
 	}
 }

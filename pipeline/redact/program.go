@@ -178,7 +178,7 @@ func isAssignment(w string) bool {
 	return false
 }
 
-// maxProgram is the length of the longest name that is told apart.
+// maxProgram is the length of the longest name that is recognised.
 const maxProgram = 24
 
 // programName returns the name of a program in lower case, without quotes, path

@@ -22,7 +22,7 @@ type Config struct {
 	Secrets bool `yaml:"secrets"`
 	// Patterns are further regular expressions (RE2). What their first group matches goes, or all that they match.
 	Patterns []string `yaml:"patterns"`
-	// Users says what becomes of the names and ids of people: keep, hash (HMAC-SHA256 with key) or drop.
+	// Users says what is done with the names and ids of people: keep, hash (HMAC-SHA256 with key) or drop.
 	Users string `yaml:"users"`
 	// Key of the hashes, at least 16 characters. Who has it can test names; change it and the hashes change.
 	Key secret.String `yaml:"key"`
@@ -304,7 +304,7 @@ func (r *Redactor) value(e *event.Event, w *work, v *event.Value, command bool) 
 	}
 }
 
-// person writes what becomes of a user's name or id: the domain in front of it
+// person writes a user's name or id as Users says: the domain in front of it
 // stays. Nothing changes for accounts that are no persons.
 func (r *Redactor) person(w *work, name string, escaped bool) ([]byte, bool) {
 	begin := 0

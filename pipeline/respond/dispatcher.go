@@ -30,7 +30,7 @@ type Named struct {
 	// NotifyFrom, where not empty, asks for notify about every alert of at
 	// least this severity, firing and resolved, whatever its rule says.
 	NotifyFrom string
-	// Follows is true of a responder that keeps what it was told of open until
+	// Follows is true of a responder that keeps an alert open until
 	// it hears of the end: it is asked about firing and resolved alerts where a
 	// rule does not say which.
 	Follows bool
@@ -38,7 +38,7 @@ type Named struct {
 
 // Config is what an operator sets of all responses.
 type Config struct {
-	// Enabled sends what is asked for. Otherwise every act is told of and not
+	// Enabled sends what is asked for. Otherwise every act is written as an event and not
 	// taken.
 	Enabled bool
 	// MaxPerHour bounds how often one action is asked of one responder.

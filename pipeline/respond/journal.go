@@ -19,7 +19,7 @@ type Journal interface {
 const journalPatience = 5 * time.Second
 
 // journaled reports whether the lane's acts are kept in the journal. A dry run
-// does nothing, and who follows alerts is told the same again and again anyway.
+// does nothing, and a responder that follows alerts gets the same again and again anyway.
 func (l *lane) journaled() bool {
 	return l.d.set.Journal != nil && l.d.cfg.Enabled && !l.to.Follows
 }
@@ -50,7 +50,7 @@ func (l *lane) recall(ctx context.Context, jobs []job) {
 	defer cancel()
 	done, err := l.d.set.Journal.Done(ctx, ids)
 	if err != nil {
-		l.d.set.Logger.Warn("it cannot be read which acts were done before a restart; some may be done again under their ids", "responder", l.to.Name, "error", err)
+		l.d.set.Logger.Warn("acts of earlier runs not read; some may be sent again under the same id", "responder", l.to.Name, "error", err)
 	}
 	for _, id := range done {
 		l.taken.add(id)
@@ -65,6 +65,6 @@ func (l *lane) note(ctx context.Context, a *Act) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalPatience)
 	defer cancel()
 	if err := l.d.set.Journal.Note(ctx, a.ID); err != nil {
-		l.d.set.Logger.Warn("it cannot be kept that an act is done; after a restart it may be done again under its id", "responder", l.to.Name, "response", a.ID, "error", err)
+		l.d.set.Logger.Warn("act sent but not recorded; after a restart it may be sent again under the same id", "responder", l.to.Name, "response", a.ID, "error", err)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
-// Outcome is what became of an attempt to act.
+// Outcome is the result of an attempt to act.
 type Outcome string
 
 // The outcomes of an attempt.

@@ -62,7 +62,7 @@ var errUseless = errors.New("not possible")
 func (w *Worker) take(ctx context.Context, m *kafka.Message) error {
 	a, err := Parse(m.Value)
 	if err != nil {
-		w.Logger.Error("an act cannot be read", "partition", m.Partition, "offset", m.Offset, "error", err)
+		w.Logger.Error("act not readable; skipping it", "partition", m.Partition, "offset", m.Offset, "error", err)
 		return nil
 	}
 	log := w.Logger.With("response", a.ID, "action", a.Action, "product", a.Subject.Product, "alert", a.Alert.ID)
@@ -70,15 +70,15 @@ func (w *Worker) take(ctx context.Context, m *kafka.Message) error {
 		err := w.Console.Do(ctx, &a)
 		switch {
 		case err == nil:
-			log.Info("done")
+			log.Info("act done")
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, errUseless):
-			log.Warn("left to a person", "error", err)
+			log.Warn("act refused by the console; a person has to decide", "error", err)
 			return nil
 		}
-		log.Warn("tried again later", "error", err)
+		log.Warn("act failed; it is tried again", "error", err)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -35,8 +35,8 @@ type Options struct {
 	Logger *slog.Logger
 	Stdout io.Writer
 	Build  buildinfo.Info
-	// Playback says that old records are played: what is told of acts has the
-	// time of their alerts then, among which it is looked for.
+	// Playback says that old records are played: the documents about acts then
+	// have the time of their alerts, beside which people look for them.
 	Playback bool
 }
 
@@ -193,7 +193,7 @@ func (a *App) buildSources() error {
 			return fmt.Errorf("building source %s: %w", s.Name, err)
 		}
 		if k, ok := s.Settings.(*kafkasource.Config); ok && k.MaxRewind < a.detection.Rules.Horizon() {
-			a.log.Warn("after a restart the state of rules is not rebuilt completely: a rule looks back further than reading is rewound",
+			a.log.Warn("rule state is not rebuilt completely after a restart: a rule looks back further than max_rewind; raise max_rewind or configure state",
 				"source", s.Name, "max_rewind", k.MaxRewind, "needed", a.detection.Rules.Horizon())
 		}
 		a.own(source)
@@ -239,7 +239,7 @@ func (a *App) Run(ctx context.Context) error {
 	var watching sync.WaitGroup
 	telling, stopTelling := context.WithCancel(running)
 	defer stopTelling()
-	told := a.tell(telling)
+	stopped := a.tell(telling)
 	watching.Go(func() { a.processors.Enricher.Run(serving) })
 	watching.Go(func() { a.rules.run(serving) })
 	watching.Go(func() { a.mappings.run(serving) })
@@ -266,10 +266,10 @@ func (a *App) Run(ctx context.Context) error {
 		err = cause
 	}
 	if ctx.Err() != nil {
-		a.log.Info("edrwatch has drained and stops")
+		a.log.Info("edrwatch stops: everything read is delivered")
 	}
 	stopTelling()
-	told(err)
+	stopped(err)
 	stopServing()
 	for range served {
 	}

@@ -12,7 +12,7 @@ import (
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 )
 
-// canaryPatience is how long the sinks may take what is told of a canary, before
+// canaryPatience is how long the sinks may take for a document about a canary, before
 // it is tried again.
 const canaryPatience = time.Minute
 

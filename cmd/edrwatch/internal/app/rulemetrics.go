@@ -30,7 +30,7 @@ func newRuleMetrics(set func() *rules.Ruleset) *ruleMetrics {
 		alerts:     desc("alerts_total", "Alert documents of the rule, firing and resolved."),
 		shadowed:   desc("shadowed_total", "Alert documents that were held back because the rule is silent (stage: shadow, or over its budget)."),
 		excepted:   desc("excepted_total", "Matches that an exception took out."),
-		evicted: desc("evictions_total", "What was forgotten for want of room: keys (reason keys: rules.max_keys, state: rules.max_state), "+
+		evicted: desc("evictions_total", "Evicted because a limit was reached: keys (reason keys: rules.max_keys, state: rules.max_state), "+
 			"or values and events of a key that had too many (reason values).", "reason"),
 		keys:       desc("keys", "Keys that the rule holds."),
 		state:      desc("state_bytes", "Bytes that the rule's keys take, as they are estimated."),

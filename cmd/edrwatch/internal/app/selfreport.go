@@ -63,7 +63,7 @@ func (a *App) tell(ctx context.Context) (stopped func(error)) {
 	}
 	telling.Go(func() { g.Run(ctx) })
 	reloaded := func(what string, err error) { g.Reloaded(ctx, what, err) }
-	a.rules.told, a.mappings.told = reloaded, reloaded
+	a.rules.reloaded, a.mappings.reloaded = reloaded, reloaded
 	return func(err error) {
 		telling.Wait()
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
@@ -132,7 +132,7 @@ func (a *App) heartbeat() selfreport.Status {
 		}
 	})
 	if err != nil {
-		a.log.Error("the heartbeat is incomplete", "error", err)
+		a.log.Error("heartbeat lacks figures: the metrics could not be read", "error", err)
 	}
 	if lagKnown {
 		s.Lag = &lag

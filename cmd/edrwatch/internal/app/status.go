@@ -99,7 +99,7 @@ func (a *App) Status() api.Status {
 		}
 	})
 	if err != nil {
-		a.log.Error("status is incomplete", "error", err)
+		a.log.Error("status lacks figures: the metrics could not be read", "error", err)
 	}
 	s.Records["mapped"] -= min(s.Records["mapped"], s.Records["other"])
 	if lagKnown {

@@ -88,7 +88,7 @@ func (c *Client) Rollouts(ctx context.Context) ([]fleet.Rollout, error) {
 
 // Rollout returns what the gateway knows of one version; kind and channel may
 // be empty where the version says enough. The error is ErrNotFound when no
-// agent got it of late.
+// agent got it recently.
 func (c *Client) Rollout(ctx context.Context, product, kind, channel, version string) (fleet.Rollout, error) {
 	var r fleet.Rollout
 	query := url.Values{}

@@ -89,7 +89,7 @@ func Run(ctx context.Context, cfg Config) (_ Verdict, err error) {
 }
 
 // configuration is that of the evaluation set-up with a worker before a vendor's
-// console, which does not exist: what it would be asked for is told of.
+// console, which does not exist: what it would be asked for is written as an event.
 func configuration(broker *app.Broker, e app.EmbeddedConfig) config.Config {
 	cfg := app.Embedded(broker, e)
 	worker := kafkasink.DefaultResponderConfig()

@@ -24,7 +24,7 @@ type Verdict struct {
 	Dead       int // records in the dead letter
 }
 
-// Catch is an incident with the first alert that told of it and the last thing
+// Catch is an incident with the first alert about it and the last thing
 // that this alert's episode said, where it said more as it went on.
 type Catch struct {
 	simulator.Happening

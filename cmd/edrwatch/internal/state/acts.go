@@ -63,7 +63,7 @@ func (a *Acts) read(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("state: reading topic %s: %w", a.s.cfg.Topic, err)
 	}
-	if a.at > at.last { // The topic was made anew.
+	if a.at > at.last { // The topic was deleted and created again.
 		a.at = 0
 	}
 	at.first = max(at.first, a.at)

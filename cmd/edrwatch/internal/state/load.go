@@ -67,7 +67,7 @@ func (s *Store) find(ctx context.Context, name string) (*shard, []found, error) 
 		}
 		snapshot, err := join(chunks[slot])
 		if err != nil {
-			s.log.Warn("a snapshot is not whole; trying the other one", "shard", name, "slot", slot, "error", err)
+			s.log.Warn("snapshot incomplete or damaged; trying the other slot", "shard", name, "slot", slot, "error", err)
 			continue
 		}
 		list = append(list, found{slot, chunks[slot][0].offset, snapshot})
@@ -141,7 +141,7 @@ func (s *Store) take(chunks *[slots]map[int]*chunk, name string, record *kafkago
 	}
 	c, err := parseChunk(record.Value)
 	if err != nil {
-		s.log.Warn("a chunk cannot be read", "shard", name, "offset", record.Offset, "error", err)
+		s.log.Warn("snapshot chunk not readable; skipping it", "shard", name, "offset", record.Offset, "error", err)
 		return
 	}
 	chunks[slot][number] = c
