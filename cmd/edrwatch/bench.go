@@ -53,7 +53,7 @@ func benchDetectionCommand() *cobra.Command {
 		Long: `Every scenario is simulated with several seeds, mapped and judged as replay does, and the alerts are
 compared with what really happened: which incidents were found and how soon, which hosts were named,
 which verdict was given, how much of the fleet was silent by then, and how many alerts above info had no
-explains, for 1,000 agent-days.`,
+cause, for 1,000 agent-days.`,
 		Example: "  edrwatch bench detection --scenario july19,patch-night --seeds 5 --agents 1000",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },

@@ -88,7 +88,7 @@ func checkCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	load := configFlag(cmd)
-	cmd.Flags().BoolVar(&noEnvironment, "no-environment", false, "only load files, reach out to nothing")
+	cmd.Flags().BoolVar(&noEnvironment, "no-environment", false, "only load the files, connect to nothing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		loaded, err := load()
 		if err != nil {

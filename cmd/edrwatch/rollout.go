@@ -140,8 +140,8 @@ func rolloutVerdictCommand() *cobra.Command {
 	var timeout, poll time.Duration
 	cmd := &cobra.Command{
 		Use:   "verdict PRODUCT VERSION",
-		Short: "Tell whether a rollout may go on: exit code 0 continue, 10 hold, 11 rollback",
-		Long: "verdict prints what the policy makes of a version and tells it by the exit code, for a deployment job:\n" +
+		Short: "Decide whether a rollout may go on: exit code 0 continue, 10 hold, 11 rollback",
+		Long: "verdict prints the policy's verdict on a version and ends with its exit code, for a deployment job:\n" +
 			"0 continue, 10 hold, 11 rollback, 2 when there is no verdict. With --wait it waits as long as the verdict is\n" +
 			"hold, also before the first agent has the version.",
 		Example: "  edrwatch rollout verdict crowdstrike-falcon 7.17.18721.0 --wait --timeout 4h && deploy next-ring",

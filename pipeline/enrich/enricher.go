@@ -184,7 +184,7 @@ func (x *Enricher) Run(ctx context.Context) {
 // Process adds to an event what the files say of its host. The ring of a file
 // takes the place of the vendor's. It allocates nothing.
 func (x *Enricher) Process(e *event.Event) {
-	f := x.table.Load().look(e)
+	f := x.table.Load().lookUp(e)
 	for i, v := range f.values {
 		if v != "" {
 			e.SetString(fields[i], v)

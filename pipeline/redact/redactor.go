@@ -119,8 +119,8 @@ func New(cfg Config, dict *ecs.Dictionary) (*Redactor, error) {
 // maxFree is how much room is kept for calls to come; shards call at once.
 const maxFree = 64
 
-// take returns room for one call.
-func (r *Redactor) take() *work {
+// takeWork returns room for one call.
+func (r *Redactor) takeWork() *work {
 	if w := r.first.Swap(nil); w != nil {
 		return w
 	}
@@ -132,8 +132,8 @@ func (r *Redactor) take() *work {
 	}
 }
 
-// give takes the room back.
-func (r *Redactor) give(w *work) {
+// giveWork takes the room back.
+func (r *Redactor) giveWork(w *work) {
 	if r.first.CompareAndSwap(nil, w) {
 		return
 	}
@@ -198,8 +198,8 @@ const maxNames = 8
 // Process redacts an event. It allocates nothing where there is nothing to
 // redact.
 func (r *Redactor) Process(e *event.Event) {
-	w := r.take()
-	defer r.give(w)
+	w := r.takeWork()
+	defer r.giveWork(w)
 	w.names = w.names[:0]
 	if r.users != "keep" {
 		r.people(e, w)

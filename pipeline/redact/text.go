@@ -199,7 +199,7 @@ func (f *finder) next(from int) (begin, end int) {
 				begin, end, ok = privateKey(s, i)
 			}
 		case 'u', 'U', 's', 'S', 'C', 'c':
-			begin, end = f.spoken(i)
+			begin, end = f.plainWord(i)
 			ok = begin >= 0
 		case 'B', 'b':
 			if len(s)-i > 15 && strings.EqualFold(s[i:i+7], "bearer ") {

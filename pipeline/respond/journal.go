@@ -11,7 +11,7 @@ type Journal interface {
 	// Done returns those of the acts that are known to be done.
 	Done(ctx context.Context, ids []string) ([]string, error)
 	// Note returns when it is remembered that an act is done.
-	Note(ctx context.Context, id string) error
+	RecordDone(ctx context.Context, id string) error
 }
 
 // journalPatience is how long an act waits for the journal at most: to act
@@ -24,9 +24,9 @@ func (l *lane) journaled() bool {
 	return l.d.set.Journal != nil && l.d.cfg.Enabled && !l.to.Follows
 }
 
-// recall takes acts for done that this gateway did before it was restarted, or
+// recallDone takes acts for done that this gateway did before it was restarted, or
 // another one before a partition moved.
-func (l *lane) recall(ctx context.Context, jobs []job) {
+func (l *lane) recallDone(ctx context.Context, jobs []job) {
 	if !l.journaled() {
 		return
 	}
@@ -57,14 +57,14 @@ func (l *lane) recall(ctx context.Context, jobs []job) {
 	}
 }
 
-// note remembers an act that is done, even while the gateway stops.
-func (l *lane) note(ctx context.Context, a *Act) {
+// recordDone remembers an act that is done, even while the gateway stops.
+func (l *lane) recordDone(ctx context.Context, a *Act) {
 	if !l.journaled() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalPatience)
 	defer cancel()
-	if err := l.d.set.Journal.Note(ctx, a.ID); err != nil {
+	if err := l.d.set.Journal.RecordDone(ctx, a.ID); err != nil {
 		l.d.set.Logger.Warn("act sent but not recorded; after a restart it may be sent again under the same id", "responder", l.to.Name, "response", a.ID, "error", err)
 	}
 }

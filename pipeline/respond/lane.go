@@ -41,10 +41,10 @@ func newLane(d *Dispatcher, to Named) *lane {
 	return &lane{d: d, to: to, turn: make(chan struct{}, 1), attempts: map[string]int{}, buckets: map[string]*bucket{}}
 }
 
-// take takes the acts in order and then writes the events about them. It stops at the first
+// takeActs takes the acts in order and then writes the events about them. It stops at the first
 // that has to be tried again and returns it and what came after, with the
 // reason, besides what was given up.
-func (l *lane) take(ctx context.Context, jobs []job) (left, givenUp []job, err error) {
+func (l *lane) takeActs(ctx context.Context, jobs []job) (left, givenUp []job, err error) {
 	left, givenUp, events, err := l.act(ctx, jobs)
 	if len(events) == 0 {
 		return left, givenUp, err
@@ -67,11 +67,11 @@ func (l *lane) act(ctx context.Context, jobs []job) (left, givenUp []job, events
 	case <-ctx.Done():
 		return jobs, nil, nil, context.Cause(ctx)
 	}
-	l.recall(ctx, jobs)
+	l.recallDone(ctx, jobs)
 	for i := range jobs {
 		t, err := l.attempt(ctx, &jobs[i].act)
 		if t != nil {
-			events = append(events, l.d.set.Tell(t))
+			events = append(events, l.d.set.Document(t))
 		}
 		if err != nil {
 			return jobs[i:], givenUp, events, err
@@ -128,7 +128,7 @@ func (l *lane) attempt(ctx context.Context, a *Act) (*Taken, error) {
 		delete(l.attempts, a.ID)
 		l.taken.add(a.ID)
 		if !t.DryRun {
-			l.note(ctx, a)
+			l.recordDone(ctx, a)
 		}
 	}
 	d.count.WithLabelValues(a.Responder, a.Action, string(t.Outcome)).Inc()
@@ -181,5 +181,5 @@ func (l *lane) allowed(action string, now time.Time) bool {
 		b = &bucket{}
 		l.buckets[action] = b
 	}
-	return b.take(now, l.d.cfg.MaxPerHour)
+	return b.takeToken(now, l.d.cfg.MaxPerHour)
 }

@@ -57,7 +57,7 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // errUseless means that trying again is of no use.
-var errUseless = errors.New("not possible")
+var errUseless = errors.New("act not possible")
 
 func (w *Worker) take(ctx context.Context, m *kafka.Message) error {
 	a, err := Parse(m.Value)
@@ -118,9 +118,9 @@ func (c *Console) Do(ctx context.Context, a *respond.Act) error {
 	}
 	switch {
 	case a.Alert.Status != "firing":
-		return fmt.Errorf("%w: an alert that is %s asks for nothing of this console", errUseless, a.Alert.Status)
+		return fmt.Errorf("%w: an alert that is %s needs no act of this console", errUseless, a.Alert.Status)
 	case verb == "":
-		return fmt.Errorf("%w: this console knows no %s", errUseless, a.Action)
+		return fmt.Errorf("%w: this console has no action %s", errUseless, a.Action)
 	case verb == "rollback" && a.Subject.Suspected:
 		return fmt.Errorf("%w: the version is only suspected", errUseless)
 	case verb == "rollback" && a.Subject.ContentVersion == "":

@@ -152,7 +152,7 @@ func (a *App) buildPipeline() error {
 		if err != nil {
 			return fmt.Errorf("building sink %s: %w", s.Name, err)
 		}
-		a.own(sink)
+		a.closeAtEnd(sink)
 		a.sinks = append(a.sinks, sink)
 		if st, ok := sink.(*store.Store); ok && a.store == nil {
 			a.store = st
@@ -168,7 +168,7 @@ func (a *App) buildPipeline() error {
 	if a.dead, err = b.deadLetter(a.cfg.DeadLetter); err != nil {
 		return fmt.Errorf("building dead letter: %w", err)
 	}
-	a.own(a.dead)
+	a.closeAtEnd(a.dead)
 	a.runner, err = pipeline.NewRunner(a.cfg.Pipeline, pipeline.Settings{
 		NewMapper: func() pipeline.Mapper { return &liveMapper{live: a.mappings} },
 		NewDetector: func(event.Partition) pipeline.Detector {
@@ -196,7 +196,7 @@ func (a *App) buildSources() error {
 			a.log.Warn("rule state is not rebuilt completely after a restart: a rule looks back further than max_rewind; raise max_rewind or configure state",
 				"source", s.Name, "max_rewind", k.MaxRewind, "needed", a.detection.Rules.Horizon())
 		}
-		a.own(source)
+		a.closeAtEnd(source)
 		open := a.runner.Open
 		if k, ok := s.Settings.(*kafkasource.Config); ok {
 			if open, err = a.withCanaries(k, a.runner.OpenKept(k.Group)); err != nil {
@@ -209,8 +209,8 @@ func (a *App) buildSources() error {
 	return a.buildExchange()
 }
 
-// own remembers a component for closing.
-func (a *App) own(component any) {
+// closeAtEnd remembers a component that has to be closed when the gateway ends.
+func (a *App) closeAtEnd(component any) {
 	if c, ok := component.(io.Closer); ok {
 		a.closers = append(a.closers, c.Close)
 	}
@@ -237,9 +237,9 @@ func (a *App) Run(ctx context.Context) error {
 		close(served)
 	}()
 	var watching sync.WaitGroup
-	telling, stopTelling := context.WithCancel(running)
-	defer stopTelling()
-	stopped := a.tell(telling)
+	reporting, stopReporting := context.WithCancel(running)
+	defer stopReporting()
+	stopped := a.writeSelfReports(reporting)
 	watching.Go(func() { a.processors.Enricher.Run(serving) })
 	watching.Go(func() { a.rules.run(serving) })
 	watching.Go(func() { a.mappings.run(serving) })
@@ -247,7 +247,7 @@ func (a *App) Run(ctx context.Context) error {
 		watching.Go(func() { a.exchange.Run(serving) })
 	}
 	if a.acts != nil {
-		watching.Go(func() { a.readActs(telling) })
+		watching.Go(func() { a.readActs(reporting) })
 	}
 	if a.canary != nil {
 		watching.Go(func() { a.canary.Run(serving) })
@@ -268,7 +268,7 @@ func (a *App) Run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		a.log.Info("edrwatch stops: everything read is delivered")
 	}
-	stopTelling()
+	stopReporting()
 	stopped(err)
 	stopServing()
 	for range served {

@@ -29,7 +29,7 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 		if err != nil {
 			return pipeline.Output{}, false, fmt.Errorf("building responder %s: %w", r.Name, err)
 		}
-		a.own(responder)
+		a.closeAtEnd(responder)
 		named = append(named, respond.Named{Name: r.Name, Responder: responder, NotifyFrom: r.NotifyFrom, Follows: follows(r)})
 	}
 	a.responders = named
@@ -48,7 +48,7 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 		journal = a.acts
 	}
 	d, err := respond.New(respond.Config{Enabled: cfg.Enabled, MaxPerHour: cfg.MaxPerHour, GiveUpAfter: patience}, respond.Settings{
-		Responders: named, Asks: a.asks, Tell: respond.Teller{Dictionary: a.detection.Dictionary, Playback: a.opts.Playback}.Tell, Logger: a.log, Metrics: a.registry, Now: time.Now,
+		Responders: named, Asks: a.asks, Document: respond.Reporter{Dictionary: a.detection.Dictionary, Playback: a.opts.Playback}.Document, Logger: a.log, Metrics: a.registry, Now: time.Now,
 		Journal: journal,
 		Publish: func(ctx context.Context, docs []*event.Document) error {
 			return a.runner.Publish(ctx, docs, responsesName)

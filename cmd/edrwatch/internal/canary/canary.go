@@ -19,9 +19,9 @@ import (
 type Settings struct {
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
-	// Tell delivers what is wrong, or over, to those who mind; it is called
+	// Report writes a problem, or its end, to the sinks; it is called
 	// again after an error.
-	Tell func(ctx context.Context, p Problem) error
+	Report func(ctx context.Context, p Problem) error
 	// Now is the gateway's clock; default time.Now.
 	Now func() time.Time
 }
@@ -166,7 +166,7 @@ func (c *Canary) play(ctx context.Context, w *watch, partition int32, writer Wri
 		}
 		c.mu.Lock()
 		w.failure = err
-		w.look(c.set.Now())
+		w.findOverdue(c.set.Now())
 		c.collect(w)
 		c.mu.Unlock()
 		select {
@@ -185,7 +185,7 @@ func (c *Canary) Hear(s rules.CanarySign) {
 	defer c.mu.Unlock()
 	for _, w := range c.watches {
 		if s.Agent == w.canary || s.Agent == w.witness {
-			w.sign(now, s)
+			w.takeSign(now, s)
 			c.collect(w)
 		}
 	}
@@ -218,11 +218,11 @@ func (c *Canary) collect(w *watch) {
 	w.news = w.news[:0]
 }
 
-// tellAgain is the pause before a report that no sink took is sent again.
-const tellAgain = 15 * time.Second
+// reportAgain is the pause before a report that no sink took is sent again.
+const reportAgain = 15 * time.Second
 
-// lastWords is how long the remaining reports may take when ctx of Run ends.
-const lastWords = 5 * time.Second
+// drainTimeout is how long the remaining reports may take when ctx of Run ends.
+const drainTimeout = 5 * time.Second
 
 // Run reports problems until ctx ends.
 func (c *Canary) Run(ctx context.Context) {
@@ -232,8 +232,8 @@ func (c *Canary) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case p := <-c.news:
-			for c.set.Tell(ctx, p) != nil {
-				timer := time.NewTimer(tellAgain)
+			for c.set.Report(ctx, p) != nil {
+				timer := time.NewTimer(reportAgain)
 				select {
 				case <-ctx.Done():
 					timer.Stop()
@@ -247,12 +247,12 @@ func (c *Canary) Run(ctx context.Context) {
 
 // drain sends the remaining reports, each once.
 func (c *Canary) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	for {
 		select {
 		case p := <-c.news:
-			if err := c.set.Tell(ctx, p); err != nil {
+			if err := c.set.Report(ctx, p); err != nil {
 				c.set.Logger.Warn("canary alert not delivered before the gateway stopped", "feed", p.Feed, "was", p.State, "error", err)
 			}
 		default:

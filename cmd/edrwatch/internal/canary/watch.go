@@ -71,7 +71,7 @@ func newWatch(cfg *Config, feed, canary, witness string, outcome func(State)) *w
 
 // beat decides, when the witness beats, whether the canary sends a heartbeat, too.
 func (w *watch) beat(now time.Time) (speak bool) {
-	w.look(now)
+	w.findOverdue(now)
 	w.waiting = append(w.waiting, now)
 	if len(w.waiting) > maxWaiting {
 		w.waiting = append(w.waiting[:1], w.waiting[2:]...)
@@ -85,8 +85,8 @@ func (w *watch) beat(now time.Time) (speak bool) {
 // maxWaiting bounds the beats that are waited for; the oldest decides.
 const maxWaiting = 1000
 
-// look finds what is overdue.
-func (w *watch) look(now time.Time) {
+// findOverdue finds what is overdue.
+func (w *watch) findOverdue(now time.Time) {
 	if len(w.waiting) > 0 && now.Sub(w.waiting[0]) > w.cfg.Deadline {
 		reason := fmt.Sprintf("the heartbeat written to %s at %s did not come back through mapping and rules: check the lag of partition 0, "+
 			"the dead letter, and that the native mapping is loaded", w.feed, w.waiting[0].UTC().Format(time.RFC3339))
@@ -119,8 +119,8 @@ func (w *watch) abandon() {
 	w.silent, w.noticed, w.spoke, w.beats = time.Time{}, time.Time{}, time.Time{}, 0
 }
 
-// sign takes what rules say of the canary or the witness.
-func (w *watch) sign(now time.Time, s rules.CanarySign) {
+// takeSign takes what rules say of the canary or the witness.
+func (w *watch) takeSign(now time.Time, s rules.CanarySign) {
 	at := time.Unix(0, s.At)
 	switch {
 	case s.Rule != "" && s.Agent == w.canary:

@@ -111,7 +111,7 @@ func newFleet(cfg Config) (*simulator.Fleet, error) {
 func play(ctx context.Context, cfg Config, broker *app.Broker, gateway *app.App, fleet *simulator.Fleet) (Verdict, error) {
 	truth := fleet.Truth()
 	screen := newScreen(cfg, truth, gateway.Store())
-	screen.open(gateway.ConsoleURL(), broker.Addr())
+	screen.printHeader(gateway.ConsoleURL(), broker.Addr())
 	transport := &kafka.Transport{} // of its own, to close its connections
 	defer transport.CloseIdleConnections()
 	writer := playback.NewWriter(transport, broker.Addr())

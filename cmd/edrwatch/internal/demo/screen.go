@@ -59,7 +59,7 @@ func (s *screen) clear() {
 	}
 }
 
-func (s *screen) open(console, broker string) {
+func (s *screen) printHeader(console, broker string) {
 	s.line("%s", s.paint("1", "edrwatch demo: "+s.cfg.Scenario))
 	s.line("%d simulated agents, %s of their time in about %s. Everything runs in this process and is removed at the end.",
 		s.cfg.Agents, s.truth.End.Sub(s.truth.Start), s.cfg.Pace.Round(time.Second))

@@ -34,7 +34,7 @@ type Catch struct {
 
 // settled waits until every produced record has its outcome.
 func settled(ctx context.Context, gateway *app.App, produced int64) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, settle, fmt.Errorf("the gateway did not work off its records within %s", settle))
+	ctx, cancel := context.WithTimeoutCause(ctx, settle, fmt.Errorf("the gateway did not finish its records within %s", settle))
 	defer cancel()
 	for {
 		done, err := gateway.RecordsDone()
