@@ -152,7 +152,7 @@ func (a *App) buildPipeline() error {
 		if err != nil {
 			return fmt.Errorf("building sink %s: %w", s.Name, err)
 		}
-		a.closeAtEnd(sink)
+		a.own(sink)
 		a.sinks = append(a.sinks, sink)
 		if st, ok := sink.(*store.Store); ok && a.store == nil {
 			a.store = st
@@ -168,7 +168,7 @@ func (a *App) buildPipeline() error {
 	if a.dead, err = b.deadLetter(a.cfg.DeadLetter); err != nil {
 		return fmt.Errorf("building dead letter: %w", err)
 	}
-	a.closeAtEnd(a.dead)
+	a.own(a.dead)
 	a.runner, err = pipeline.NewRunner(a.cfg.Pipeline, pipeline.Settings{
 		NewMapper: func() pipeline.Mapper { return &liveMapper{live: a.mappings} },
 		NewDetector: func(event.Partition) pipeline.Detector {
@@ -196,7 +196,7 @@ func (a *App) buildSources() error {
 			a.log.Warn("rule state is not rebuilt completely after a restart: a rule looks back further than max_rewind; raise max_rewind or configure state",
 				"source", s.Name, "max_rewind", k.MaxRewind, "needed", a.detection.Rules.Horizon())
 		}
-		a.closeAtEnd(source)
+		a.own(source)
 		open := a.runner.Open
 		if k, ok := s.Settings.(*kafkasource.Config); ok {
 			if open, err = a.withCanaries(k, a.runner.OpenKept(k.Group)); err != nil {
@@ -209,8 +209,8 @@ func (a *App) buildSources() error {
 	return a.buildExchange()
 }
 
-// closeAtEnd remembers a component that has to be closed when the gateway ends.
-func (a *App) closeAtEnd(component any) {
+// own remembers a component that has to be closed when the gateway ends.
+func (a *App) own(component any) {
 	if c, ok := component.(io.Closer); ok {
 		a.closers = append(a.closers, c.Close)
 	}

@@ -43,7 +43,7 @@ func (a *App) withCanaries(cfg *kafkasource.Config, open func(context.Context, e
 	if err != nil {
 		return nil, fmt.Errorf("canary: %w", err)
 	}
-	a.closeAtEnd(producer)
+	a.own(producer)
 	return a.canary.Open(cfg.Group, producer, open), nil
 }
 

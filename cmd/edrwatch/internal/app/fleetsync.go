@@ -35,7 +35,7 @@ func (a *App) joinFleet() error {
 	if err != nil {
 		return fmt.Errorf("fleet.exchange: %w", err)
 	}
-	a.closeAtEnd(a.exchange)
+	a.own(a.exchange)
 	a.fleet = a.exchange.Fleet()
 	return nil
 }
@@ -56,7 +56,7 @@ func (a *App) buildExchange() error {
 	if err != nil {
 		return fmt.Errorf("fleet.exchange: %w", err)
 	}
-	a.closeAtEnd(source)
+	a.own(source)
 	a.sources = append(a.sources, namedSource{judgeName, source, a.openJudge})
 	return nil
 }

@@ -29,7 +29,7 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 		if err != nil {
 			return pipeline.Output{}, false, fmt.Errorf("building responder %s: %w", r.Name, err)
 		}
-		a.closeAtEnd(responder)
+		a.own(responder)
 		named = append(named, respond.Named{Name: r.Name, Responder: responder, NotifyFrom: r.NotifyFrom, Follows: follows(r)})
 	}
 	a.responders = named

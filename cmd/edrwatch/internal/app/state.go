@@ -18,7 +18,7 @@ func (a *App) keepState() error {
 	if err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
-	a.closeAtEnd(store)
+	a.own(store)
 	a.state = store
 	return nil
 }
