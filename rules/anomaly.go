@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -95,13 +94,14 @@ func (p *anomalyPlan) hooks() []hook {
 }
 
 func (p *anomalyPlan) newState(s *Session, r *Rule) state {
-	return &anomalyState{s: s, r: r, p: p, table: tableOf[anomalyKey](s, r), found: newOccurrences(s, r)}
+	st := &anomalyState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[anomalyKey](s, r)}
+	st.found = newOccurrences(&st.RuleSession)
+	return st
 }
 
 // anomalyState holds the baselines of an anomaly rule.
 type anomalyState struct {
-	s     *Session
-	r     *Rule
+	RuleSession
 	p     *anomalyPlan
 	table *keyed[anomalyKey]
 	found occurrences
@@ -120,19 +120,18 @@ type anomalyKey struct {
 func (st *anomalyState) keys() (int, uint64) {
 	return st.table.held(), st.table.evicted + st.found.table.evicted
 }
-func (st *anomalyState) step(int64) int64 { return math.MaxInt64 }
-func (st *anomalyState) next() int64      { return earliest(st.table, st.found.table) }
+func (st *anomalyState) next() int64 { return earliest(st.table, st.found.table) }
 
 func (st *anomalyState) observe(_ int, m *moment) {
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
 	v := m.e.Get(st.p.field)
 	if v == nil {
 		return
 	}
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
@@ -148,10 +147,10 @@ func (st *anomalyState) observe(_ int, m *moment) {
 			k.seasonal = &seasonalBaseline{}
 		}
 		st.table.wake(e, max(m.at+st.p.window, m.now+1))
-		st.s.wakeAt(e.due)
+		st.wakeAt(e.due)
 	}
 	if m.at < k.newest {
-		st.s.counters[st.r.number].Late++ // A baseline is learnt in order.
+		st.countLate() // A baseline is learnt in order.
 		return
 	}
 	k.newest = m.at
@@ -171,13 +170,13 @@ func (st *anomalyState) observe(_ int, m *moment) {
 		k.quiet--
 	}
 	if resting || score < st.p.score || st.p.direction == "up" && value < mean || st.p.direction == "down" && value > mean {
-		if st.s.near != nil {
+		if st.near() != nil {
 			st.missed(e.key, k, m, value, mean, score, resting)
 		}
 		return
 	}
 	k.quiet = st.p.cooldown
-	st.s.mark(m, st.r)
+	st.mark(m)
 	st.report(e.key, m, value, mean, score)
 }
 
@@ -195,7 +194,7 @@ func (st *anomalyState) report(key string, m *moment, value, mean, score float64
 			decimal(value), decimal(mean), decimal(score), decimal(st.p.score)),
 		evidence: evidence,
 	}
-	if st.r.perAgent() {
+	if st.aboutAgents() {
 		f.entity = m.entity
 	}
 	st.found.report(&f)
@@ -210,7 +209,7 @@ func (st *anomalyState) fire(due int64) {
 	e := st.table.next()
 	if at := e.data.newest + st.p.window; at > due {
 		st.table.wake(e, at)
-		st.s.wakeAt(at)
+		st.wakeAt(at)
 		return
 	}
 	st.table.remove(e)

@@ -26,8 +26,7 @@ type counted struct {
 // window is judged with every event that it gains, and reported once: the
 // episode lasts until the window closes.
 type bucketState struct {
-	s       *Session
-	r       *Rule
+	RuleSession
 	p       counted
 	table   *keyed[bucketKey]
 	dropped uint64
@@ -47,13 +46,12 @@ type bucketKey struct {
 }
 
 func newBucketState(s *Session, r *Rule, p counted) *bucketState {
-	return &bucketState{s: s, r: r, p: p, table: tableOf[bucketKey](s, r)}
+	return &bucketState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[bucketKey](s, r)}
 }
 
 func (st *bucketState) keys() (int, uint64) {
 	return st.table.held(), st.table.evicted + st.dropped
 }
-func (st *bucketState) step(int64) int64 { return math.MaxInt64 }
 
 func (st *bucketState) next() int64 {
 	if e := st.table.next(); e != nil {
@@ -64,7 +62,7 @@ func (st *bucketState) next() int64 {
 
 func (st *bucketState) observe(_ int, m *moment) {
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
 	var values []string
@@ -73,21 +71,21 @@ func (st *bucketState) observe(_ int, m *moment) {
 			return
 		}
 	}
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
-	st.s.mark(m, st.r)
+	st.mark(m)
 	e, _ := st.table.obtain(key)
 	k := &e.data
 	k.newest = max(k.newest, m.at)
 	timed := k.firing // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
-	k.subjects.add(st.r, m)
+	k.subjects.add(st.rule(), m)
 	if st.p.debounce > 0 && k.samples.near(m.at, st.p.debounce) {
 		return
 	}
 	k.trace.add(m)
-	k.samples.prune(&st.p.windowPlan, m.now-st.s.lateness-st.p.debounce)
+	k.samples.prune(&st.p.windowPlan, m.now-st.lateness()-st.p.debounce)
 	if values == nil {
 		st.dropped += k.samples.insert(bucketSample{at: m.at})
 	}
@@ -119,14 +117,14 @@ func (st *bucketState) judge(e *entry[bucketKey], m *moment) {
 		}
 	}
 	if !reached && !(k.firing && n > st.p.high) {
-		if st.s.near != nil && !k.firing {
+		if st.near() != nil && !k.firing {
 			st.missed(e, m, n)
 		}
 		return
 	}
 	reported := k.reported(b)
 	if !reported {
-		k.mark(b.start, m.now-2*st.p.size-st.s.lateness)
+		k.mark(b.start, m.now-2*st.p.size-st.lateness())
 	}
 	switch {
 	case k.firing:
@@ -164,10 +162,10 @@ func (k *bucketKey) mark(at, oldest int64) {
 // begin starts an episode.
 func (st *bucketState) begin(e *entry[bucketKey], m *moment, b bucket, n int64) {
 	k := &e.data
-	k.episode = begin(st.r, e.key, b.start, "")
-	k.count, k.firing, k.close, k.atLeast = n, true, b.close, m.now+st.r.suppress
+	k.episode = st.newEpisode(e.key, b.start, "")
+	k.count, k.firing, k.close, k.atLeast = n, true, b.close, m.now+st.suppress()
 	first, last := k.samples[b.from].at, k.samples[b.to-1].at
-	agent := k.entity(st.r)
+	agent := k.entity(st.rule())
 	evidence := append(clauses(st.p.x, m), st.p.evidence()...)
 	evidence = append(evidence, text("threshold", st.p.having), number("value", n))
 	evidence = append(evidence, st.before(k.samples, b.from)...)
@@ -175,7 +173,7 @@ func (st *bucketState) begin(e *entry[bucketKey], m *moment, b bucket, n int64) 
 	if st.p.field != "" {
 		evidence = append(evidence, text("field", st.p.field), pair{"counted_values", st.sample(k.samples[b.from:b.to])})
 	}
-	st.s.raise(st.r, &k.episode, &alert{
+	st.raise(&k.episode, &alert{
 		at: m.now, end: max(m.at, last), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
 		reason: fmt.Sprintf("%s had %s within %s (threshold: %s in %s)", subject(agent, e.key), plural(n, st.p.noun),
 			duration(last-first), st.p.having, st.p.phrase()),
@@ -197,19 +195,19 @@ func (st *bucketState) sample(samples []bucketSample) string {
 // schedule sets the timer to the end of the episode or of the key. A timer
 // that runs out earlier is left: fire finds that it is not time yet.
 func (st *bucketState) schedule(e *entry[bucketKey]) {
-	due := max(st.ends(&e.data), st.s.now+1)
+	due := max(st.ends(&e.data), st.now()+1)
 	if e.pos < 0 || due < e.due {
 		st.table.wake(e, due)
-		st.s.wakeAt(due)
+		st.wakeAt(due)
 	}
 }
 
 // ends is when the windows of the episode have closed, or the key is of no use.
 func (st *bucketState) ends(k *bucketKey) int64 {
 	if k.firing {
-		return max(k.close+st.r.keepFiring, k.atLeast)
+		return max(k.close+st.keepFiring(), k.atLeast)
 	}
-	return k.newest + max(st.p.patience(), st.p.debounce) + st.s.lateness
+	return k.newest + max(st.p.patience(), st.p.debounce) + st.lateness()
 }
 
 // fire ends an episode or forgets a key.
@@ -218,22 +216,22 @@ func (st *bucketState) fire(due int64) {
 	k := &e.data
 	if at := st.ends(k); at > due {
 		st.table.wake(e, at)
-		st.s.wakeAt(at)
+		st.wakeAt(at)
 		return
 	}
 	if !k.firing {
 		st.table.remove(e)
 		return
 	}
-	if st.p.keep && st.s.unheard(k.agent, due, st.p.size) {
+	if st.p.keep && st.unheard(k.agent, due, st.p.size) {
 		st.table.wake(e, due+st.p.size) // Who is silent has not recovered.
-		st.s.wakeAt(e.due)
+		st.wakeAt(e.due)
 		return
 	}
 	st.table.wake(e, 0)
 	k.firing = false
-	agent := k.entity(st.r)
-	st.s.raise(st.r, &k.episode, &alert{
+	agent := k.entity(st.rule())
+	st.raise(&k.episode, &alert{
 		at: due, end: k.newest, status: "resolved", key: e.key, entity: agent, hosts: k.names(),
 		reason: fmt.Sprintf("%s: %s is over; %s since %s", subject(agent, e.key), st.p.phrase(), plural(k.count, st.p.noun),
 			timeText(k.start)),

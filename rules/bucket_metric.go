@@ -1,15 +1,10 @@
 package rules
 
-import (
-	"math"
-)
-
 // bucketMetric holds the tumbling windows or sessions of a metric rule. A
 // statistic may go up and down, so a window is judged as a whole: when it is
 // over and no event can join it any more, at its end and the lateness.
 type bucketMetric struct {
-	s       *Session
-	r       *Rule
+	RuleSession
 	p       *metricPlan
 	table   *keyed[bucketMetricKey]
 	found   occurrences
@@ -26,32 +21,33 @@ type bucketMetricKey struct {
 }
 
 func newBucketMetric(s *Session, r *Rule, p *metricPlan) *bucketMetric {
-	return &bucketMetric{s: s, r: r, p: p, table: tableOf[bucketMetricKey](s, r), found: newOccurrences(s, r)}
+	st := &bucketMetric{RuleSession: RuleSession{s, r}, p: p, table: tableOf[bucketMetricKey](s, r)}
+	st.found = newOccurrences(&st.RuleSession)
+	return st
 }
 
 func (st *bucketMetric) keys() (int, uint64) {
 	return st.table.held(), st.table.evicted + st.found.table.evicted + st.dropped
 }
-func (st *bucketMetric) step(int64) int64 { return math.MaxInt64 }
-func (st *bucketMetric) next() int64      { return earliest(st.table, st.found.table) }
+func (st *bucketMetric) next() int64 { return earliest(st.table, st.found.table) }
 
 func (st *bucketMetric) observe(_ int, m *moment) {
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
 	v := m.e.Get(st.p.field)
 	if v == nil {
 		return
 	}
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
-	st.s.mark(m, st.r)
+	st.mark(m)
 	e, _ := st.table.obtain(key)
 	k := &e.data
-	k.subjects.add(st.r, m)
+	k.subjects.add(st.rule(), m)
 	k.trace.add(m)
 	st.dropped += k.samples.insert(bucketSample{at: m.at, value: v.Float()})
 	st.schedule(e)
@@ -59,16 +55,16 @@ func (st *bucketMetric) observe(_ int, m *moment) {
 
 // due is when the first window of a key is judged.
 func (st *bucketMetric) due(k *bucketMetricKey) int64 {
-	return st.p.windows.bucketAt(k.samples, 0).close + st.s.lateness
+	return st.p.windows.bucketAt(k.samples, 0).close + st.lateness()
 }
 
 // schedule sets the timer. An event of this very moment may be as late as the
 // window allows.
 func (st *bucketMetric) schedule(e *entry[bucketMetricKey]) {
-	due := max(st.due(&e.data), st.s.now+1)
+	due := max(st.due(&e.data), st.now()+1)
 	if e.pos < 0 || due < e.due {
 		st.table.wake(e, due)
-		st.s.wakeAt(due)
+		st.wakeAt(due)
 	}
 }
 
@@ -82,7 +78,7 @@ func (st *bucketMetric) fire(due int64) {
 	k := &e.data
 	if at := st.due(k); at > due { // The session went on.
 		st.table.wake(e, at)
-		st.s.wakeAt(at)
+		st.wakeAt(at)
 		return
 	}
 	b := st.p.windows.bucketAt(k.samples, 0)
@@ -107,12 +103,12 @@ func (st *bucketMetric) judge(e *entry[bucketMetricKey], b bucket, due int64) {
 		value = st.p.measure(st.window, st.buf)
 	}
 	if len(st.window) < st.p.least || !st.p.having.hold(value) {
-		if st.s.near != nil {
-			st.p.missed(st.s.near, st.r, e.key, st.window[len(st.window)-1].at, value, len(st.window))
+		if st.near() != nil {
+			st.p.missed(&st.RuleSession, e.key, st.window[len(st.window)-1].at, value, len(st.window))
 		}
 		return
 	}
-	agent := k.entity(st.r)
+	agent := k.entity(st.rule())
 	events := int64(len(st.window))
 	last := st.window[len(st.window)-1].at
 	st.found.report(&finding{

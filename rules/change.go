@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -100,13 +99,14 @@ func (p *changePlan) asked(from, to string) bool {
 }
 
 func (p *changePlan) newState(s *Session, r *Rule) state {
-	return &changeState{s: s, r: r, p: p, table: tableOf[changeKey](s, r), found: newOccurrences(s, r)}
+	st := &changeState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[changeKey](s, r)}
+	st.found = newOccurrences(&st.RuleSession)
+	return st
 }
 
 // changeState holds the last values of a change rule.
 type changeState struct {
-	s     *Session
-	r     *Rule
+	RuleSession
 	p     *changePlan
 	table *keyed[changeKey]
 	found occurrences
@@ -138,32 +138,31 @@ func (k *changeKey) turn(to string, at, window int64) {
 func (st *changeState) keys() (int, uint64) {
 	return st.table.held(), st.table.evicted + st.found.table.evicted
 }
-func (st *changeState) step(int64) int64 { return math.MaxInt64 }
-func (st *changeState) next() int64      { return earliest(st.table, st.found.table) }
+func (st *changeState) next() int64 { return earliest(st.table, st.found.table) }
 
 func (st *changeState) observe(_ int, m *moment) {
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
 	v := m.e.Get(st.p.field)
 	if v == nil || len(v.List()) > 1 { // Of several values none is the one.
 		return
 	}
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
 	e, created := st.table.obtain(key)
 	k := &e.data
 	if !created && m.at < k.newest {
-		st.s.counters[st.r.number].Late++ // What happened before is no news about the present.
+		st.countLate() // What happened before is no news about the present.
 		return
 	}
 	if e.pos < 0 {
-		due := max(m.at, k.newest) + st.p.window + st.s.lateness
-		st.table.wake(e, max(due, st.s.now+1))
-		st.s.wakeAt(e.due)
+		due := max(m.at, k.newest) + st.p.window + st.lateness()
+		st.table.wake(e, max(due, st.now()+1))
+		st.wakeAt(e.due)
 	}
 	value := st.valueOf(v)
 	forgotten := !created && m.at-k.newest >= st.p.window
@@ -172,7 +171,7 @@ func (st *changeState) observe(_ int, m *moment) {
 		k.before, k.returns, k.since = "", 0, m.at
 	}
 	if !created && value == k.value {
-		if st.s.near != nil {
+		if st.near() != nil {
 			st.missed(e, m, false, false, k.value)
 		}
 		return
@@ -183,12 +182,12 @@ func (st *changeState) observe(_ int, m *moment) {
 	}
 	k.value, k.since = strings.Clone(value), m.at
 	if created || forgotten || !st.p.asked(from, k.value) || k.returns < st.p.returns {
-		if st.s.near != nil {
+		if st.near() != nil {
 			st.missed(e, m, created, forgotten, from)
 		}
 		return
 	}
-	st.s.mark(m, st.r)
+	st.mark(m)
 	st.report(e.key, m, from, since, k.returns)
 }
 
@@ -227,7 +226,7 @@ func (st *changeState) report(key string, m *moment, from string, since, returns
 		key: key, at: m.now, start: m.at, end: m.at, source: m.e, hosts: hosts, further: from + " → " + to,
 		reason: reason, evidence: evidence,
 	}
-	if st.r.perAgent() {
+	if st.aboutAgents() {
 		f.entity = m.entity
 	}
 	st.found.report(&f)
@@ -238,7 +237,7 @@ func (st *changeState) hosts(m *moment, from, to string) []string {
 	if st.p.returns == 0 || m.entity == nil {
 		return nil
 	}
-	names := st.s.entities.names(m.entity)
+	names := st.hostsOf(m.entity)
 	if len(names) < 2 && st.p.isHost() {
 		return []string{to, from}
 	}
@@ -252,9 +251,9 @@ func (st *changeState) fire(due int64) {
 		return
 	}
 	e := st.table.next()
-	if at := e.data.newest + st.p.window + st.s.lateness; at > due {
+	if at := e.data.newest + st.p.window + st.lateness(); at > due {
 		st.table.wake(e, at)
-		st.s.wakeAt(at)
+		st.wakeAt(at)
 		return
 	}
 	st.table.remove(e)

@@ -226,7 +226,7 @@ func (st *silenceState) missing(e *entry[silenceKey], due int64) {
 		limit *= 2 // Too little is.
 	}
 	if all < p.minAgents || n < p.minSilent || float64(n) < limit || float64(n) < c.surprising(p.timesUsual) {
-		if st.s.near != nil {
+		if st.near() != nil {
 			st.missedCohort(c, due, limit)
 		}
 		return
@@ -238,7 +238,7 @@ func (st *silenceState) missing(e *entry[silenceKey], due int64) {
 			start = min(start, s.key.heard)
 		}
 	}
-	c.episode = begin(st.r, c.key, start, "")
+	c.episode = st.newEpisode(c.key, start, "")
 	c.most = n
 	st.tell(c, due, "firing", fmt.Sprintf("%s of %s agents of %s (%s) fell silent within %s", grouped(n), grouped(all), c.key, share(n, all),
 		duration(p.within)))
@@ -310,7 +310,7 @@ func (st *silenceState) tell(c *cohort, at int64, status, reason string) {
 			hosts = append(hosts, s.key.entity.name())
 		}
 	}
-	st.s.raise(st.r, &c.episode, &alert{
+	st.raise(&c.episode, &alert{
 		at: at, status: status, key: c.key, denominator: c.all(), hosts: hosts, hostsTotal: int(n),
 		agentType: c.agentType, reason: reason, evidence: evidence,
 	})

@@ -12,11 +12,12 @@ import (
 // event, ends its steps on time and gives what the judge found to the rules
 // about it. To the session's clock it is one more state.
 type fleetWatch struct {
+	noState
 	s      *Session
 	fleet  *fleet.Fleet
 	shard  *fleet.Shard
-	states map[string][]*fleetState // By kind of finding.
-	begun  bool                     // The fleet knows that records come.
+	states map[string][]state // By kind of finding.
+	begun  bool               // The fleet knows that records come.
 }
 
 // joinFleet makes the session a part of the fleet when a rule is about it.
@@ -41,11 +42,11 @@ func (s *Session) rejoinFleet() {
 }
 
 // fleetStates are the states of rules about the fleet, by kind of finding.
-func (s *Session) fleetStates() map[string][]*fleetState {
-	states := map[string][]*fleetState{}
+func (s *Session) fleetStates() map[string][]state {
+	states := map[string][]state{}
 	for _, st := range s.states {
-		if fs, ok := st.(*fleetState); ok {
-			states[fs.kind] = append(states[fs.kind], fs)
+		if kind := st.findingKind(); kind != "" {
+			states[kind] = append(states[kind], st)
 		}
 	}
 	return states
@@ -100,11 +101,6 @@ func (w *fleetWatch) fire(due int64) {
 	}
 	raise(w.states, w.fleet.Take(w.shard, w.shard.EndStep(w.s.target), w.s.rebuilding))
 }
-
-// observe is never called: the watch sees all events through tell.
-func (w *fleetWatch) observe(int, *moment) {}
-func (w *fleetWatch) step(int64) int64     { return math.MaxInt64 }
-func (w *fleetWatch) keys() (int, uint64)  { return 0, 0 }
 
 // persist writes or reads the shard.
 func (w *fleetWatch) persist(a *archive) {

@@ -84,15 +84,14 @@ func (p *matchPlan) hooks() []hook {
 }
 
 func (p *matchPlan) newState(s *Session, r *Rule) state {
-	st := &matchState{s: s, r: r, p: p, table: tableOf[matchKey](s, r)}
-	st.watch = dataWatch{s: s, r: r, behavior: p.noData, span: st.staleAfter(), what: "reading"}
+	st := &matchState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[matchKey](s, r)}
+	st.watch = dataWatch{rs: &st.RuleSession, behavior: p.noData, span: st.staleAfter(), what: "reading"}
 	return st
 }
 
 // matchState holds the episodes of a match rule.
 type matchState struct {
-	s     *Session
-	r     *Rule
+	RuleSession
 	p     *matchPlan
 	watch dataWatch
 	table *keyed[matchKey]
@@ -124,7 +123,7 @@ func (st *matchState) next() int64 {
 }
 
 func (st *matchState) observe(slot int, m *moment) {
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
@@ -133,12 +132,12 @@ func (st *matchState) observe(slot int, m *moment) {
 		st.watchReadings()
 		return
 	}
-	st.s.mark(m, st.r)
-	if st.r.keepFiring == 0 && st.r.suppress == 0 {
+	st.mark(m)
+	if st.keepFiring() == 0 && st.suppress() == 0 {
 		text := key.own()
-		ep := begin(st.r, text, m.at, m.e.Str(ecs.EventID))
+		ep := st.newEpisode(text, m.at, m.e.Str(ecs.EventID))
 		ep.count = 1
-		st.raise(&ep, text, m, nil)
+		st.raiseMatch(&ep, text, m, nil)
 		return
 	}
 	e, _ := st.table.obtain(key)
@@ -149,8 +148,13 @@ func (st *matchState) observe(slot int, m *moment) {
 func (st *matchState) watchReadings() {
 	if on := st.table.held() > 0; on != st.awake {
 		st.awake = on
-		st.s.watch(st.r.number, on)
+		st.watchMore(on)
 	}
+}
+
+func (st *matchState) rewatch() {
+	st.awake = false
+	st.watchReadings()
 }
 
 // match counts one match in the episode of its key, or begins one.
@@ -164,15 +168,15 @@ func (st *matchState) match(e *entry[matchKey], m *moment) {
 	}
 	var extra []pair
 	if st.p.hold > 0 {
-		k.episode = begin(st.r, e.key, k.since, "")
+		k.episode = st.newEpisode(e.key, k.since, "")
 		k.count = k.readings
 		extra = []pair{text("for", duration(st.p.hold)), number("readings", k.readings)}
 	} else {
-		k.episode = begin(st.r, e.key, m.at, "")
+		k.episode = st.newEpisode(e.key, m.at, "")
 		k.count = 1
 	}
-	k.firing, k.atLeast = true, m.now+st.r.suppress
-	st.raise(&k.episode, e.key, m, extra)
+	k.firing, k.atLeast = true, m.now+st.suppress()
+	st.raiseMatch(&k.episode, e.key, m, extra)
 	st.schedule(e)
 }
 
@@ -181,7 +185,7 @@ func (st *matchState) match(e *entry[matchKey], m *moment) {
 func (st *matchState) schedule(e *entry[matchKey]) {
 	if due := st.ends(&e.data); due != math.MaxInt64 && (e.pos < 0 || due < e.due) {
 		st.table.wake(e, due)
-		st.s.wakeAt(due)
+		st.wakeAt(due)
 	}
 }
 
@@ -190,7 +194,7 @@ func (st *matchState) schedule(e *entry[matchKey]) {
 func (st *matchState) ends(k *matchKey) int64 {
 	due := k.last
 	if k.firing {
-		due += st.r.keepFiring
+		due += st.keepFiring()
 	}
 	if st.p.hold > 0 && k.readings > 0 {
 		due += st.staleAfter() + nextMoment
@@ -218,7 +222,7 @@ func (st *matchState) fire(due int64) {
 		return
 	}
 	if k := &e.data; k.firing {
-		if k.readings > 0 && due == k.last+st.r.keepFiring+st.staleAfter()+nextMoment {
+		if k.readings > 0 && due == k.last+st.keepFiring()+st.staleAfter()+nextMoment {
 			due -= nextMoment // It says when the gap was over.
 		}
 		st.resolve(e, due, nil)
@@ -229,7 +233,7 @@ func (st *matchState) fire(due int64) {
 func (st *matchState) resolve(e *entry[matchKey], at int64, source *event.Event) {
 	k := &e.data
 	k.firing = false
-	st.s.raise(st.r, &k.episode, &alert{
+	st.raise(&k.episode, &alert{
 		at: at, end: k.last, status: "resolved", key: e.key, entity: k.entity, source: source,
 		reason: fmt.Sprintf("%s no longer matches; it matched %s in %s", subject(k.entity, e.key), times(k.count), duration(k.last-k.start)),
 	})
@@ -241,9 +245,9 @@ func (st *matchState) staleAfter() int64 { return max(st.p.hold, int64(10*time.M
 // read takes a reading of a rule with for: it continues, breaks or completes
 // the time that the condition has to hold.
 func (st *matchState) read(key key, m *moment) {
-	holds := st.p.x.Eval(&st.s.env) == expression.True
+	holds := st.satisfies(st.p.x)
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
 	e := st.table.get(key)
@@ -259,7 +263,7 @@ func (st *matchState) read(key key, m *moment) {
 		}
 		return
 	}
-	st.s.mark(m, st.r)
+	st.mark(m)
 	k := &e.data
 	forgotten := !k.firing && m.now-k.last > st.staleAfter() // By a key that is kept for no_data.
 	if k.readings == 0 || forgotten || m.at-k.reading > st.staleAfter() {
@@ -272,7 +276,7 @@ func (st *matchState) read(key key, m *moment) {
 		st.match(e, m)
 		return
 	}
-	if st.s.near != nil {
+	if st.near() != nil {
 		st.missed(e, m)
 	}
 	st.schedule(e)
@@ -287,7 +291,7 @@ func (st *matchState) breakOff(e *entry[matchKey], m *moment) {
 	}
 	k.readings = 0
 	if k.firing {
-		if m.now < max(k.last+st.r.keepFiring, k.atLeast) {
+		if m.now < max(k.last+st.keepFiring(), k.atLeast) {
 			st.schedule(e)
 			return
 		}
@@ -302,7 +306,7 @@ func (st *matchState) breakOff(e *entry[matchKey], m *moment) {
 }
 
 // raise writes the firing document of an episode.
-func (st *matchState) raise(ep *episode, key string, m *moment, extra []pair) {
+func (st *matchState) raiseMatch(ep *episode, key string, m *moment, extra []pair) {
 	values, words := clauseValues(st.p.x, m.e)
 	evidence := append([]pair{text("condition", st.p.x.String()), {"values", values}}, extra...)
 	if id := m.e.Str(ecs.EventID); id != "" {
@@ -312,7 +316,7 @@ func (st *matchState) raise(ep *episode, key string, m *moment, extra []pair) {
 	if st.p.hold > 0 {
 		reason += fmt.Sprintf(", and has in all of %s over %s", plural(ep.count, "reading"), duration(m.at-ep.start))
 	}
-	st.s.raise(st.r, ep, &alert{
+	st.raise(ep, &alert{
 		at: m.now, end: m.at, status: "firing", key: key, entity: m.entity, source: m.e,
 		reason: reason, evidence: evidence,
 	})

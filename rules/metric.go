@@ -209,14 +209,14 @@ func (p *metricPlan) newState(s *Session, r *Rule) state {
 	if !p.windows.sliding {
 		return newBucketMetric(s, r, p)
 	}
-	watch := dataWatch{s: s, r: r, behavior: p.noData, span: p.window, what: p.name}
-	return &metricState{s: s, r: r, p: p, watch: watch, table: tableOf[metricKey](s, r), buf: make([]float64, 0, maxSamples)}
+	st := &metricState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[metricKey](s, r), buf: make([]float64, 0, maxSamples)}
+	st.watch = dataWatch{rs: &st.RuleSession, behavior: p.noData, span: p.window, what: p.name}
+	return st
 }
 
 // metricState holds the windows of a metric rule.
 type metricState struct {
-	s     *Session
-	r     *Rule
+	RuleSession
 	p     *metricPlan
 	watch dataWatch
 	table *keyed[metricKey]
@@ -256,25 +256,25 @@ func (st *metricState) next() int64 {
 
 func (st *metricState) observe(_ int, m *moment) {
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
 	v := m.e.Get(st.p.field)
 	if v == nil {
 		return
 	}
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
-	st.s.mark(m, st.r)
+	st.mark(m)
 	e, _ := st.table.obtain(key)
 	k := &e.data
 	k.newest = max(k.newest, m.at)
-	k.subjects.add(st.r, m)
+	k.subjects.add(st.rule(), m)
 	k.trace.add(m)
-	st.watch.hear(&k.dataKey, m, e.key, k.entity(st.r))
-	pos := k.insert(sample{m.at, v.Float()}, k.newest-st.p.window-st.s.lateness)
+	st.watch.hear(&k.dataKey, m, e.key, k.entity(st.rule()))
+	pos := k.insert(sample{m.at, v.Float()}, k.newest-st.p.window-st.lateness())
 	value, window, reached := st.reached(k, m.at, pos)
 	switch {
 	case reached && k.firing:
@@ -283,14 +283,14 @@ func (st *metricState) observe(_ int, m *moment) {
 		st.begin(e, m, value, window)
 	case k.firing && st.watch.waits() && len(window) < st.p.least:
 		// What comes again has to say something first.
-	case k.firing && m.at == k.newest && m.now >= max(k.last+st.r.keepFiring, k.atLeast):
+	case k.firing && m.at == k.newest && m.now >= max(k.last+st.keepFiring(), k.atLeast):
 		why := fmt.Sprintf("%s is %s now", st.p.what(), decimal(value))
 		if len(window) < st.p.least {
 			why = "the window has only " + plural(int64(len(window)), "event") + " left"
 		}
 		st.resolve(e, m.now, k.newest, why, m.e)
-	case st.s.near != nil && !k.firing:
-		st.p.missed(st.s.near, st.r, e.key, m.at, value, len(window))
+	case st.near() != nil && !k.firing:
+		st.p.missed(&st.RuleSession, e.key, m.at, value, len(window))
 	}
 	st.schedule(e)
 }
@@ -320,7 +320,7 @@ func (st *metricState) reached(k *metricKey, at int64, pos int) (value float64, 
 	samples := k.samples.list()
 	if pos == len(samples)-1 {
 		k.tally.advance(&st.p.tally, samples, st.p.window)
-		if window = samples[k.tally.from:]; !k.firing && st.s.near == nil && (len(window) < st.p.least || !k.tally.may(&st.p.tally, len(window))) {
+		if window = samples[k.tally.from:]; !k.firing && st.near() == nil && (len(window) < st.p.least || !k.tally.may(&st.p.tally, len(window))) {
 			return 0, window, false
 		}
 	} else {
@@ -353,10 +353,10 @@ func (st *metricState) begin(e *entry[metricKey], m *moment, value float64, wind
 	k := &e.data
 	// The windows of two episodes may have the first event in common, not the last.
 	end := window[len(window)-1].at
-	k.episode = begin(st.r, e.key, end, "")
-	k.count, k.firing, k.last, k.atLeast = int64(len(window)), true, m.now, m.now+st.r.suppress
-	agent := k.entity(st.r)
-	st.s.raise(st.r, &k.episode, &alert{
+	k.episode = st.newEpisode(e.key, end, "")
+	k.count, k.firing, k.last, k.atLeast = int64(len(window)), true, m.now, m.now+st.suppress()
+	agent := k.entity(st.rule())
+	st.raise(&k.episode, &alert{
 		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
 		reason:   st.p.reason(subject(agent, e.key), value, k.count),
 		evidence: append(append(st.p.evidence(value, window, m), st.before(k, window[0].at)...), k.trace.evidence(window[0].at, end, k.count)...),
@@ -387,8 +387,8 @@ func floating(name string, f float64) pair {
 func (st *metricState) resolve(e *entry[metricKey], at, settled int64, why string, source *event.Event) {
 	k := &e.data
 	k.firing, k.settled = false, settled
-	agent := k.entity(st.r)
-	st.s.raise(st.r, &k.episode, &alert{
+	agent := k.entity(st.rule())
+	st.raise(&k.episode, &alert{
 		at: at, end: k.newest, status: "resolved", key: e.key, entity: agent, source: source, hosts: k.names(),
 		reason:   fmt.Sprintf("%s no longer satisfies %s: %s", subject(agent, e.key), st.p.having.String(), why),
 		evidence: []pair{text("field", st.p.name), text("function", st.p.function), text("threshold", st.p.having.String())},
@@ -402,18 +402,18 @@ func (st *metricState) schedule(e *entry[metricKey]) {
 	if due == math.MaxInt64 {
 		return
 	}
-	due = max(due, st.s.now+1)
+	due = max(due, st.now()+1)
 	if e.pos < 0 || due < e.due {
 		st.table.wake(e, due)
-		st.s.wakeAt(due)
+		st.wakeAt(due)
 	}
 }
 
 // ends is when the window is empty, or the key of no use.
 func (st *metricState) ends(k *metricKey) int64 {
-	own := max(k.newest+st.p.window, k.settled) + st.s.lateness
+	own := max(k.newest+st.p.window, k.settled) + st.lateness()
 	if k.firing {
-		own = max(k.newest+st.p.window, k.last+st.r.keepFiring, k.atLeast)
+		own = max(k.newest+st.p.window, k.last+st.keepFiring(), k.atLeast)
 	}
 	return st.watch.ends(&k.dataKey, k.firing, own)
 }
@@ -427,7 +427,7 @@ func (st *metricState) fire(due int64) {
 		st.schedule(e)
 		return
 	}
-	if st.watch.miss(&k.dataKey, due, e.key, k.entity(st.r)) {
+	if st.watch.miss(&k.dataKey, due, e.key, k.entity(st.rule())) {
 		st.table.wake(e, 0)
 		return
 	}

@@ -160,8 +160,8 @@ func (s *Session) Misses(r *Rule, limit int) []*Miss {
 	if s.near == nil {
 		return nil
 	}
-	if st, ok := s.states[r.number].(interface{ missedSoFar() }); ok && s.near.wants(r) {
-		st.missedSoFar()
+	if s.near.wants(r) {
+		s.states[r.number].offerOngoing()
 	}
 	list := ranked(s.near.byRule[r.number])
 	return list[:min(len(list), limit)]

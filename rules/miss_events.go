@@ -11,8 +11,8 @@ import (
 func (st *matchState) missed(e *entry[matchKey], m *moment) {
 	k := &e.data
 	held := max(m.at-k.since, 0)
-	st.s.near.offer(Miss{
-		Rule: st.r, Stage: MissedBound, Key: e.key, At: m.at, Measure: "seconds", Value: seconds(held), Bound: seconds(st.p.hold),
+	st.near().offer(Miss{
+		Rule: st.rule(), Stage: MissedBound, Key: e.key, At: m.at, Measure: "seconds", Value: seconds(held), Bound: seconds(st.p.hold),
 		Nearness: float64(held) / float64(st.p.hold),
 		Reason:   fmt.Sprintf("satisfied the condition for %s, in %s; the rule asks for %s (for)", duration(held), plural(k.readings, "reading"), duration(st.p.hold)),
 	})
@@ -21,7 +21,7 @@ func (st *matchState) missed(e *entry[matchKey], m *moment) {
 // missed offers a value that is no change, or not the one that is asked for.
 func (st *changeState) missed(e *entry[changeKey], m *moment, created, forgotten bool, from string) {
 	k, p := &e.data, st.p
-	miss := Miss{Rule: st.r, Stage: MissedBound, Key: e.key, At: m.at}
+	miss := Miss{Rule: st.rule(), Stage: MissedBound, Key: e.key, At: m.at}
 	switch {
 	case created:
 		miss.Nearness = 0.1
@@ -40,7 +40,7 @@ func (st *changeState) missed(e *entry[changeKey], m *moment, created, forgotten
 		miss.Nearness = 0.8 + 0.2*float64(k.returns)/float64(p.returns)
 		miss.Reason = fmt.Sprintf("changed %s from %s to %s, and went back %s in a row; the rule asks for %d (returns)", p.name, from, k.value, times(k.returns), p.returns)
 	}
-	st.s.near.offer(miss)
+	st.near().offer(miss)
 }
 
 // wish says which changes the rule is about.
@@ -71,7 +71,7 @@ func (st *newTermsState) lastSeen(k *newTermsKey) int64 {
 // missed offers a value that is known, or new while everything is.
 func (st *newTermsState) missed(e *entry[newTermsKey], m *moment, last int64, fresh bool) {
 	k, p := &e.data, st.p
-	miss := Miss{Rule: st.r, Stage: MissedBound, Key: e.key, At: m.at, Measure: "seconds"}
+	miss := Miss{Rule: st.rule(), Stage: MissedBound, Key: e.key, At: m.at, Measure: "seconds"}
 	if fresh {
 		age := m.at - k.since
 		miss.Value, miss.Bound = seconds(age), seconds(p.learn)
@@ -85,7 +85,7 @@ func (st *newTermsState) missed(e *entry[newTermsKey], m *moment, last int64, fr
 		miss.Reason = fmt.Sprintf("had %s %s, which it had %s before; the rule asks for one not seen for %s (window)", joined(p.names), st.term,
 			duration(age), duration(p.window))
 	}
-	st.s.near.offer(miss)
+	st.near().offer(miss)
 }
 
 // missed offers how long an agent was silent before it was heard again.
@@ -96,7 +96,7 @@ func (st *silenceState) missed(e *entry[silenceKey], at, gap int64) {
 		return
 	}
 	miss := Miss{
-		Rule: st.r, Stage: MissedBound, Key: e.key, At: at, Measure: "seconds of silence", Value: seconds(gap), Bound: seconds(patience),
+		Rule: st.rule(), Stage: MissedBound, Key: e.key, At: at, Measure: "seconds of silence", Value: seconds(gap), Bound: seconds(patience),
 		Nearness: float64(gap) / float64(patience),
 	}
 	waits := "after"
@@ -114,17 +114,17 @@ func (st *silenceState) missed(e *entry[silenceKey], at, gap int64) {
 		gap = whole
 	}
 	miss.Reason = fmt.Sprintf("was silent for %s%s; the rule waits for %s (%s)", duration(gap), counted, duration(patience), waits)
-	st.s.near.offer(miss)
+	st.near().offer(miss)
 }
 
 // missedSoFar offers the silences that have not ended.
-func (st *silenceState) missedSoFar() {
+func (st *silenceState) offerOngoing() {
 	if st.p.cohort != nil {
 		return
 	}
 	for e := st.table.oldest; e != nil; e = e.newer {
 		if e.data.armed && e.pos >= 0 {
-			st.missed(e, st.s.now, st.s.now-st.frozen-e.data.seen)
+			st.missed(e, st.now(), st.now()-st.frozen-e.data.seen)
 		}
 	}
 }
@@ -134,15 +134,15 @@ func (st *silenceState) missedExcuse(e *entry[silenceKey], due int64) {
 	k := &e.data
 	reason := "its host was not heard steadily (host: up)"
 	switch n := k.entity; {
-	case st.perAgent && n != nil && n.fold != nil && n.fold.firing:
+	case st.byEntity && n != nil && n.fold != nil && n.fold.firing:
 		reason = "an alert about its cohort tells of it"
-	case n != nil && st.s.fleet != nil && st.s.fleet.explains(n):
+	case n != nil && st.silenceExplained(n):
 		reason = "its goodbye, its dark site or its feed explains it"
 	case len(st.p.hostTypes) > 0 && n != nil && !slices.Contains(st.p.hostTypes, n.HostType):
 		reason = fmt.Sprintf("its host.type is %q, and the rule is about %s (host_type)", n.HostType, joined(st.p.hostTypes))
 	}
-	st.s.near.offer(Miss{
-		Rule: st.r, Stage: MissedBound, Key: e.key, At: due, Measure: "seconds of silence", Value: seconds(due - k.heard), Bound: seconds(st.patience(k)),
+	st.near().offer(Miss{
+		Rule: st.rule(), Stage: MissedBound, Key: e.key, At: due, Measure: "seconds of silence", Value: seconds(due - k.heard), Bound: seconds(st.patience(k)),
 		Nearness: 0.999, Reason: fmt.Sprintf("was silent for %s, and %s", duration(due-k.heard), reason),
 	})
 }
@@ -150,7 +150,7 @@ func (st *silenceState) missedExcuse(e *entry[silenceKey], due int64) {
 // missed offers a share of silent agents that is not enough.
 func (st *silenceState) missedCohort(c *cohort, at int64, limit float64) {
 	p, n, all := st.p.cohort, c.missing, c.all()
-	miss := Miss{Rule: st.r, Stage: MissedBound, Key: c.key, At: at, Measure: "silent agents", Value: float64(n)}
+	miss := Miss{Rule: st.rule(), Stage: MissedBound, Key: c.key, At: at, Measure: "silent agents", Value: float64(n)}
 	needs := []struct {
 		bound float64
 		what  string
@@ -170,5 +170,5 @@ func (st *silenceState) missedCohort(c *cohort, at int64, limit float64) {
 		miss.Nearness /= 2
 		miss.Reason = fmt.Sprintf("had %s; the rule asks for %d at least (min_agents)", plural(all, "agent"), p.minAgents)
 	}
-	st.s.near.offer(miss)
+	st.near().offer(miss)
 }

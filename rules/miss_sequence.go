@@ -35,8 +35,8 @@ func (w *missedSequence) offer(at int64, reached float64, until int64, reason st
 	if w.st.p.within > 0 {
 		all++ // To stay away is a step, too.
 	}
-	w.st.s.near.offer(Miss{
-		Rule: w.st.r, Stage: MissedBound, Key: w.key, At: at, Measure: "steps", Value: reached, Bound: all, Nearness: reached / all,
+	w.st.near().offer(Miss{
+		Rule: w.st.rule(), Stage: MissedBound, Key: w.key, At: at, Measure: "steps", Value: reached, Bound: all, Nearness: reached / all,
 		Reason: fmt.Sprintf(reason, args...), Until: until,
 	})
 }

@@ -10,8 +10,8 @@ import (
 // event and raises nothing, in a session that was asked for misses.
 
 // count offers a number of things that is not what having asks for.
-func (n *misses) count(r *Rule, key string, at, had, low, high int64, noun, having, window string) {
-	miss := Miss{Rule: r, Stage: MissedBound, Key: key, At: at, Measure: noun, Value: float64(had), Bound: float64(low)}
+func (rs *RuleSession) missCount(key string, at, had, low, high int64, noun, having, window string) {
+	miss := Miss{Rule: rs.rule(), Stage: MissedBound, Key: key, At: at, Measure: noun, Value: float64(had), Bound: float64(low)}
 	miss.Nearness = float64(had) / float64(low)
 	if had > high {
 		miss.Bound, miss.Nearness = float64(high), float64(high)/float64(had)
@@ -22,7 +22,7 @@ func (n *misses) count(r *Rule, key string, at, had, low, high int64, noun, havi
 		what += " of " + of
 	}
 	miss.Reason = fmt.Sprintf("had %s within %s; the rule asks for %s", what, window, having)
-	n.offer(miss)
+	rs.near().offer(miss)
 }
 
 func (st *thresholdState) missed(e *entry[thresholdKey], m *moment) {
@@ -36,11 +36,11 @@ func (st *thresholdState) missed(e *entry[thresholdKey], m *moment) {
 			most, end = n, times[j]
 		}
 	}
-	st.s.near.count(st.r, e.key, end, most, st.p.low, st.p.high, "matching event", st.p.having, duration(st.p.window))
+	st.missCount(e.key, end, most, st.p.low, st.p.high, "matching event", st.p.having, duration(st.p.window))
 }
 
 func (st *bucketState) missed(e *entry[bucketKey], m *moment, n int64) {
-	st.s.near.count(st.r, e.key, m.at, n, st.p.low, st.p.high, st.p.noun, st.p.having, st.p.phrase())
+	st.missCount(e.key, m.at, n, st.p.low, st.p.high, st.p.noun, st.p.having, st.p.phrase())
 }
 
 func (st *valueCountState) missed(e *entry[valueCountKey], m *moment) {
@@ -54,18 +54,18 @@ func (st *valueCountState) missed(e *entry[valueCountKey], m *moment) {
 		}
 	}
 	most = max(most, seen.within(m.at, st.p.window))
-	st.s.near.count(st.r, e.key, end, most, st.p.low, math.MaxInt64, "different value of "+st.p.name, st.p.having, duration(st.p.window))
+	st.missCount(e.key, end, most, st.p.low, math.MaxInt64, "different value of "+st.p.name, st.p.having, duration(st.p.window))
 }
 
 // missed offers a statistic that does not satisfy having.
-func (p *metricPlan) missed(n *misses, r *Rule, key string, at int64, value float64, events int) {
-	miss := Miss{Rule: r, Stage: MissedBound, Key: key, At: at, Measure: p.what(), Value: value}
+func (p *metricPlan) missed(rs *RuleSession, key string, at int64, value float64, events int) {
+	miss := Miss{Rule: rs.rule(), Stage: MissedBound, Key: key, At: at, Measure: p.what(), Value: value}
 	if events < p.least {
 		miss.Measure, miss.Value, miss.Bound = "events", float64(events), float64(p.least)
 		miss.Nearness = float64(events) / float64(p.least) / 2 // There is no figure yet.
 		miss.Reason = fmt.Sprintf("had %s in %s; the rule asks for %d at least before it looks at the %s (min_events)",
 			plural(int64(events), "event"), p.windows.phrase(), p.least, p.what())
-		n.offer(miss)
+		rs.near().offer(miss)
 		return
 	}
 	miss.Nearness = 1
@@ -91,11 +91,11 @@ func (p *metricPlan) missed(n *misses, r *Rule, key string, at int64, value floa
 	miss.Nearness = 0.5 + miss.Nearness/2
 	miss.Reason = fmt.Sprintf("had %s at %s over %s, in %s; the rule asks for %s", p.what(), decimal(value), p.windows.phrase(),
 		plural(int64(events), "event"), p.having.String())
-	n.offer(miss)
+	rs.near().offer(miss)
 }
 
 func (st *spikeState) missed(e *entry[spikeKey], w, n int64, mean float64, known, now int64) {
-	miss := Miss{Rule: st.r, Stage: MissedBound, Key: e.key, At: min((w+1)*st.p.window, now), Measure: "matching events", Value: float64(n)}
+	miss := Miss{Rule: st.rule(), Stage: MissedBound, Key: e.key, At: min((w+1)*st.p.window, now), Measure: "matching events", Value: float64(n)}
 	had := fmt.Sprintf("had %s in %s", plural(n, "matching event"), duration(st.p.window))
 	past := fmt.Sprintf("with %s on average in the %s before", decimal(mean), plural(known, "window"))
 	switch {
@@ -122,7 +122,7 @@ func (st *spikeState) missed(e *entry[spikeKey], w, n int64, mean float64, known
 	default:
 		return
 	}
-	st.s.near.offer(miss)
+	st.near().offer(miss)
 }
 
 // excused offers a window with few events that say nothing.
@@ -131,8 +131,8 @@ func (st *spikeState) excused(e *entry[spikeKey], w int64) {
 	if w*st.p.window >= st.stalled {
 		reason = "no other records of its host came steadily (host: up)"
 	}
-	st.s.near.offer(Miss{
-		Rule: st.r, Stage: MissedBound, Key: e.key, At: (w + 1) * st.p.window,
+	st.near().offer(Miss{
+		Rule: st.rule(), Stage: MissedBound, Key: e.key, At: (w + 1) * st.p.window,
 		Reason: fmt.Sprintf("had %s in %s, which says nothing because %s", plural(e.data.count(w), "matching event"), duration(st.p.window), reason),
 	})
 }
@@ -147,7 +147,7 @@ func (st *anomalyState) missed(key string, k *anomalyKey, m *moment, value, mean
 	default:
 		samples = int(k.ewma.samples)
 	}
-	miss := Miss{Rule: st.r, Stage: MissedBound, Key: key, At: m.at, Measure: "score", Value: score, Bound: st.p.score, Nearness: 0.5 + min(score/st.p.score, 1)/2}
+	miss := Miss{Rule: st.rule(), Stage: MissedBound, Key: key, At: m.at, Measure: "score", Value: score, Bound: st.p.score, Nearness: 0.5 + min(score/st.p.score, 1)/2}
 	figures := fmt.Sprintf("had a score of %s with %s of %s, and %s lately", decimal(score), st.p.name, decimal(value), decimal(mean))
 	switch {
 	case samples <= st.p.learn:
@@ -163,5 +163,5 @@ func (st *anomalyState) missed(key string, k *anomalyKey, m *moment, value, mean
 		miss.Nearness /= 2
 		miss.Reason = fmt.Sprintf("%s, which is not the direction %s", figures, st.p.direction)
 	}
-	st.s.near.offer(miss)
+	st.near().offer(miss)
 }

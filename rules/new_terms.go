@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/cespare/xxhash/v2"
@@ -75,13 +74,14 @@ func (p *newTermsPlan) hooks() []hook {
 }
 
 func (p *newTermsPlan) newState(s *Session, r *Rule) state {
-	return &newTermsState{s: s, r: r, p: p, table: tableOf[newTermsKey](s, r), found: newOccurrences(s, r)}
+	st := &newTermsState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[newTermsKey](s, r)}
+	st.found = newOccurrences(&st.RuleSession)
+	return st
 }
 
 // newTermsState holds what was seen of each key.
 type newTermsState struct {
-	s       *Session
-	r       *Rule
+	RuleSession
 	p       *newTermsPlan
 	table   *keyed[newTermsKey]
 	found   occurrences
@@ -105,8 +105,7 @@ type term struct {
 func (st *newTermsState) keys() (int, uint64) {
 	return st.table.held(), st.table.evicted + st.found.table.evicted + st.evicted
 }
-func (st *newTermsState) step(int64) int64 { return math.MaxInt64 }
-func (st *newTermsState) next() int64      { return earliest(st.table, st.found.table) }
+func (st *newTermsState) next() int64 { return earliest(st.table, st.found.table) }
 
 // read joins the values of the fields; false when one is missing.
 func (st *newTermsState) read(e *event.Event) bool {
@@ -126,13 +125,13 @@ func (st *newTermsState) read(e *event.Event) bool {
 
 func (st *newTermsState) observe(_ int, m *moment) {
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
 	if !st.read(m.e) {
 		return
 	}
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
@@ -140,22 +139,22 @@ func (st *newTermsState) observe(_ int, m *moment) {
 	k := &e.data
 	if created {
 		k.since = m.at
-		st.table.wake(e, m.now+st.p.window+st.s.lateness)
-		st.s.wakeAt(e.due)
+		st.table.wake(e, m.now+st.p.window+st.lateness())
+		st.wakeAt(e.due)
 	}
 	k.since, k.last = min(k.since, m.at), m.now
 	var last int64
-	if st.s.near != nil {
+	if st.near() != nil {
 		last = st.lastSeen(k)
 	}
 	fresh := st.learn(k, m.at)
 	if !fresh || m.at-k.since < st.p.learn {
-		if st.s.near != nil {
+		if st.near() != nil {
 			st.missed(e, m, last, fresh)
 		}
 		return
 	}
-	st.s.mark(m, st.r)
+	st.mark(m)
 	st.report(e.key, m, len(k.terms))
 }
 
@@ -196,7 +195,7 @@ func (st *newTermsState) report(key string, m *moment, known int) {
 		reason:   fmt.Sprintf("%s has a value of %s that it has not had for %s: %s", subject(m.entity, key), joined(st.p.names), duration(st.p.window), value),
 		evidence: evidence,
 	}
-	if st.r.perAgent() {
+	if st.aboutAgents() {
 		f.entity = m.entity
 	}
 	st.found.report(&f)
@@ -209,9 +208,9 @@ func (st *newTermsState) fire(due int64) {
 		return
 	}
 	e := st.table.next()
-	if at := e.data.last + st.p.window + st.s.lateness; at > due {
+	if at := e.data.last + st.p.window + st.lateness(); at > due {
 		st.table.wake(e, at)
-		st.s.wakeAt(at)
+		st.wakeAt(at)
 		return
 	}
 	st.table.remove(e)

@@ -39,8 +39,7 @@ func (c *checker) checkKeep(h *Header, value string) {
 
 // dataWatch looks whether the data of a rule's keys still comes.
 type dataWatch struct {
-	s        *Session
-	r        *Rule
+	rs       *RuleSession
 	behavior string
 	span     int64 // How long nothing has to come.
 	what     string
@@ -60,7 +59,7 @@ func (w *dataWatch) step(gap int64) int64 {
 		return math.MaxInt64
 	}
 	if gap > w.span/2 {
-		w.stalled = w.s.now + gap
+		w.stalled = w.rs.now() + gap
 	}
 	return w.span / 2
 }
@@ -91,7 +90,7 @@ func (w *dataWatch) hear(k *dataKey, m *moment, key string, agent *entity) {
 		return
 	}
 	k.missing = false
-	w.s.raise(w.r, &k.gone, &alert{
+	w.rs.raise(&k.gone, &alert{
 		at: m.now, status: "resolved", key: key, entity: agent, source: m.e,
 		reason:   fmt.Sprintf("%s: %s comes again after %s", subject(agent, key), w.what, duration(silent)),
 		evidence: []pair{{"no_data", "false"}, text("silent_for", duration(silent))},
@@ -105,9 +104,9 @@ func (w *dataWatch) miss(k *dataKey, due int64, key string, agent *entity) bool 
 		return false
 	}
 	k.missing = true
-	k.gone = begin(w.r, key, k.heard, "no data")
+	k.gone = w.rs.newEpisode(key, k.heard, "no data")
 	k.gone.count = 1
-	w.s.raise(w.r, &k.gone, &alert{
+	w.rs.raise(&k.gone, &alert{
 		at: due, status: "firing", key: key, entity: agent,
 		reason: fmt.Sprintf("%s: no %s for %s, since %s", subject(agent, key), w.what, duration(w.span), timeText(k.heard)),
 		evidence: []pair{
@@ -115,10 +114,4 @@ func (w *dataWatch) miss(k *dataKey, due int64, key string, agent *entity) bool 
 		},
 	})
 	return true
-}
-
-// unheard reports whether nothing at all came from an agent in the latter half
-// of a window.
-func (s *Session) unheard(agent *entity, due, window int64) bool {
-	return agent != nil && due-agent.LastSeen >= window/2
 }

@@ -28,8 +28,7 @@ type finding struct {
 // occurrences makes alerts of findings: one document each, or, with suppress or
 // keep_firing_for, episodes in which further findings of a key are counted.
 type occurrences struct {
-	s     *Session
-	r     *Rule
+	rs    *RuleSession
 	table *keyed[occurrence]
 }
 
@@ -42,15 +41,15 @@ type occurrence struct {
 	atLeast int64 // The episode does not end before.
 }
 
-func newOccurrences(s *Session, r *Rule) occurrences {
-	return occurrences{s: s, r: r, table: tableOf[occurrence](s, r)}
+func newOccurrences(rs *RuleSession) occurrences {
+	return occurrences{rs: rs, table: tableOf[occurrence](rs.s, rs.r)}
 }
 
 // report raises a finding, or counts it in the episode of its key.
 func (o *occurrences) report(f *finding) {
 	count := max(f.count, 1)
-	if o.r.keepFiring == 0 && o.r.suppress == 0 {
-		ep := begin(o.r, f.key, f.start, f.further)
+	if o.rs.keepFiring() == 0 && o.rs.suppress() == 0 {
+		ep := o.rs.newEpisode(f.key, f.start, f.further)
 		ep.count = count
 		o.raise(&ep, f)
 		return
@@ -59,8 +58,8 @@ func (o *occurrences) report(f *finding) {
 	k := &e.data
 	k.last, k.entity = f.at, f.entity
 	if created {
-		k.episode = begin(o.r, e.key, f.start, f.further)
-		k.count, k.atLeast, k.hosts = count, f.at+o.r.suppress, f.hosts
+		k.episode = o.rs.newEpisode(e.key, f.start, f.further)
+		k.count, k.atLeast, k.hosts = count, f.at+o.rs.suppress(), f.hosts
 		o.raise(&k.episode, f)
 	} else {
 		k.count++
@@ -68,18 +67,18 @@ func (o *occurrences) report(f *finding) {
 	if e.pos < 0 {
 		due := o.ends(k)
 		o.table.wake(e, due)
-		o.s.wakeAt(due)
+		o.rs.wakeAt(due)
 	}
 }
 
 func (o *occurrences) raise(ep *episode, f *finding) {
-	o.s.raise(o.r, ep, &alert{
+	o.rs.raise(ep, &alert{
 		at: f.at, end: f.end, status: "firing", key: f.key, entity: f.entity, source: f.source, hosts: f.hosts,
 		reason: f.reason, evidence: f.evidence,
 	})
 }
 
-func (o *occurrences) ends(k *occurrence) int64 { return max(k.last+o.r.keepFiring, k.atLeast) }
+func (o *occurrences) ends(k *occurrence) int64 { return max(k.last+o.rs.keepFiring(), k.atLeast) }
 
 func (o *occurrences) next() int64 {
 	if e := o.table.next(); e != nil {
@@ -94,10 +93,10 @@ func (o *occurrences) fire(due int64) {
 	k := &e.data
 	if at := o.ends(k); at > due {
 		o.table.wake(e, at)
-		o.s.wakeAt(at)
+		o.rs.wakeAt(at)
 		return
 	}
-	o.s.raise(o.r, &k.episode, &alert{
+	o.rs.raise(&k.episode, &alert{
 		at: due, end: k.last, status: "resolved", key: e.key, entity: k.entity, hosts: k.hosts,
 		reason: fmt.Sprintf("nothing further from %s; found %s in %s", subject(k.entity, e.key), times(k.count), duration(k.last-k.start)),
 	})

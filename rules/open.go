@@ -106,15 +106,15 @@ func (k *anomalyKey) open(func(openAlert), string, *Rule)      {}
 func (k *spikeKey) open(func(openAlert), string, *Rule)        {}
 func (k *bucketMetricKey) open(func(openAlert), string, *Rule) {}
 
-func (st *matchState) open(end func(openAlert))      { openIn(st.table, st.r, end) }
-func (st *thresholdState) open(end func(openAlert))  { openIn(st.table, st.r, end) }
-func (st *valueCountState) open(end func(openAlert)) { openIn(st.table, st.r, end) }
-func (st *bucketState) open(end func(openAlert))     { openIn(st.table, st.r, end) }
-func (st *metricState) open(end func(openAlert))     { openIn(st.table, st.r, end) }
-func (o *occurrences) open(end func(openAlert))      { openIn(o.table, o.r, end) }
+func (st *matchState) open(end func(openAlert))      { openIn(st.table, st.rule(), end) }
+func (st *thresholdState) open(end func(openAlert))  { openIn(st.table, st.rule(), end) }
+func (st *valueCountState) open(end func(openAlert)) { openIn(st.table, st.rule(), end) }
+func (st *bucketState) open(end func(openAlert))     { openIn(st.table, st.rule(), end) }
+func (st *metricState) open(end func(openAlert))     { openIn(st.table, st.rule(), end) }
+func (o *occurrences) open(end func(openAlert))      { openIn(o.table, o.rs.rule(), end) }
 
 func (st *silenceState) open(end func(openAlert)) {
-	openIn(st.table, st.r, end)
+	openIn(st.table, st.rule(), end)
 	for _, key := range slices.Sorted(maps.Keys(st.cohorts)) {
 		if c := st.cohorts[key]; c.firing {
 			end(openAlert{episode: &c.episode, key: c.key, scope: "cohort"})
@@ -140,5 +140,3 @@ func (st *rollupState) open(end func(openAlert)) {
 // What the fleet's judge found goes on when a rule about it goes: the judge
 // tells the next rule of it.
 func (st *fleetState) open(func(openAlert)) {}
-func (w *fleetWatch) open(func(openAlert))  {}
-func (noState) open(func(openAlert))        {}

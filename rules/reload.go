@@ -9,6 +9,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
@@ -216,10 +217,19 @@ func (nothing) hooks() []hook                  { return nil }
 func (nothing) horizon() time.Duration         { return 0 }
 func (nothing) newState(*Session, *Rule) state { return noState{} }
 
+// noState holds nothing: that of a rule that was taken away, and the answers
+// of what has a timer like a state and is none.
 type noState struct{}
 
-func (noState) observe(int, *moment) {}
-func (noState) next() int64          { return math.MaxInt64 }
-func (noState) fire(int64)           {}
-func (noState) step(int64) int64     { return math.MaxInt64 }
-func (noState) keys() (int, uint64)  { return 0, 0 }
+func (noState) observe(int, *moment)       {}
+func (noState) next() int64                { return math.MaxInt64 }
+func (noState) fire(int64)                 {}
+func (noState) step(int64) int64           { return math.MaxInt64 }
+func (noState) keys() (int, uint64)        { return 0, 0 }
+func (noState) open(func(openAlert))       {}
+func (noState) persist(*archive)           {}
+func (noState) rebind(*Rule)               {}
+func (noState) rewatch()                   {}
+func (noState) offerOngoing()              {}
+func (noState) findingKind() string        { return "" }
+func (noState) takeFinding(*fleet.Finding) {}

@@ -85,14 +85,13 @@ func (p *fleetPlan) hooks() []hook { return nil }
 func (p *fleetPlan) horizon() time.Duration { return time.Hour }
 
 func (p *fleetPlan) newState(s *Session, r *Rule) state {
-	return &fleetState{s: s, r: r, kind: p.kind, of: p.of}
+	return &fleetState{RuleSession: RuleSession{s, r}, kind: p.kind, of: p.of}
 }
 
 // fleetState turns findings into the documents of a rule. It remembers nothing:
 // the next finding of an incident may be told by another session.
 type fleetState struct {
-	s    *Session
-	r    *Rule
+	RuleSession
 	kind string
 	of   []string
 }
@@ -100,10 +99,11 @@ type fleetState struct {
 func (st *fleetState) observe(int, *moment) {}
 func (st *fleetState) next() int64          { return math.MaxInt64 }
 func (st *fleetState) fire(int64)           {}
-func (st *fleetState) step(int64) int64     { return math.MaxInt64 }
 func (st *fleetState) keys() (int, uint64)  { return 0, 0 }
 
-func (st *fleetState) tell(f *fleet.Finding) {
+func (st *fleetState) findingKind() string { return st.kind }
+
+func (st *fleetState) takeFinding(f *fleet.Finding) {
 	if len(st.of) > 0 {
 		kind := fleet.Sensor
 		if f.Content != "" {
@@ -113,7 +113,7 @@ func (st *fleetState) tell(f *fleet.Finding) {
 			return
 		}
 	}
-	ep := begin(st.r, f.Key, f.Start, "")
+	ep := st.newEpisode(f.Key, f.Start, "")
 	ep.count, ep.sequence = int64(f.Count), f.Number
 	var evidence []pair
 	for _, e := range f.Evidence {
@@ -124,7 +124,7 @@ func (st *fleetState) tell(f *fleet.Finding) {
 		}
 	}
 	evidence = append(evidence, text("since", string(event.AppendTime(nil, f.Start))))
-	st.s.raise(st.r, &ep, &alert{
+	st.raise(&ep, &alert{
 		at: f.At, status: f.Status, key: f.Key, denominator: int64(f.Denominator), hosts: f.Hosts, hostsTotal: f.Count,
 		agentType: f.Product, reason: f.Reason, evidence: evidence, scope: f.Scope, finding: f,
 	})

@@ -89,6 +89,7 @@ func (p *rollupPlan) group(n *entity) string {
 
 // rollupState holds the incidents of one rule.
 type rollupState struct {
+	noState
 	s      *Session
 	r      *Rule
 	p      *rollupPlan
@@ -125,10 +126,8 @@ func newRollupState(s *Session, r *Rule) *rollupState {
 	return &rollupState{s: s, r: r, p: r.rollup, groups: make(map[string]*incident), ends: math.MaxInt64}
 }
 
-func (st *rollupState) observe(int, *moment) {}
-func (st *rollupState) step(int64) int64     { return math.MaxInt64 }
-func (st *rollupState) keys() (int, uint64)  { return len(st.groups), 0 }
-func (st *rollupState) next() int64          { return st.ends }
+func (st *rollupState) keys() (int, uint64) { return len(st.groups), 0 }
+func (st *rollupState) next() int64         { return st.ends }
 
 // fold looks at a document that is about to be written and returns the incident
 // that it belongs to; "" for none.

@@ -109,13 +109,14 @@ func (p *sequencePlan) hooks() []hook {
 }
 
 func (p *sequencePlan) newState(s *Session, r *Rule) state {
-	return &sequenceState{s: s, r: r, p: p, table: tableOf[sequenceKey](s, r), found: newOccurrences(s, r)}
+	st := &sequenceState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[sequenceKey](s, r)}
+	st.found = newOccurrences(&st.RuleSession)
+	return st
 }
 
 // sequenceState holds the events of a sequence rule's keys.
 type sequenceState struct {
-	s       *Session
-	r       *Rule
+	RuleSession
 	p       *sequencePlan
 	table   *keyed[sequenceKey]
 	found   occurrences
@@ -167,17 +168,17 @@ func (st *sequenceState) step(gap int64) int64 {
 		return math.MaxInt64
 	}
 	if gap > st.p.within/2 {
-		st.stalled = st.s.now + gap
+		st.stalled = st.now() + gap
 	}
 	return st.p.within / 2
 }
 
 func (st *sequenceState) observe(slot int, m *moment) {
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
@@ -187,7 +188,7 @@ func (st *sequenceState) observe(slot int, m *moment) {
 	if m.at <= k.used {
 		return
 	}
-	st.s.mark(m, st.r)
+	st.mark(m)
 	k.newest = max(k.newest, m.at)
 	inOrder := len(k.steps) == 0 || m.at > k.steps[len(k.steps)-1].at
 	st.insert(k, stepEvent{at: m.at, number: m.number, slot: slot, entity: m.entity}, m.e.Str(ecs.EventID))
@@ -195,7 +196,7 @@ func (st *sequenceState) observe(slot int, m *moment) {
 	if !inOrder || slot == last || st.p.anyOrder {
 		st.complete(e, m)
 	}
-	if st.s.near != nil {
+	if st.near() != nil {
 		st.missed(e, m)
 	}
 	// What comes in order completes nothing that waits for an absent step, and
@@ -230,8 +231,8 @@ func (st *sequenceState) insert(k *sequenceKey, fresh stepEvent, id string) {
 // of a run of one step: no chain needs them. Where an event that comes late could still fall into the run, that
 // holds only nearly, so that there the run has to be dense.
 func (st *sequenceState) thin(k *sequenceKey) {
-	settled, dense := st.s.now-st.s.lateness, (st.p.maxspan+st.p.within)/crowded
-	old, limit := 0, k.newest-st.p.maxspan-st.p.within-st.s.lateness
+	settled, dense := st.now()-st.lateness(), (st.p.maxspan+st.p.within)/crowded
+	old, limit := 0, k.newest-st.p.maxspan-st.p.within-st.lateness()
 	for old < len(k.steps)-1 && k.steps[old].at < limit {
 		old++
 	}
@@ -326,7 +327,7 @@ func (st *sequenceState) complete(e *entry[sequenceKey], m *moment) {
 		return
 	}
 	st.walk(&e.data, func(last int, c *chain) bool {
-		st.raise(e, c, int(c.path[0]), last, m.now, e.data.steps[last].at, m.e, m.entity)
+		st.raiseSequence(e, c, int(c.path[0]), last, m.now, e.data.steps[last].at, m.e, m.entity)
 		return true
 	})
 }
@@ -350,13 +351,13 @@ func (st *sequenceState) gather(e *entry[sequenceKey], m *moment) {
 		for slot := range st.p.names {
 			c.path[slot]--
 		}
-		st.raise(e, &c, first, last, m.now, k.steps[last].at, m.e, m.entity)
+		st.raiseSequence(e, &c, first, last, m.now, k.steps[last].at, m.e, m.entity)
 		return
 	}
 }
 
 // raise reports a sequence and uses up its events.
-func (st *sequenceState) raise(e *entry[sequenceKey], c *chain, start, last int, now, used int64, source *event.Event, agent *entity) {
+func (st *sequenceState) raiseSequence(e *entry[sequenceKey], c *chain, start, last int, now, used int64, source *event.Event, agent *entity) {
 	k := &e.data
 	var b []byte
 	var said, hosts []string
@@ -395,7 +396,7 @@ func (st *sequenceState) raise(e *entry[sequenceKey], c *chain, start, last int,
 		key: e.key, at: now, start: first, end: used, source: source, hosts: hosts, count: int64(len(hosts)),
 		evidence: []pair{{"steps", "[" + string(b) + "]"}, text("maxspan", duration(st.p.maxspan))},
 	}
-	if st.r.perAgent() {
+	if st.aboutAgents() {
 		f.entity, f.hosts, f.count = agent, nil, 1
 	}
 	between := ", then "
@@ -437,15 +438,15 @@ func (st *sequenceState) waiting(k *sequenceKey) (c chain, last int, due int64, 
 
 // schedule sets the timer to the next decision or to the end of the key.
 func (st *sequenceState) schedule(e *entry[sequenceKey]) {
-	due := max(st.ends(&e.data), st.s.now+1)
+	due := max(st.ends(&e.data), st.now()+1)
 	if e.pos < 0 || due < e.due {
 		st.table.wake(e, due)
-		st.s.wakeAt(due)
+		st.wakeAt(due)
 	}
 }
 
 func (st *sequenceState) ends(k *sequenceKey) int64 {
-	end := k.newest + st.p.maxspan + st.p.within + st.p.grace + st.s.lateness
+	end := k.newest + st.p.maxspan + st.p.within + st.p.grace + st.lateness()
 	if st.p.within > 0 {
 		if _, _, due, ok := st.waiting(k); ok {
 			return min(end, due)
@@ -467,11 +468,11 @@ func (st *sequenceState) fire(due int64) {
 		if !ok || at > due {
 			break
 		}
-		st.raise(e, &c, int(c.path[0]), last, due, k.steps[last].at+st.p.within, nil, k.steps[last].entity)
+		st.raiseSequence(e, &c, int(c.path[0]), last, due, k.steps[last].at+st.p.within, nil, k.steps[last].entity)
 	}
 	if at := st.ends(k); at > due {
 		st.table.wake(e, at)
-		st.s.wakeAt(at)
+		st.wakeAt(at)
 		return
 	}
 	st.table.remove(e)

@@ -121,6 +121,14 @@ type state interface {
 	persist(a *archive)
 	// rebind puts the state under a rule that judges alike.
 	rebind(r *Rule)
+	// rewatch asks anew, by RuleSession.watchMore, for what the state watches.
+	rewatch()
+	// offerOngoing offers near misses of what has not ended yet.
+	offerOngoing()
+	// findingKind is the kind of findings of the fleet's judge that the state
+	// makes alerts of, "" for none; takeFinding gets them.
+	findingKind() string
+	takeFinding(f *fleet.Finding)
 }
 
 // publishEvery is the number of events between reports to the set's counters.
@@ -201,10 +209,7 @@ func (s *Session) watch(rule int, on bool) {
 func (s *Session) rouse() {
 	s.awake, s.watched, s.watchers = make([]uint64, s.set.index.words), make([]uint64, s.set.index.words), 0
 	for _, st := range s.states {
-		if match, ok := st.(*matchState); ok {
-			match.awake = false
-			match.watchReadings()
-		}
+		st.rewatch()
 	}
 }
 

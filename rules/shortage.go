@@ -25,6 +25,7 @@ func (r shortageReason) String() string {
 // of room: who waits for an alert about them has to know that it may not come.
 // To the session's clock it is one more state.
 type shortages struct {
+	noState
 	s       *Session
 	byRule  []shortage
 	pending []int // Rules to tell of.
@@ -106,14 +107,6 @@ func (h *shortages) end(number int, end func(openAlert)) {
 		end(openAlert{episode: &k.episode, key: shortageKey, scope: "pipeline"})
 	}
 }
-
-// The shortages of rules are looked after by Reload and the snapshot.
-func (h *shortages) observe(int, *moment) {}
-func (h *shortages) step(int64) int64     { return math.MaxInt64 }
-func (h *shortages) keys() (int, uint64)  { return 0, 0 }
-func (h *shortages) open(func(openAlert)) {}
-func (h *shortages) persist(*archive)     {}
-func (h *shortages) rebind(*Rule)         {}
 
 // persist writes or reads a shortage that goes on.
 func (k *shortage) persist(c *snapshot.Codec) {

@@ -152,12 +152,12 @@ func (p *silencePlan) horizon() time.Duration {
 }
 
 func (p *silencePlan) newState(s *Session, r *Rule) state {
-	st := &silenceState{s: s, r: r, p: p, table: tableOf[silenceKey](s, r)}
+	st := &silenceState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[silenceKey](s, r)}
 	st.table.onEvict = func(e *entry[silenceKey]) { st.leave(&e.data) }
 	if p.cohort != nil {
 		st.cohorts = make(map[string]*cohort)
 	}
-	st.perAgent = slices.ContainsFunc(r.groupBy, func(k keyPart) bool { return k.entity })
+	st.byEntity = slices.ContainsFunc(r.groupBy, func(k keyPart) bool { return k.entity })
 	return st
 }
 
@@ -169,13 +169,12 @@ func (p *silencePlan) newState(s *Session, r *Rule) state {
 // look like agents that died, while agents that really are gone are noticed
 // half of after, at most, after it resumes.
 type silenceState struct {
-	s        *Session
-	r        *Rule
+	RuleSession
 	p        *silencePlan
 	table    *keyed[silenceKey]
 	frozen   int64 // Time taken out so far.
 	cohorts  map[string]*cohort
-	perAgent bool
+	byEntity bool
 	buf      []byte
 }
 
@@ -225,7 +224,7 @@ func (st *silenceState) patience(k *silenceKey) int64 {
 }
 
 func (st *silenceState) observe(slot int, m *moment) {
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
@@ -240,7 +239,7 @@ func (st *silenceState) observe(slot int, m *moment) {
 	st.returned(e, m)
 	if !created && k.armed {
 		gap := m.now - st.frozen - k.seen
-		if st.s.near != nil && st.p.cohort == nil {
+		if st.near() != nil && st.p.cohort == nil {
 			st.missed(e, m.now, gap)
 		}
 		if k.cadence == 0 {
@@ -271,8 +270,8 @@ func (st *silenceState) returned(e *entry[silenceKey], m *moment) {
 		return
 	}
 	k.firing = false
-	st.s.mark(m, st.r)
-	st.s.raise(st.r, &k.episode, &alert{
+	st.mark(m)
+	st.raise(&k.episode, &alert{
 		at: m.now, status: "resolved", key: e.key, entity: k.entity, source: m.e,
 		reason:   fmt.Sprintf("%s is heard again after %s", subject(k.entity, e.key), duration(m.now-k.heard)),
 		evidence: []pair{text("silent_for", duration(m.now-k.heard)), text("after", duration(st.p.after))},
@@ -284,7 +283,7 @@ func (st *silenceState) disarm(e *entry[silenceKey], m *moment) {
 	k := &e.data
 	if k.firing {
 		k.firing = false
-		st.s.raise(st.r, &k.episode, &alert{
+		st.raise(&k.episode, &alert{
 			at: m.now, status: "resolved", key: e.key, entity: k.entity, source: m.e,
 			reason: fmt.Sprintf("%s ended cleanly: %s", subject(k.entity, e.key), m.e.Str(ecs.EventAction)),
 		})
@@ -312,14 +311,14 @@ func (st *silenceState) fire(due int64) {
 		return
 	}
 	if wait := st.excused(k); wait {
-		if st.s.near != nil {
+		if st.near() != nil {
 			st.missedExcuse(e, due)
 		}
 		st.again(e, e.due+max(st.p.after/2, 1))
 		return
 	}
 	st.table.wake(e, 0)
-	k.episode = begin(st.r, e.key, k.heard, "")
+	k.episode = st.newEpisode(e.key, k.heard, "")
 	k.count, k.firing = 1, true
 	evidence := []pair{
 		text("last_heard", string(event.AppendTime(nil, k.heard))), text("silent_for", duration(due-k.heard)), text("after", duration(st.p.after)),
@@ -332,20 +331,20 @@ func (st *silenceState) fire(due int64) {
 		reason += "; its host still reports"
 		evidence = append(evidence, text("host_last_heard", string(event.AppendTime(nil, k.entity.LastSeen))))
 	}
-	st.s.raise(st.r, &k.episode, &alert{at: due, status: "firing", key: e.key, entity: k.entity, reason: reason, evidence: evidence})
+	st.raise(&k.episode, &alert{at: due, status: "firing", key: e.key, entity: k.entity, reason: reason, evidence: evidence})
 }
 
 // again sets the timer anew.
 func (st *silenceState) again(e *entry[silenceKey], due int64) {
 	st.table.wake(e, due)
-	st.s.wakeAt(due + st.frozen)
+	st.wakeAt(due + st.frozen)
 }
 
 // excused reports that the silence is not to be raised now: a cohort's alert
 // covers it, it is not of the hosts that the rule is about, or the rule asks for
 // a host that is up and it has not been heard steadily of late.
 func (st *silenceState) excused(k *silenceKey) bool {
-	if st.perAgent && k.entity != nil && k.entity.fold != nil && k.entity.fold.firing {
+	if st.byEntity && k.entity != nil && k.entity.fold != nil && k.entity.fold.firing {
 		if fold := k.entity.fold; k.folded != fold.id {
 			k.folded = fold.id
 			fold.folded++
@@ -353,7 +352,7 @@ func (st *silenceState) excused(k *silenceKey) bool {
 		return true
 	}
 	n := k.entity
-	if n != nil && st.s.fleet != nil && st.s.fleet.explains(n) {
+	if n != nil && st.silenceExplained(n) {
 		return true
 	}
 	if len(st.p.hostTypes) > 0 {
@@ -368,9 +367,6 @@ func (st *silenceState) excused(k *silenceKey) bool {
 	if !st.p.hostUp {
 		return false
 	}
-	half, lag := st.p.after/2, int64(0)
-	if n != nil && st.s.fleet != nil {
-		lag = int64(st.s.fleet.shard.Lag(k.feed))
-	}
-	return n == nil || n.present <= k.heard || st.s.now-n.present > half || st.s.now-n.presentSince < half+lag
+	half, lag := st.p.after/2, int64(st.feedLag(k.feed))
+	return n == nil || n.present <= k.heard || st.now()-n.present > half || st.now()-n.presentSince < half+lag
 }

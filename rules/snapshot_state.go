@@ -179,4 +179,3 @@ func (st *spikeState) persist(a *archive) {
 
 // What the fleet's rules know stands with the fleet's judge.
 func (st *fleetState) persist(*archive) {}
-func (noState) persist(*archive)        {}

@@ -83,13 +83,14 @@ func (p *spikePlan) horizon() time.Duration { return time.Duration((p.history + 
 
 func (p *spikePlan) newState(s *Session, r *Rule) state {
 	slots := p.history + 2 + s.lateness/p.window
-	return &spikeState{s: s, r: r, p: p, slots: slots, table: tableOf[spikeKey](s, r), found: newOccurrences(s, r)}
+	st := &spikeState{RuleSession: RuleSession{s, r}, p: p, slots: slots, table: tableOf[spikeKey](s, r)}
+	st.found = newOccurrences(&st.RuleSession)
+	return st
 }
 
 // spikeState holds the counts of a spike rule.
 type spikeState struct {
-	s     *Session
-	r     *Rule
+	RuleSession
 	p     *spikePlan
 	slots int64
 	table *keyed[spikeKey]
@@ -118,29 +119,29 @@ func (st *spikeState) step(gap int64) int64 {
 		return math.MaxInt64
 	}
 	if gap > st.p.window/4 {
-		st.stalled = st.s.now + gap
+		st.stalled = st.now() + gap
 	}
 	return st.p.window / 4
 }
 
 func (st *spikeState) observe(_ int, m *moment) {
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
-	st.s.mark(m, st.r)
+	st.mark(m)
 	e, created := st.table.obtain(key)
 	k := &e.data
-	k.add(st.r, m)
+	k.add(st.rule(), m)
 	w := m.at / st.p.window
 	if created {
 		*k = spikeKey{subjects: k.subjects, counts: make([]uint32, st.slots), first: w, newest: w, judged: w, raised: w - 1}
 		st.table.wake(e, st.closes(w+1))
-		st.s.wakeAt(e.due)
+		st.wakeAt(e.due)
 	}
 	k.first = min(k.first, w)
 	if w <= k.newest-st.slots {
@@ -161,7 +162,7 @@ func (st *spikeState) observe(_ int, m *moment) {
 }
 
 // closes is when a window is over for events that come late, too.
-func (st *spikeState) closes(w int64) int64 { return (w+1)*st.p.window + st.s.lateness }
+func (st *spikeState) closes(w int64) int64 { return (w+1)*st.p.window + st.lateness() }
 
 // count returns the events of a window.
 func (k *spikeKey) count(w int64) int64 {
@@ -190,7 +191,7 @@ func (st *spikeState) past(k *spikeKey, w int64) (mean float64, known int64) {
 func (st *spikeState) judge(e *entry[spikeKey], w, now int64, m *moment) {
 	k := &e.data
 	n := k.count(w)
-	if st.s.near != nil {
+	if st.near() != nil {
 		mean, known := st.past(k, w)
 		st.missed(e, w, n, mean, known, now)
 	}
@@ -213,7 +214,7 @@ func (st *spikeState) judge(e *entry[spikeKey], w, now int64, m *moment) {
 		word = ""
 	}
 	k.raised = w
-	agent := k.entity(st.r)
+	agent := k.entity(st.rule())
 	f := finding{
 		key: e.key, at: now, start: w * st.p.window, end: min((w+1)*st.p.window, now), entity: agent, hosts: k.names(), count: n,
 		reason: fmt.Sprintf("%s had %s%s in %s; in the %d windows before it had %s on average", subject(agent, e.key), word,
@@ -252,7 +253,7 @@ func (st *spikeState) fire(due int64) {
 	k.judged = w
 	if st.p.down && st.alive(k, w) {
 		st.judge(e, w, due, nil)
-	} else if st.p.down && st.s.near != nil {
+	} else if st.p.down && st.near() != nil {
 		st.excused(e, w)
 	}
 	if w > k.newest+st.p.history {
@@ -265,5 +266,5 @@ func (st *spikeState) fire(due int64) {
 		next = st.closes(k.judged + 1)
 	}
 	st.table.wake(e, next)
-	st.s.wakeAt(next)
+	st.wakeAt(next)
 }

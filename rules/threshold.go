@@ -135,13 +135,12 @@ func (p *thresholdPlan) newState(s *Session, r *Rule) state {
 			keep: p.keep,
 		})
 	}
-	return &thresholdState{s: s, r: r, p: p, table: tableOf[thresholdKey](s, r)}
+	return &thresholdState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[thresholdKey](s, r)}
 }
 
 // thresholdState holds the windows of a threshold rule.
 type thresholdState struct {
-	s     *Session
-	r     *Rule
+	RuleSession
 	p     *thresholdPlan
 	table *keyed[thresholdKey]
 }
@@ -159,7 +158,6 @@ type thresholdKey struct {
 }
 
 func (st *thresholdState) keys() (int, uint64) { return st.table.held(), st.table.evicted }
-func (st *thresholdState) step(int64) int64    { return math.MaxInt64 }
 
 func (st *thresholdState) next() int64 {
 	if e := st.table.next(); e != nil {
@@ -170,36 +168,36 @@ func (st *thresholdState) next() int64 {
 
 func (st *thresholdState) observe(_ int, m *moment) {
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
-	st.s.mark(m, st.r)
+	st.mark(m)
 	e, _ := st.table.obtain(key)
 	k := &e.data
 	k.newest = max(k.newest, m.at)
 	timed := k.firing // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
-	k.subjects.add(st.r, m)
+	k.subjects.add(st.rule(), m)
 	if k.near(m.at, st.p.debounce) {
 		return
 	}
 	k.trace.add(m)
-	pos := k.insert(m.at, st.p.room(k.firing, st.s.lateness))
+	pos := k.insert(m.at, st.p.room(k.firing, st.lateness()))
 	spare := k.times.len()
 	if k.firing { // The last ones that were enough tell when the episode ends.
 		spare -= int(st.p.low)
 	}
-	k.prune(k.newest-st.p.window-st.s.lateness, spare)
+	k.prune(k.newest-st.p.window-st.lateness(), spare)
 	if k.firing {
 		k.count++
 		st.sustain(k, k.times.len()-pos)
 	} else if first, count, ok := st.crossing(k, m.at, pos); ok {
 		st.begin(e, m, first, count)
 		st.sustain(k, k.times.len()-pos)
-	} else if st.s.near != nil {
+	} else if st.near() != nil {
 		st.missed(e, m)
 	}
 	if !timed {
@@ -273,13 +271,13 @@ func (st *thresholdState) crossing(k *thresholdKey, at int64, fromEnd int) (firs
 // begin starts an episode.
 func (st *thresholdState) begin(e *entry[thresholdKey], m *moment, first, count int64) {
 	k := &e.data
-	k.episode = begin(st.r, e.key, first, "")
-	k.count, k.firing, k.atLeast = count, true, m.now+st.r.suppress
+	k.episode = st.newEpisode(e.key, first, "")
+	k.count, k.firing, k.atLeast = count, true, m.now+st.suppress()
 	evidence := append(clauses(st.p.x, m), st.p.windows.evidence()...)
 	evidence = append(evidence, text("threshold", st.p.having), number("value", count))
 	evidence = append(evidence, k.before(first, st.p.window)...)
-	agent := k.entity(st.r)
-	st.s.raise(st.r, &k.episode, &alert{
+	agent := k.entity(st.rule())
+	st.raise(&k.episode, &alert{
 		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
 		reason: fmt.Sprintf("%s had %s within %s (threshold: %s in %s)", subject(agent, e.key), plural(count, "matching event"),
 			duration(m.at-first), st.p.having, duration(st.p.window)),
@@ -294,7 +292,7 @@ func (st *thresholdState) sustain(k *thresholdKey, fresh int) {
 	for _, latest := range [2]int{len(times) - low, min(fresh, len(times)-low)} {
 		for first := latest; first >= max(0, min(latest, fresh-low+1)); first-- {
 			if times[first+low-1]-times[first] < st.p.window {
-				k.atLeast = max(k.atLeast, times[first]+st.p.window+st.r.keepFiring)
+				k.atLeast = max(k.atLeast, times[first]+st.p.window+st.keepFiring())
 				break
 			}
 		}
@@ -304,10 +302,10 @@ func (st *thresholdState) sustain(k *thresholdKey, fresh int) {
 // schedule sets the timer to the end of the episode or of the key. A timer
 // that runs out earlier is left: fire finds that it is not time yet.
 func (st *thresholdState) schedule(e *entry[thresholdKey]) {
-	due := max(st.ends(&e.data), st.s.now+1)
+	due := max(st.ends(&e.data), st.now()+1)
 	if e.pos < 0 || due < e.due {
 		st.table.wake(e, due)
-		st.s.wakeAt(due)
+		st.wakeAt(due)
 	}
 }
 
@@ -316,7 +314,7 @@ func (st *thresholdState) ends(k *thresholdKey) int64 {
 	if k.firing {
 		return k.atLeast
 	}
-	return max(k.newest+st.p.window, k.settled) + st.s.lateness
+	return max(k.newest+st.p.window, k.settled) + st.lateness()
 }
 
 // fire ends an episode or forgets a key.
@@ -325,22 +323,22 @@ func (st *thresholdState) fire(due int64) {
 	k := &e.data
 	if at := st.ends(k); at > due {
 		st.table.wake(e, at)
-		st.s.wakeAt(at)
+		st.wakeAt(at)
 		return
 	}
 	if !k.firing {
 		st.table.remove(e)
 		return
 	}
-	if st.p.keep && st.s.unheard(k.agent, due, st.p.window) {
+	if st.p.keep && st.unheard(k.agent, due, st.p.window) {
 		st.table.wake(e, due+st.p.window) // Who is silent has not recovered.
-		st.s.wakeAt(e.due)
+		st.wakeAt(e.due)
 		return
 	}
 	st.table.wake(e, 0)
 	k.firing, k.settled = false, due-1 // A window that ends when the episode does may begin the next.
-	agent := k.entity(st.r)
-	st.s.raise(st.r, &k.episode, &alert{
+	agent := k.entity(st.rule())
+	st.raise(&k.episode, &alert{
 		at: due, end: k.newest, status: "resolved", key: e.key, entity: agent, hosts: k.names(),
 		reason: fmt.Sprintf("%s is below the threshold again; %s since %s", subject(agent, e.key), plural(k.count, "matching event"),
 			timeText(k.start)),

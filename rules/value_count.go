@@ -106,13 +106,12 @@ func (p *valueCountPlan) newState(s *Session, r *Rule) state {
 			keep: p.keep, noun: "different " + p.name, field: p.name, values: func(m *moment) []string { return p.values(m, &one) },
 		})
 	}
-	return &valueCountState{s: s, r: r, p: p, table: tableOf[valueCountKey](s, r), seed: maphash.MakeSeed()}
+	return &valueCountState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[valueCountKey](s, r), seed: maphash.MakeSeed()}
 }
 
 // valueCountState holds the windows of a value_count rule.
 type valueCountState struct {
-	s     *Session
-	r     *Rule
+	RuleSession
 	p     *valueCountPlan
 	table *keyed[valueCountKey]
 	seed  maphash.Seed // Of the hashes of values.
@@ -133,7 +132,6 @@ type valueCountKey struct {
 }
 
 func (st *valueCountState) keys() (int, uint64) { return st.table.held(), st.table.evicted }
-func (st *valueCountState) step(int64) int64    { return math.MaxInt64 }
 
 func (st *valueCountState) next() int64 {
 	if e := st.table.next(); e != nil {
@@ -167,23 +165,23 @@ func (p *valueCountPlan) values(m *moment, one *[1]string) []string {
 
 func (st *valueCountState) observe(_ int, m *moment) {
 	if m.late {
-		st.s.counters[st.r.number].Late++
+		st.countLate()
 		return
 	}
 	values := st.p.values(m, &st.one)
 	if len(values) == 0 {
 		return
 	}
-	key, ok := st.s.groupKey(st.r, m)
+	key, ok := st.groupKey(m)
 	if !ok {
 		return
 	}
-	st.s.mark(m, st.r)
+	st.mark(m)
 	e, _ := st.table.obtain(key)
 	k := &e.data
 	k.newest = max(k.newest, m.at)
 	timed := k.firing // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
-	k.subjects.add(st.r, m)
+	k.subjects.add(st.rule(), m)
 	k.trace.add(m)
 	for _, value := range values {
 		place, fresh := k.seen.see(st.seed, m.at, value, st.p.window, k.settled)
@@ -200,10 +198,10 @@ func (st *valueCountState) observe(_ int, m *moment) {
 	}
 	if k.firing {
 		k.enough = max(k.enough, k.seen.latest(st.p.low, k.newest, st.p.window))
-	} else if st.s.near != nil {
+	} else if st.near() != nil {
 		st.missed(e, m)
 	}
-	k.seen.prune(k.newest-st.p.window-st.s.lateness, st.p.room(k.firing, st.s.lateness))
+	k.seen.prune(k.newest-st.p.window-st.lateness(), st.p.room(k.firing, st.lateness()))
 	if k.firing {
 		k.count = max(k.count, k.seen.within(k.newest, st.p.window))
 	}
@@ -240,10 +238,10 @@ func (st *valueCountState) begin(e *entry[valueCountKey], m *moment, end, count 
 	first := end - st.p.window + 1
 	evidence := append(append(clauses(st.p.x, m), text("field", st.p.name)), st.p.windows.evidence()...)
 	evidence = append(evidence, text("threshold", st.p.having), number("value", count), pair{"counted_values", k.seen.sample(first, end)})
-	k.episode = begin(st.r, e.key, end, "")
-	k.count, k.firing, k.atLeast, k.enough = count, true, m.now+st.r.suppress, 0
-	agent := k.entity(st.r)
-	st.s.raise(st.r, &k.episode, &alert{
+	k.episode = st.newEpisode(e.key, end, "")
+	k.count, k.firing, k.atLeast, k.enough = count, true, m.now+st.suppress(), 0
+	agent := k.entity(st.rule())
+	st.raise(&k.episode, &alert{
 		at: m.now, end: max(m.at, k.newest), status: "firing", key: e.key, entity: agent, source: m.e, hosts: k.names(),
 		reason: fmt.Sprintf("%s had %s of %s within %s (threshold: %s)", subject(agent, e.key), plural(count, "value"), st.p.name,
 			duration(st.p.window), st.p.having),
@@ -254,19 +252,19 @@ func (st *valueCountState) begin(e *entry[valueCountKey], m *moment, end, count 
 // schedule sets the timer to the end of the episode or of the key. A timer
 // that runs out earlier is left: fire finds that it is not time yet.
 func (st *valueCountState) schedule(e *entry[valueCountKey]) {
-	due := max(st.ends(&e.data), st.s.now+1)
+	due := max(st.ends(&e.data), st.now()+1)
 	if e.pos < 0 || due < e.due {
 		st.table.wake(e, due)
-		st.s.wakeAt(due)
+		st.wakeAt(due)
 	}
 }
 
 // ends is when the window has too few values, or the key is empty.
 func (st *valueCountState) ends(k *valueCountKey) int64 {
 	if !k.firing {
-		return max(k.newest+st.p.window, k.settled) + st.s.lateness
+		return max(k.newest+st.p.window, k.settled) + st.lateness()
 	}
-	return max(k.enough+st.p.window+st.r.keepFiring, k.atLeast)
+	return max(k.enough+st.p.window+st.keepFiring(), k.atLeast)
 }
 
 // fire ends an episode or forgets a key.
@@ -275,22 +273,22 @@ func (st *valueCountState) fire(due int64) {
 	k := &e.data
 	if at := st.ends(k); at > due {
 		st.table.wake(e, at)
-		st.s.wakeAt(at)
+		st.wakeAt(at)
 		return
 	}
 	if !k.firing {
 		st.table.remove(e)
 		return
 	}
-	if st.p.keep && st.s.unheard(k.agent, due, st.p.window) {
+	if st.p.keep && st.unheard(k.agent, due, st.p.window) {
 		st.table.wake(e, due+st.p.window) // Who is silent has not recovered.
-		st.s.wakeAt(e.due)
+		st.wakeAt(e.due)
 		return
 	}
 	st.table.wake(e, 0)
 	k.firing, k.settled = false, due-1 // A window that ends when the episode does may begin the next.
-	agent := k.entity(st.r)
-	st.s.raise(st.r, &k.episode, &alert{
+	agent := k.entity(st.rule())
+	st.raise(&k.episode, &alert{
 		at: due, end: k.newest, status: "resolved", key: e.key, entity: agent, hosts: k.names(),
 		reason:   fmt.Sprintf("%s has fewer values of %s again; it had up to %s", subject(agent, e.key), st.p.name, grouped(k.count)),
 		evidence: []pair{text("field", st.p.name), text("threshold", st.p.having), number("value", k.count)},

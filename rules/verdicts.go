@@ -10,7 +10,7 @@ import (
 // belongs to one goroutine.
 type Verdicts struct {
 	session *Session
-	states  map[string][]*fleetState
+	states  map[string][]state
 }
 
 // NewVerdicts returns the verdicts of the set's rules.
@@ -30,10 +30,10 @@ func (v *Verdicts) Raise(findings []fleet.Finding, emit func(alert *event.Event)
 func (v *Verdicts) Close() { v.session.Close() }
 
 // raise gives findings to the rules about them.
-func raise(states map[string][]*fleetState, findings []fleet.Finding) {
+func raise(states map[string][]state, findings []fleet.Finding) {
 	for i := range findings {
 		for _, st := range states[findings[i].Kind] {
-			st.tell(&findings[i])
+			st.takeFinding(&findings[i])
 		}
 	}
 }
