@@ -26,6 +26,14 @@ type episode struct {
 	risk     float64
 }
 
+// groupAlert is the alert about many agents that stands for those about each of
+// them.
+type groupAlert struct {
+	episode
+	firing bool
+	folded int64 // Alerts of single agents that were not raised.
+}
+
 // alert is what a state wants to say.
 type alert struct {
 	at          int64 // When it is raised, on the clock.

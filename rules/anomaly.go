@@ -9,6 +9,38 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
+// Anomaly is the kind of rule that compares a figure with its own past.
+func Anomaly() Kind {
+	return Kind{
+		Name: "anomaly",
+		New:  func() declaration { return newAnomalyRule() },
+		Keys: map[string]string{
+			"field":     "The field of numbers that is compared with its own past.",
+			"method":    "novelty, ewma or seasonal.",
+			"score":     "The score from which on a value is unusual.",
+			"learn":     "Values of a key before it is judged.",
+			"cooldown":  "Values after a finding that raise none.",
+			"alpha":     "Weight of the newest value in the baseline.",
+			"direction": "up, down or any.",
+			"window":    "How long a key is remembered that is not heard again.",
+		},
+		Scaffold: `condition: event.action == "resource-usage"
+field: edr.resource.memory_bytes
+learn: 60
+window: 4h
+tests:
+  - name: a jump
+    events:
+      - {at: +0m, repeat: {count: 120, every: 1m}, set: {event.action: resource-usage, agent.id: a1, edr.resource.memory_bytes: 100000000}}
+      - {at: +120m, set: {event.action: resource-usage, agent.id: a1, edr.resource.memory_bytes: 900000000}}
+    expect: [{by: +121m, alerts: 1}]
+  - name: level
+    events: [{at: +0m, repeat: {count: 200, every: 1m}, set: {event.action: resource-usage, agent.id: a1, edr.resource.memory_bytes: 100000000}}]
+    expect: [{by: +4h, alerts: 0}]
+`,
+	}
+}
+
 // anomalyRule alerts when a numeric field of a key is unlike the key's own
 // past. One unusual figure of one host is information, not an incident: it
 // belongs on the host's page and into rules about many hosts.
@@ -92,6 +124,8 @@ func (p *anomalyPlan) hooks() []hook {
 	h.alternatives = withPresence(h.alternatives, p.field)
 	return []hook{h}
 }
+
+func (p *anomalyPlan) traits() traits { return traits{endless: true} }
 
 func (p *anomalyPlan) newState(s *Session, r *Rule) state {
 	st := &anomalyState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[anomalyKey](s, r)}

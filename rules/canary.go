@@ -39,7 +39,7 @@ func (s *Session) Canary(set *Ruleset, now int64, e *event.Event, tell func(Cana
 	}
 	c.Detect(now, e, func(alert *event.Event) {
 		r := c.ruleOf(alert.Str(ecs.RuleID))
-		if r == nil || r.Type != "silence" || r.Shadow || s.set == set && s.silenced(r) || alert.Str(ecs.AgentID) == "" {
+		if r == nil || !r.plan.traits().silence || r.Shadow || s.set == set && s.silenced(r) || alert.Str(ecs.AgentID) == "" {
 			return
 		}
 		tell(CanarySign{

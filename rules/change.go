@@ -13,6 +13,35 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
+// Change is the kind of rule that alerts when a field has another value than before.
+func Change() Kind {
+	return Kind{
+		Name: "change",
+		New:  func() declaration { return newChangeRule() },
+		Keys: map[string]string{
+			"field":     "The field whose value is watched.",
+			"condition": "Which events carry the value; without it all that have the field.",
+			"from":      "Only changes from one of these values.",
+			"to":        "Only changes to one of these values.",
+			"direction": "up or down: only changes that way, compared as versions.",
+			"returns":   "Only where the value has gone back to the one before so many times in a row.",
+			"window":    "How long a value is remembered that is not heard again.",
+		},
+		Scaffold: `field: edr.policy.name
+window: 4h
+tests:
+  - name: another policy
+    events:
+      - {at: +0m, set: {agent.id: a1, edr.policy.name: strict}}
+      - {at: +1h, set: {agent.id: a1, edr.policy.name: lax}}
+    expect: [{by: +1h, alerts: 1}]
+  - name: the same policy
+    events: [{at: +0m, repeat: {count: 5, every: 1h}, set: {agent.id: a1, edr.policy.name: strict}}]
+    expect: [{by: +1d, alerts: 0}]
+`,
+	}
+}
+
 // changeRule alerts when a field of a key has another value than in the event
 // before.
 type changeRule struct {
@@ -97,6 +126,8 @@ func (p *changePlan) asked(from, to string) bool {
 	}
 	return true
 }
+
+func (p *changePlan) traits() traits { return traits{endless: true, copies: true} }
 
 func (p *changePlan) newState(s *Session, r *Rule) state {
 	st := &changeState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[changeKey](s, r)}

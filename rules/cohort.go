@@ -25,17 +25,15 @@ type cohortPlan struct {
 // agents that went one by one, hours ago, count neither as silent nor as part
 // of the whole.
 type cohort struct {
-	episode
+	groupAlert
 	key       string
 	agentType string
 	since     int64 // Clock when it was first seen.
 	alive     int64
 	silent    []missed // In the order in which they became overdue.
 	missing   int64    // Entries of silent that still are.
-	firing    bool
-	dropped   int   // Entries that the list has lost at its front.
-	folded    int64 // Alerts of single agents that were not raised.
-	reported  int64 // Count in the last document.
+	dropped   int      // Entries that the list has lost at its front.
+	reported  int64    // Count in the last document.
 	reportAt  int64
 	most      int64 // Highest count of the episode.
 
@@ -173,7 +171,7 @@ func (st *silenceState) leave(k *silenceKey) {
 // forget takes an agent off the list of the silent.
 func (st *silenceState) forget(c *cohort, k *silenceKey) {
 	k.overdue = false
-	if k.entity != nil && k.entity.fold == c {
+	if k.entity != nil && k.entity.fold == &c.groupAlert {
 		k.entity.fold = nil
 	}
 	c.silent[k.place-c.dropped].key = nil
@@ -207,7 +205,7 @@ func (st *silenceState) missing(e *entry[silenceKey], due int64) {
 	c.silent = append(c.silent, missed{k, due})
 	c.missing++
 	if k.entity != nil {
-		k.entity.fold = c
+		k.entity.fold = &c.groupAlert
 	}
 	if c.firing {
 		c.roll(due, st.p.cohort.within, c.since)
@@ -255,7 +253,7 @@ func (st *silenceState) expire(c *cohort, now int64) {
 		}
 		c.missing--
 		k.overdue, k.cohort = false, nil
-		if k.entity != nil && k.entity.fold == c {
+		if k.entity != nil && k.entity.fold == &c.groupAlert {
 			k.entity.fold = nil
 		}
 	}

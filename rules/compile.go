@@ -21,6 +21,17 @@ type plan interface {
 	// state.
 	horizon() time.Duration
 	newState(s *Session, r *Rule) state
+	// traits are what the engine and the test runs have to know of the kind.
+	traits() traits
+}
+
+// traits tell how alerts of a rule behave, where it matters to whom the kind is
+// not known.
+type traits struct {
+	endless   bool // Its alerts have no end of their own, but with keep_firing_for or suppress.
+	copies    bool // A second copy of an event, which a source may deliver, changes nothing.
+	orderless bool // Events that come late, within lateness, lead to the same alerts.
+	silence   bool // It waits for single agents that are not heard.
 }
 
 // hook is a condition of a rule. The state's observe is called for every event
@@ -32,6 +43,7 @@ type hook struct {
 	alternatives []expression.Alternative
 	watch        []expression.Alternative // What it needs as well while the state holds keys; nil: nothing further.
 	x            *expression.Expression   // What the author wrote.
+	takesLate    bool                     // An event later than the lateness counts as well.
 	unexcepted   bool                     // Exceptions do not take events out: it tells of an end, or of what must not come.
 }
 

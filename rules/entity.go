@@ -14,8 +14,8 @@ import (
 type entity struct {
 	key string
 	fleet.Agent
-	fold     *cohort
-	neighbor *entity // The next on the same host.
+	fold     *groupAlert // Of a cohort, that stands for its silence; nil without.
+	neighbor *entity     // The next on the same host.
 
 	// Clock at the last record of the present, and at the first of them after a
 	// long gap: a backlog does not show that a host is up.

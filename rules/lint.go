@@ -53,7 +53,7 @@ const ExpiresSoon = 30 * 24 * time.Hour
 // rules of a file that does not load are missing from the findings about
 // others, such as that a macro of it does not exist.
 func Lint(dict *ecs.Dictionary, now time.Time, trees ...Tree) (list []Finding, rules int) {
-	files, err := read(trees)
+	files, err := read(Kinds(), trees)
 	list = loadFindings("", err)
 	known := readAttack()
 	for _, p := range files.checkDefinitions(dict) {

@@ -11,6 +11,27 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
+// Match is the kind of rule that alerts on events that satisfy a condition.
+func Match() Kind {
+	return Kind{
+		Name: "match",
+		New:  func() declaration { return newMatchRule() },
+		Keys: map[string]string{
+			"for":     "How long every reading has to satisfy the condition.",
+			"no_data": "What becomes of an open episode when no reading comes: none, keep, alert or resolve.",
+		},
+		Scaffold: `condition: event.action == "log-cleared"
+tests:
+  - name: it happens
+    events: [{at: +0m, set: {event.action: log-cleared, agent.id: a1}}]
+    expect: [{by: +1m, alerts: 1}]
+  - name: something else happens
+    events: [{at: +0m, set: {event.action: sensor-heartbeat, agent.id: a1}}]
+    expect: [{by: +1m, alerts: 0}]
+`,
+	}
+}
+
 // matchRule alerts on events that satisfy a condition: on every one, on the
 // first of an episode, or, with for, when every reading of a time has.
 type matchRule struct {
@@ -58,7 +79,9 @@ const (
 
 func (p *matchPlan) hooks() []hook {
 	if p.hold == 0 {
-		return []hook{hookOf(slotMatch, "condition", p.x)}
+		h := hookOf(slotMatch, "condition", p.x)
+		h.takesLate = true
+		return []hook{h}
 	}
 	fields := p.x.Fields()
 	reading := hook{slot: slotReading, role: "reading", x: p.x, truth: func(env *expression.Env) expression.Truth {
@@ -81,6 +104,10 @@ func (p *matchPlan) hooks() []hook {
 		reading.watch = presence
 	}
 	return []hook{reading}
+}
+
+func (p *matchPlan) traits() traits {
+	return traits{endless: p.hold == 0, copies: true, orderless: p.hold == 0}
 }
 
 func (p *matchPlan) newState(s *Session, r *Rule) state {

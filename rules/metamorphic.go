@@ -28,39 +28,14 @@ type relation struct {
 
 func relations() []relation {
 	return []relation{
-		{"duplicated", indifferentToCopies, (*metamorphosis).duplicated},
-		{"shuffled within lateness", func(r *Rule) bool {
-			return r.Type == "threshold" && r.keepFiring == 0 && r.suppress == 0 || r.Type == "value_count" ||
-				r.Type == "match" && r.plan.horizon() == 0
-		}, (*metamorphosis).shuffled},
+		{"duplicated", func(r *Rule) bool { return r.plan.traits().copies }, (*metamorphosis).duplicated},
+		{"shuffled within lateness", func(r *Rule) bool { return r.plan.traits().orderless }, (*metamorphosis).shuffled},
 		{"split over two sessions", func(r *Rule) bool {
-			return r.Scope == "host" && r.rollup == nil && slices.ContainsFunc(r.groupBy, func(p keyPart) bool { return p.entity })
+			return r.Scope == "host" && r.rollup == nil && r.byEntity()
 		}, (*metamorphosis).split},
 		{"restarted", func(*Rule) bool { return true }, (*metamorphosis).restarted},
 		{"restored", func(*Rule) bool { return true }, (*metamorphosis).restored},
 	}
-}
-
-// indifferentToCopies reports whether a second copy of an event, which a source
-// may deliver, changes nothing. Rules that count events, learn how often they
-// come, or have two steps for one event take it for another one.
-func indifferentToCopies(r *Rule) bool {
-	switch p := r.plan.(type) {
-	case *matchPlan, *valueCountPlan, *newTermsPlan, *changePlan:
-		return true
-	case *silencePlan:
-		return p.multiple == 0
-	case *sequencePlan:
-		for i, x := range p.conditions {
-			for _, y := range p.conditions[:i] {
-				if x.Excludes(y) == "" {
-					return false
-				}
-			}
-		}
-		return true
-	}
-	return false
 }
 
 // metamorphosis is a test with its plain outcome.

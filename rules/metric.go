@@ -15,6 +15,34 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
+// Metric is the kind of rule that bounds a statistic of a field.
+func Metric() Kind {
+	return Kind{
+		Name: "metric",
+		New:  func() declaration { return newMetricRule() },
+		Keys: map[string]string{
+			"field":      "The field of numbers that is measured.",
+			"function":   "sum, avg, min, max, or a percentile from p1 to p99.",
+			"min_events": "Fewer events in the window say nothing.",
+			"having":     "Bounds on the statistic: gt, gte, lt, lte.",
+		},
+		Scaffold: `condition: event.action == "resource-usage"
+field: edr.resource.cpu_pct
+function: avg
+window: 30m
+min_events: 5
+having: {gte: 50}
+tests:
+  - name: busy
+    events: [{at: +0m, repeat: {count: 10, every: 1m}, set: {event.action: resource-usage, agent.id: a1, edr.resource.cpu_pct: 80}}]
+    expect: [{by: +10m, alerts: 1}]
+  - name: idle
+    events: [{at: +0m, repeat: {count: 10, every: 1m}, set: {event.action: resource-usage, agent.id: a1, edr.resource.cpu_pct: 5}}]
+    expect: [{by: +1h, alerts: 0}]
+`,
+	}
+}
+
 // metricRule alerts when a statistic of a numeric field over a window satisfies
 // having.
 type metricRule struct {
@@ -204,6 +232,8 @@ func (p *metricPlan) hooks() []hook {
 	h.alternatives = withPresence(h.alternatives, p.field)
 	return []hook{h}
 }
+
+func (p *metricPlan) traits() traits { return traits{endless: !p.windows.sliding} }
 
 func (p *metricPlan) newState(s *Session, r *Rule) state {
 	if !p.windows.sliding {

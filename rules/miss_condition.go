@@ -37,7 +37,7 @@ func (n *misses) look(s *Session, m *moment) {
 			if lacking.entity {
 				miss.Reason = "satisfied " + role(h.role) + " and names nobody: it has neither agent.id nor host.name or host.id (group_by: the entity)"
 			}
-		case m.late && r.Type != "silence" && h.slotTakesNoLate(r):
+		case m.late && !h.takesLate:
 			miss.Measure, miss.Value, miss.Bound = "seconds late", seconds(s.now-m.at), seconds(s.lateness)
 			miss.Nearness = float64(s.lateness) / float64(s.now-m.at)
 			miss.Reason = "satisfied " + role(h.role) + " " + duration(s.now-m.at) + " late, later than the lateness of " + duration(s.lateness)
@@ -62,10 +62,6 @@ func (s *Session) anyOf(rule int) bool {
 	}
 	return false
 }
-
-// slotTakesNoLate reports whether a late event is left out: a plain match
-// takes it.
-func (h *boundHook) slotTakesNoLate(r *Rule) bool { return r.Type != "match" || h.slot == slotReading }
 
 // role names a condition in a sentence.
 func role(role string) string {

@@ -12,6 +12,34 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
+// NewTerms is the kind of rule that alerts on values not seen before.
+func NewTerms() Kind {
+	return Kind{
+		Name: "new_terms",
+		New:  func() declaration { return newNewTermsRule() },
+		Keys: map[string]string{
+			"fields":    "One to three fields whose combined value has to be new.",
+			"window":    "How far back a value is known.",
+			"learn":     "The first time of a key, in which nothing counts as new.",
+			"max_terms": "Values that are remembered of a key.",
+		},
+		Scaffold: `condition: event.action == "module-loaded"
+fields: [edr.module.name]
+window: 4h
+learn: 1h
+tests:
+  - name: a new module
+    events:
+      - {at: +0m, repeat: {count: 4, every: 30m}, set: {event.action: module-loaded, agent.id: a1, edr.module.name: usual.dll}}
+      - {at: +2h, set: {event.action: module-loaded, agent.id: a1, edr.module.name: new.dll}}
+    expect: [{by: +2h, alerts: 1}]
+  - name: the usual module
+    events: [{at: +0m, repeat: {count: 6, every: 30m}, set: {event.action: module-loaded, agent.id: a1, edr.module.name: usual.dll}}]
+    expect: [{by: +1d, alerts: 0}]
+`,
+	}
+}
+
 // newTermsRule alerts when a value, or a combination of values, was not seen
 // for a key within a time before, as the type of that name in Elastic's rules.
 type newTermsRule struct {
@@ -72,6 +100,8 @@ func (p *newTermsPlan) hooks() []hook {
 	}
 	return []hook{h}
 }
+
+func (p *newTermsPlan) traits() traits { return traits{endless: true, copies: true} }
 
 func (p *newTermsPlan) newState(s *Session, r *Rule) state {
 	st := &newTermsState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[newTermsKey](s, r)}

@@ -104,8 +104,11 @@ func (o *occurrences) fire(due int64) {
 }
 
 // perAgent reports whether the keys of a rule stand for single agents.
-func (r *Rule) perAgent() bool {
-	return r.Scope == "host" || slices.ContainsFunc(r.groupBy, func(p keyPart) bool { return p.entity })
+func (r *Rule) perAgent() bool { return r.Scope == "host" || r.byEntity() }
+
+// byEntity reports whether group_by names the agent.
+func (r *Rule) byEntity() bool {
+	return slices.ContainsFunc(r.groupBy, func(p keyPart) bool { return p.entity })
 }
 
 // subjects remembers whom a key is about: the agent, or for a key that stands

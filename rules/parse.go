@@ -14,6 +14,7 @@ import (
 // Files are rules as they were read: the shape of every file is right, the
 // conditions are not yet checked against a dictionary.
 type Files struct {
+	kinds []Kind
 	rules []source
 	defs  expression.Definitions
 	named map[string]strict.Node // Where lists and macros are defined.
@@ -36,35 +37,41 @@ type declaration interface {
 	compile(c *compiler) plan
 }
 
-// declarations are the rule types by name, each with its defaults.
-func declarations() map[string]func() declaration {
-	return map[string]func() declaration{
-		"anomaly":     func() declaration { return newAnomalyRule() },
-		"change":      func() declaration { return newChangeRule() },
-		"match":       func() declaration { return newMatchRule() },
-		"metric":      func() declaration { return newMetricRule() },
-		"new_terms":   func() declaration { return newNewTermsRule() },
-		"spike":       func() declaration { return newSpikeRule() },
-		"threshold":   func() declaration { return newThresholdRule() },
-		"rollout":     func() declaration { return newRolloutRule() },
-		"sequence":    func() declaration { return newSequenceRule() },
-		"silence":     func() declaration { return newSilenceRule() },
-		"value_count": func() declaration { return newValueCountRule() },
-	}
+// Kind is one type of rule.
+type Kind struct {
+	Name     string             // The value of type.
+	New      func() declaration // An empty declaration with its defaults.
+	Keys     map[string]string  // What its own keys mean, for editors; by name.
+	Scaffold string             // Its own keys and two tests, from which a new rule begins.
 }
 
-// typeNames are the known rule types in alphabetical order.
-func typeNames() []string {
+// typeNames are the names of kinds in alphabetical order.
+func typeNames(kinds []Kind) []string {
 	var names []string
-	for name := range declarations() {
-		names = append(names, name)
+	for i := range kinds {
+		names = append(names, kinds[i].Name)
 	}
 	slices.Sort(names)
 	return names
 }
 
+// find returns the kind of a name, else nil and a hint that suggests one.
+func find(kinds []Kind, name string) (kind *Kind, hint string) {
+	for i := range kinds {
+		if kinds[i].Name == name {
+			return &kinds[i], ""
+		}
+	}
+	names := typeNames(kinds)
+	hint = "there are " + strings.Join(names, ", ")
+	if near, ok := strict.Nearest(name, names); ok {
+		hint = fmt.Sprintf("did you mean %q? There are %s", near, strings.Join(names, ", "))
+	}
+	return nil, hint
+}
+
 // Types are the types of rules.
-func Types() []string { return typeNames() }
+func Types() []string { return typeNames(Kinds()) }
 
 // Parse reads every .yml and .yaml file of the given trees, in alphabetical
 // order. A file may hold several rules as YAML documents. All problems of all
@@ -80,7 +87,7 @@ func Parse(trees ...fs.FS) (*Files, error) {
 
 // ParseTrees is Parse for directories that have names.
 func ParseTrees(trees ...Tree) (*Files, error) {
-	files, err := read(trees)
+	files, err := read(Kinds(), trees)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +101,8 @@ type Tree struct {
 }
 
 // read is Parse. It returns the rules that are good beside the error.
-func read(trees []Tree) (*Files, error) {
-	files := &Files{}
+func read(kinds []Kind, trees []Tree) (*Files, error) {
+	files := &Files{kinds: kinds}
 	var errs []error
 	for _, tree := range trees {
 		err := fs.WalkDir(tree.FS, ".", func(name string, d fs.DirEntry, err error) error {
@@ -122,7 +129,7 @@ func read(trees []Tree) (*Files, error) {
 
 // ParseFile reads the rules of one file.
 func ParseFile(name string, src []byte) (*Files, error) {
-	files := &Files{}
+	files := &Files{kinds: Kinds()}
 	if err := strict.Merge(files.add(name, src), files.duplicates()); err != nil {
 		return nil, err
 	}
@@ -149,7 +156,7 @@ func (f *Files) add(name string, src []byte) error {
 			errs = append(errs, f.define(node))
 			continue
 		}
-		s, err := parseRule(name, node)
+		s, err := f.parseRule(name, node)
 		if err != nil {
 			errs = append(errs, err)
 			continue
@@ -159,11 +166,11 @@ func (f *Files) add(name string, src []byte) error {
 	return strict.Merge(errs...)
 }
 
-func parseRule(file string, node strict.Node) (source, error) {
+func (f *Files) parseRule(file string, node strict.Node) (source, error) {
 	if node.Kind() != strict.Mapping {
 		return source{}, node.Errorf("expected a rule, found %s", node.Describe())
 	}
-	decl, err := declare(node)
+	decl, err := f.declare(node)
 	if err != nil {
 		return source{}, err
 	}
@@ -180,21 +187,18 @@ func parseRule(file string, node strict.Node) (source, error) {
 }
 
 // declare makes the empty declaration of the rule's type.
-func declare(node strict.Node) (declaration, error) {
+func (f *Files) declare(node strict.Node) (declaration, error) {
 	typ := node.Get("type")
 	if typ.IsZero() {
-		return nil, node.Errorf("missing key \"type\": expected one of %s", strings.Join(typeNames(), ", "))
+		return nil, node.Errorf("missing key \"type\": expected one of %s", strings.Join(typeNames(f.kinds), ", "))
 	}
 	word, _ := typ.Scalar()
-	make, ok := declarations()[word]
-	if ok {
-		return make(), nil
+	kind, hint := find(f.kinds, word)
+	if kind != nil {
+		return kind.New(), nil
 	}
 	p := typ.Problem("unknown rule type %q", word)
-	p.Hint = "there are " + strings.Join(typeNames(), ", ")
-	if near, ok := strict.Nearest(word, typeNames()); ok {
-		p.Hint = fmt.Sprintf("did you mean %q? There are %s", near, strings.Join(typeNames(), ", "))
-	}
+	p.Hint = hint
 	return nil, strict.NewError(p)
 }
 

@@ -18,7 +18,7 @@ func realisticRules(tb testing.TB, dict *ecs.Dictionary, n int) *Ruleset {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	files := &Files{defs: library.defs, named: library.named}
+	files := &Files{kinds: library.kinds, defs: library.defs, named: library.named}
 	stride := 7 // So that ten are of all folders, and a thousand of all rules.
 	for len(library.rules)%stride == 0 {
 		stride += 2
@@ -29,7 +29,7 @@ func realisticRules(tb testing.TB, dict *ecs.Dictionary, n int) *Ruleset {
 			`agent.type == "vendor-%d"`, `edr.site == "site-%d"`, `edr.rollout.ring in ["ring-%d", "early"]`, `host.name startsWith "dept-%d-"`,
 			`agent.version startsWith "9.%d."`, `like(host.name, "*-%d.lab")`, `host.name contains "-%d-vip"`, `edr.content.version == "%d"`,
 		}[i%8]
-		copied, err := declare(src.node)
+		copied, err := files.declare(src.node)
 		if err == nil {
 			err = src.node.Decode(copied)
 		}

@@ -215,6 +215,7 @@ type nothing struct{}
 
 func (nothing) hooks() []hook                  { return nil }
 func (nothing) horizon() time.Duration         { return 0 }
+func (nothing) traits() traits                 { return traits{} }
 func (nothing) newState(*Session, *Rule) state { return noState{} }
 
 // noState holds nothing: that of a rule that was taken away, and the answers

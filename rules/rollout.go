@@ -12,6 +12,33 @@ import (
 	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
+// Rollout is the kind of rule that alerts on a version that harms the agents that get it.
+func Rollout() Kind {
+	return Kind{
+		Name: "rollout",
+		New:  func() declaration { return newRolloutRule() },
+		Keys: map[string]string{
+			"of": "Kinds of versions: sensor, content or both.",
+		},
+		Scaffold: `scope: fleet
+of: [sensor, content]
+tests:
+  - name: what gets a version falls silent
+    fleet:
+      - {agents: 200, every: 2m, until: +2h, set: {event.action: sensor-heartbeat, agent.type: a}, stop: [{at: +41m, agents: 1-20}]}
+    events:
+      - {at: +40m, repeat: {count: 20, every: 1s}, set: {event.action: content-updated, agent.id: "agent-{n}", agent.type: a, edr.content.version: "2"}}
+    expect: [{by: +50m, alerts: 1}]
+  - name: a healthy update
+    fleet:
+      - {agents: 200, every: 2m, until: +2h, set: {event.action: sensor-heartbeat, agent.type: a}}
+    events:
+      - {at: +40m, repeat: {count: 20, every: 1s}, set: {event.action: content-updated, agent.id: "agent-{n}", agent.type: a, edr.content.version: "2"}}
+    expect: [{by: +2h, alerts: 0}]
+`,
+	}
+}
+
 // rolloutRule alerts on a version that harms the agents that get it.
 type rolloutRule struct {
 	Header `yaml:",inline"`
@@ -83,6 +110,8 @@ func (p *fleetPlan) hooks() []hook { return nil }
 
 // horizon is the time after which usual rates and cadences are known again.
 func (p *fleetPlan) horizon() time.Duration { return time.Hour }
+
+func (p *fleetPlan) traits() traits { return traits{} }
 
 func (p *fleetPlan) newState(s *Session, r *Rule) state {
 	return &fleetState{RuleSession: RuleSession{s, r}, kind: p.kind, of: p.of}

@@ -305,15 +305,7 @@ func (r *Rule) endless() bool {
 	if r.keepFiring > 0 || r.suppress > 0 {
 		return false
 	}
-	switch p := r.plan.(type) {
-	case *matchPlan:
-		return p.hold == 0
-	case *metricPlan:
-		return !p.windows.sliding
-	case *sequencePlan, *spikePlan, *anomalyPlan, *newTermsPlan, *changePlan:
-		return true
-	}
-	return false
+	return r.plan.traits().endless
 }
 
 // alike counts the agents that have been heard of late and fit.

@@ -2,7 +2,10 @@ package rules
 
 import (
 	"encoding/json"
+	"maps"
 	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/strict/schema"
@@ -11,23 +14,34 @@ import (
 // Schema returns the JSON Schema of a document of a rule file, for editors:
 // a rule of one of the types, a list, or a macro.
 func Schema() ([]byte, error) {
-	g := schema.Generator{
+	shared := keyDescriptions()
+	generator := schema.Generator{
 		Values: map[reflect.Type]schema.Object{
 			reflect.TypeFor[offset](): schema.Duration(),
 			reflect.TypeFor[Threat](): {"anyOf": []any{
 				schema.Object{"type": "string", "pattern": `^[Aa][Tt][Tt][Aa][Cc][Kk]\.[Tt][0-9]{4}(\.[0-9]{3})?$`}, schema.Object{"type": "object"},
 			}},
 		},
-		Keys: keyDescriptions(),
+		Keys: shared,
 	}
 	var documents []any
-	for _, name := range typeNames() {
-		of := g.Struct(reflect.ValueOf(declarations()[name]()).Elem())
+	for _, kind := range slices.SortedFunc(slices.Values(Kinds()), func(a, b Kind) int { return strings.Compare(a.Name, b.Name) }) {
+		g := generator
+		g.Keys = maps.Clone(shared)
+		for key, meaning := range kind.Keys {
+			own := maps.Clone(g.Keys[key])
+			if own == nil {
+				own = schema.Object{}
+			}
+			own["description"] = meaning
+			g.Keys[key] = own
+		}
+		of := g.Struct(reflect.ValueOf(kind.New()).Elem())
 		properties := of["properties"].(schema.Object)
-		properties["type"] = schema.Object{"const": name, "description": "Type of the rule: when it alerts."}
+		properties["type"] = schema.Object{"const": kind.Name, "description": "Type of the rule: when it alerts."}
 		properties["maturity"].(schema.Object)["enum"] = maturities()
-		if kind, ok := properties["window_kind"].(schema.Object); ok {
-			kind["enum"] = windowKinds()
+		if window, ok := properties["window_kind"].(schema.Object); ok {
+			window["enum"] = windowKinds()
 		}
 		if noData, ok := properties["no_data"].(schema.Object); ok {
 			noData["enum"] = []string{noDataNone, noDataKeep, noDataAlert, noDataResolve}
@@ -37,10 +51,10 @@ func Schema() ([]byte, error) {
 		properties["stage"].(schema.Object)["enum"] = []string{"live", "shadow"}
 		properties["scope"].(schema.Object)["enum"] = ecs.AlertScopes()
 		properties["kind"].(schema.Object)["enum"] = ecs.AlertKinds()
-		of["title"] = name
+		of["title"] = kind.Name
 		documents = append(documents, of)
 	}
-	list, macro := g.Struct(reflect.ValueOf(listDefinition{})), g.Struct(reflect.ValueOf(macroDefinition{}))
+	list, macro := generator.Struct(reflect.ValueOf(listDefinition{})), generator.Struct(reflect.ValueOf(macroDefinition{}))
 	return json.MarshalIndent(schema.Object{
 		"$schema": schema.Draft, "title": "edrwatch rule", "oneOf": append(documents, list, macro),
 	}, "", "  ")
@@ -92,12 +106,6 @@ func keyDescriptions() map[string]schema.Object {
 		"gap":                "Of a session: when nothing comes for that long it is over.",
 		"no_data":            "What becomes of an open episode when the key's data stops: none, keep, alert or resolve.",
 		"having":             "Bounds on what is counted: gt, gte, lt, lte, eq.",
-		"debounce":           "Events closer than this to one that was counted are the same occurrence.",
-		"for":                "How long every reading has to satisfy the condition.",
-		"after":              "How long nothing has to be heard.",
-		"steps":              "What happens one after the other.",
-		"maxspan":            "The longest time from the first to the last step that has to come.",
-		"cohort":             "Alert once for many agents that fall silent together.",
 		"respond":            "What is asked of the gateway's responders because of alerts; nothing is sent unless responses are enabled.",
 		"action":             "What is asked for.",
 		"to":                 "Names of responders in the gateway's configuration; all without it.",

@@ -13,6 +13,39 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
+// Sequence is the kind of rule that alerts on events one after the other.
+func Sequence() Kind {
+	return Kind{
+		Name: "sequence",
+		New:  func() declaration { return newSequenceRule() },
+		Keys: map[string]string{
+			"steps":   "What happens one after the other.",
+			"maxspan": "The longest time from the first to the last step that has to come.",
+			"ordered": "false: the steps may come in any order.",
+			"grace":   "How long a last, absent step is waited for in case it comes late.",
+			"absent":  "The step must not come between its neighbours.",
+		},
+		Scaffold: `maxspan: 10m
+steps:
+  - {name: the agent crashed, condition: 'event.action == "sensor-crashed"'}
+  - {name: it started again, condition: 'event.action == "sensor-started"', absent: true}
+  - {name: the host crashed, condition: 'event.action == "host-crashed"'}
+tests:
+  - name: crash after crash
+    events:
+      - {at: +0m, set: {event.action: sensor-crashed, agent.id: a1}}
+      - {at: +5m, set: {event.action: host-crashed, agent.id: a1}}
+    expect: [{by: +5m, alerts: 1}]
+  - name: recovered in between
+    events:
+      - {at: +0m, set: {event.action: sensor-crashed, agent.id: a1}}
+      - {at: +1m, set: {event.action: sensor-started, agent.id: a1}}
+      - {at: +5m, set: {event.action: host-crashed, agent.id: a1}}
+    expect: [{by: +1h, alerts: 0}]
+`,
+	}
+}
+
 // sequenceRule alerts when events of a key satisfy several conditions one
 // after the other, as sequences in EQL. A step may be one that must not come.
 type sequenceRule struct {
@@ -106,6 +139,18 @@ func (p *sequencePlan) hooks() []hook {
 		list[i].unexcepted = p.absent[i]
 	}
 	return list
+}
+
+// traits: a copy is no second step where no event can be two.
+func (p *sequencePlan) traits() traits {
+	for i, x := range p.conditions {
+		for _, y := range p.conditions[:i] {
+			if x.Excludes(y) == "" {
+				return traits{endless: true}
+			}
+		}
+	}
+	return traits{endless: true, copies: true}
 }
 
 func (p *sequencePlan) newState(s *Session, r *Rule) state {

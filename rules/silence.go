@@ -12,6 +12,38 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
+// Silence is the kind of rule that alerts when events stop.
+func Silence() Kind {
+	return Kind{
+		Name: "silence",
+		New:  func() declaration { return newSilenceRule() },
+		Keys: map[string]string{
+			"verdict":             "cohort, site or feed: what the fleet's judge found silent, in place of condition and after.",
+			"after":               "How long nothing has to be heard.",
+			"multiple_of_cadence": "The silence as a multiple of the usual time between events of the agent, if that is longer than after.",
+			"ends_on":             "A condition whose event ends the watch: the agent said goodbye.",
+			"host":                "up: only while other records of the host come; any without it.",
+			"host_type":           "Only hosts of these types; unknown stands for none.",
+			"cohort":              "Alert once for many agents that fall silent together.",
+			"by":                  "The fields that agents of a cohort have in common.",
+			"min_agents":          "Smaller cohorts are not judged.",
+			"min_silent":          "Fewer silent agents are no alert.",
+			"percent":             "The share of the cohort that has to be silent.",
+			"times_usual":         "How much more than usual has to fall silent.",
+		},
+		Scaffold: `condition: event.action == "sensor-heartbeat"
+after: 20m
+tests:
+  - name: an agent stops
+    fleet: [{agents: 10, every: 1m, until: +2h, set: {event.action: sensor-heartbeat}, stop: [{at: +30m, agents: "7"}]}]
+    expect: [{by: +60m, alerts: 1}]
+  - name: all agents live
+    fleet: [{agents: 10, every: 1m, until: +2h, set: {event.action: sensor-heartbeat}}]
+    expect: [{by: +2h, alerts: 0}]
+`,
+	}
+}
+
 // silenceRule alerts when the events that keep an agent alive stop.
 type silenceRule struct {
 	Header            `yaml:",inline"`
@@ -131,7 +163,9 @@ const (
 )
 
 func (p *silencePlan) hooks() []hook {
-	list := []hook{hookOf(slotAlive, "condition", p.alive)}
+	alive := hookOf(slotAlive, "condition", p.alive)
+	alive.takesLate = true
+	list := []hook{alive}
 	if p.ends != nil {
 		goodbye := hookOf(slotEnds, "ends_on", p.ends)
 		goodbye.unexcepted = true
@@ -151,13 +185,15 @@ func (p *silencePlan) horizon() time.Duration {
 	return time.Duration(2 * p.after)
 }
 
+func (p *silencePlan) traits() traits { return traits{copies: p.multiple == 0, silence: true} }
+
 func (p *silencePlan) newState(s *Session, r *Rule) state {
 	st := &silenceState{RuleSession: RuleSession{s, r}, p: p, table: tableOf[silenceKey](s, r)}
 	st.table.onEvict = func(e *entry[silenceKey]) { st.leave(&e.data) }
 	if p.cohort != nil {
 		st.cohorts = make(map[string]*cohort)
 	}
-	st.byEntity = slices.ContainsFunc(r.groupBy, func(k keyPart) bool { return k.entity })
+	st.byEntity = r.byEntity()
 	return st
 }
 

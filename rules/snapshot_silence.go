@@ -60,7 +60,7 @@ func (k *silenceKey) persistPlace(a *archive) {
 		}
 		return
 	}
-	place, folds := k.place-c.dropped, k.entity != nil && k.entity.fold == c
+	place, folds := k.place-c.dropped, k.entity != nil && k.entity.fold == &c.groupAlert
 	snapshot.Int(a.Codec, &place)
 	a.Bool(&folds)
 	if !a.Reading() {
@@ -75,7 +75,7 @@ func (k *silenceKey) persistPlace(a *archive) {
 	c.silent[place].key = k
 	c.missing++
 	if folds && k.entity != nil {
-		k.entity.fold = c
+		k.entity.fold = &c.groupAlert
 	}
 }
 

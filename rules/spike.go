@@ -9,6 +9,39 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
+// Spike is the kind of rule that compares a count with its own past.
+func Spike() Kind {
+	return Kind{
+		Name: "spike",
+		New:  func() declaration { return newSpikeRule() },
+		Keys: map[string]string{
+			"window":      "Length of the windows, which are tumbling and aligned to 1970.",
+			"history":     "Windows of the past that are compared with.",
+			"min_history": "As many of them have to be known at least.",
+			"times":       "The multiple of the past that alerts, or with direction: down the fraction.",
+			"direction":   "up or down.",
+			"min_events":  "Fewer events (down: in the past) say nothing.",
+			"host":        "up: with direction: down, only while other records of the host come.",
+		},
+		Scaffold: `condition: event.action == "error"
+window: 10m
+history: 6
+min_history: 3
+times: 4
+min_events: 20
+tests:
+  - name: a burst
+    events:
+      - {at: +0m, repeat: {count: 60, every: 1m}, set: {event.action: error, agent.id: a1}}
+      - {at: +61m, repeat: {count: 60, every: 1s}, set: {event.action: error, agent.id: a1}}
+    expect: [{by: +63m, alerts: 1}]
+  - name: as always
+    events: [{at: +0m, repeat: {count: 180, every: 1m}, set: {event.action: error, agent.id: a1}}]
+    expect: [{by: +4h, alerts: 0}]
+`,
+	}
+}
+
 // spikeRule alerts when the number of matching events of a key in a window of
 // the clock is a multiple, or a fraction, of the key's own past.
 type spikeRule struct {
@@ -80,6 +113,8 @@ type spikePlan struct {
 func (p *spikePlan) hooks() []hook { return []hook{hookOf(0, "condition", p.x)} }
 
 func (p *spikePlan) horizon() time.Duration { return time.Duration((p.history + 1) * p.window) }
+
+func (p *spikePlan) traits() traits { return traits{endless: true} }
 
 func (p *spikePlan) newState(s *Session, r *Rule) state {
 	slots := p.history + 2 + s.lateness/p.window

@@ -58,7 +58,7 @@ func RunTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error)
 	var report Report
 	for i := range files.rules {
 		src := &files.rules[i]
-		set, err := (&Files{rules: []source{enabled(src)}, defs: files.defs}).Compile(dict)
+		set, err := (&Files{kinds: files.kinds, rules: []source{files.enabled(src)}, defs: files.defs}).Compile(dict)
 		if err != nil {
 			return report, err
 		}
@@ -97,8 +97,8 @@ func RunTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error)
 }
 
 // enabled returns a rule that compiles into a set whatever its maturity.
-func enabled(src *source) source {
-	decl, err := declare(src.node)
+func (f *Files) enabled(src *source) source {
+	decl, err := f.declare(src.node)
 	if err != nil || src.node.Decode(decl) != nil {
 		return *src // It was read before, so this cannot happen.
 	}

@@ -10,6 +10,28 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
+// Threshold is the kind of rule that counts events.
+func Threshold() Kind {
+	return Kind{
+		Name: "threshold",
+		New:  func() declaration { return newThresholdRule() },
+		Keys: map[string]string{
+			"debounce": "Events closer than this to one that was counted are the same occurrence.",
+		},
+		Scaffold: `condition: event.action == "sensor-stopped"
+window: 1h
+having: {gte: 3}
+tests:
+  - name: three times
+    events: [{at: +0m, repeat: {count: 3, every: 10m}, set: {event.action: sensor-stopped, agent.id: a1}}]
+    expect: [{by: +20m, alerts: 1}]
+  - name: twice
+    events: [{at: +0m, repeat: {count: 2, every: 10m}, set: {event.action: sensor-stopped, agent.id: a1}}]
+    expect: [{by: +2h, alerts: 0}]
+`,
+	}
+}
+
 // thresholdRule alerts when the number of matching events of a key within a
 // window of event time satisfies having.
 type thresholdRule struct {
@@ -99,7 +121,7 @@ func (d *thresholdRule) compile(c *compiler) plan {
 	if x == nil {
 		return nil
 	}
-	p := &thresholdPlan{x: x, windows: d.plan(), keep: d.NoData == noDataKeep, window: int64(d.Window), debounce: int64(d.Debounce), having: d.Having.String()}
+	p := &thresholdPlan{x: x, kept: d.KeepFiringFor != 0 || d.Suppress != 0, windows: d.plan(), keep: d.NoData == noDataKeep, window: int64(d.Window), debounce: int64(d.Debounce), having: d.Having.String()}
 	p.low, p.high = d.Having.limits()
 	return p
 }
@@ -109,6 +131,7 @@ type thresholdPlan struct {
 	x         *expression.Expression
 	windows   windowPlan
 	keep      bool // no_data: keep.
+	kept      bool // With keep_firing_for or suppress.
 	window    int64
 	debounce  int64
 	low, high int64
@@ -127,6 +150,9 @@ func (p *thresholdPlan) room(firing bool, lateness int64) int {
 	}
 	return int(min(max(p.low*(lateness/p.window+2), 64), 8*maxCount))
 }
+
+// traits: an episode that is kept firing depends on when events come.
+func (p *thresholdPlan) traits() traits { return traits{orderless: !p.kept} }
 
 func (p *thresholdPlan) newState(s *Session, r *Rule) state {
 	if !p.windows.sliding {

@@ -12,6 +12,31 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
+// ValueCount is the kind of rule that counts different values.
+func ValueCount() Kind {
+	return Kind{
+		Name: "value_count",
+		New:  func() declaration { return newValueCountRule() },
+		Keys: map[string]string{
+			"field": "The field whose different values are counted; entity counts agents.",
+		},
+		Scaffold: `condition: event.action == "sensor-stopped"
+field: entity
+group_by: [agent.type]
+scope: cohort
+window: 10m
+having: {gte: 3}
+tests:
+  - name: three agents
+    events: [{at: +0m, repeat: {count: 3, every: 1m}, set: {event.action: sensor-stopped, agent.id: "a{n}", agent.type: x}}]
+    expect: [{by: +2m, alerts: 1}]
+  - name: one agent three times
+    events: [{at: +0m, repeat: {count: 3, every: 1m}, set: {event.action: sensor-stopped, agent.id: a1, agent.type: x}}]
+    expect: [{by: +1h, alerts: 0}]
+`,
+	}
+}
+
 // valueCountRule alerts when the matching events of a key have many different
 // values of a field within a window, as the correlation of that name in
 // Sigma.
@@ -97,6 +122,8 @@ func (p *valueCountPlan) room(firing bool, lateness int64) int {
 	}
 	return int(min(8*p.low+64+2*p.low*(lateness/p.window+2), 32*maxValues))
 }
+
+func (p *valueCountPlan) traits() traits { return traits{copies: true, orderless: true} }
 
 func (p *valueCountPlan) newState(s *Session, r *Rule) state {
 	if !p.windows.sliding {
