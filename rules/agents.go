@@ -10,7 +10,7 @@ import "github.com/edrwatch/edrwatch/rules/fleet"
 func (s *Session) Agents(yield func(*fleet.Agent) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for e := s.entities.known.oldest; e != nil; e = e.newer {
+	for e := range s.entities.known.all() {
 		if !yield(&e.data.Agent) {
 			return
 		}

@@ -196,7 +196,7 @@ func (st *bucketState) sample(samples []bucketSample) string {
 // that runs out earlier is left: fire finds that it is not time yet.
 func (st *bucketState) schedule(e *entry[bucketKey]) {
 	due := max(st.ends(&e.data), st.now()+1)
-	if e.pos < 0 || due < e.due {
+	if !e.timed() || due < e.due {
 		st.table.wake(e, due)
 		st.wakeAt(due)
 	}

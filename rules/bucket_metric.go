@@ -62,7 +62,7 @@ func (st *bucketMetric) due(k *bucketMetricKey) int64 {
 // window allows.
 func (st *bucketMetric) schedule(e *entry[bucketMetricKey]) {
 	due := max(st.due(&e.data), st.now()+1)
-	if e.pos < 0 || due < e.due {
+	if !e.timed() || due < e.due {
 		st.table.wake(e, due)
 		st.wakeAt(due)
 	}

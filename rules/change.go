@@ -190,7 +190,7 @@ func (st *changeState) observe(_ int, m *moment) {
 		st.countLate() // What happened before is no news about the present.
 		return
 	}
-	if e.pos < 0 {
+	if !e.timed() {
 		due := max(m.at, k.newest) + st.p.window + st.lateness()
 		st.table.wake(e, max(due, st.now()+1))
 		st.wakeAt(e.due)

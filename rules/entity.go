@@ -106,7 +106,7 @@ func (t *entities) resolve(e *event.Event, now int64) *entity {
 		alias, _ := t.aliases.obtain(key{text: host})
 		alias.data = n
 		// What was known under the host's name is the same agent.
-		if before := t.known.index.find(host); before != nil && before.data != n {
+		if before := t.known.peek(host); before != nil && before.data != n {
 			t.forget(before.data)
 			t.known.remove(before)
 		}

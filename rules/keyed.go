@@ -1,6 +1,9 @@
 package rules
 
-import "container/heap"
+import (
+	"container/heap"
+	"iter"
+)
 
 // keyed holds the state of a rule by key: found by key, forgotten when unused
 // for longest while there are too many, and woken by timers.
@@ -51,6 +54,25 @@ func (k *keyed[T]) get(at key) *entry[T] {
 	}
 	return e
 }
+
+// peek returns the entry of a key, which stays as it was used; nil if there is
+// none.
+func (k *keyed[T]) peek(text string) *entry[T] { return k.index.find(text) }
+
+// all are the entries, the one that was not used for longest first. The loop
+// must add and remove none.
+func (k *keyed[T]) all() iter.Seq[*entry[T]] {
+	return func(yield func(*entry[T]) bool) {
+		for e := k.oldest; e != nil; e = e.newer {
+			if !yield(e) {
+				return
+			}
+		}
+	}
+}
+
+// timed reports whether the entry has a timer.
+func (e *entry[T]) timed() bool { return e.pos >= 0 }
 
 // held is the number of keys.
 func (k *keyed[T]) held() int { return k.index.n }

@@ -210,7 +210,7 @@ func (st *matchState) match(e *entry[matchKey], m *moment) {
 // schedule sets the timer to the end of the episode, or of the readings. A
 // timer that runs out earlier is left: fire finds that it is not time yet.
 func (st *matchState) schedule(e *entry[matchKey]) {
-	if due := st.ends(&e.data); due != math.MaxInt64 && (e.pos < 0 || due < e.due) {
+	if due := st.ends(&e.data); due != math.MaxInt64 && (!e.timed() || due < e.due) {
 		st.table.wake(e, due)
 		st.wakeAt(due)
 	}

@@ -433,7 +433,7 @@ func (st *metricState) schedule(e *entry[metricKey]) {
 		return
 	}
 	due = max(due, st.now()+1)
-	if e.pos < 0 || due < e.due {
+	if !e.timed() || due < e.due {
 		st.table.wake(e, due)
 		st.wakeAt(due)
 	}

@@ -122,8 +122,8 @@ func (st *silenceState) offerOngoing() {
 	if st.p.cohort != nil {
 		return
 	}
-	for e := st.table.oldest; e != nil; e = e.newer {
-		if e.data.armed && e.pos >= 0 {
+	for e := range st.table.all() {
+		if e.data.armed && e.timed() {
 			st.missed(e, st.now(), st.now()-st.frozen-e.data.seen)
 		}
 	}

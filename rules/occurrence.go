@@ -64,7 +64,7 @@ func (o *occurrences) report(f *finding) {
 	} else {
 		k.count++
 	}
-	if e.pos < 0 {
+	if !e.timed() {
 		due := o.ends(k)
 		o.table.wake(e, due)
 		o.rs.wakeAt(due)

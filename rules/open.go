@@ -38,17 +38,11 @@ func (s *Session) withdraw(r *Rule, o openAlert, why string) {
 	})
 }
 
-// each calls a function for every key, the one that was not used for longest
-// first.
-func (k *keyed[T]) each(do func(key string, data *T)) {
-	for e := k.oldest; e != nil; e = e.newer {
-		do(e.key, &e.data)
-	}
-}
-
 // openIn calls end for the open alerts of all keys.
 func openIn[T any, M memory[T]](k *keyed[T], r *Rule, end func(openAlert)) {
-	k.each(func(key string, data *T) { M(data).open(end, key, r) })
+	for e := range k.all() {
+		M(&e.data).open(end, e.key, r)
+	}
 }
 
 func (k *dataKey) open(end func(openAlert), key string, agent *entity) {

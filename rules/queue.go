@@ -1,6 +1,10 @@
 package rules
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
+)
 
 // queue is a list that gains mostly at its end and loses at its front, such as
 // the events of a window. What is lost at the front leaves room that is taken
@@ -37,5 +41,13 @@ func (q *queue[T]) drop(n int) {
 	clear(q.buf[q.head : q.head+n])
 	if q.head += n; q.head == len(q.buf) {
 		q.buf, q.head = q.buf[:0], 0
+	}
+}
+
+// persist writes or reads what the queue holds.
+func (q *queue[T]) persist(c *snapshot.Codec, each func(*T)) {
+	list := q.list()
+	if snapshot.List(c, &list, each); c.Reading() {
+		*q = queue[T]{buf: list}
 	}
 }

@@ -177,7 +177,7 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 			before.totals[i].bytes.Add(-published[i].bytes)
 			for _, t := range tables[i] {
 				bytes, _ := t.weight()
-				s.account.bytes -= bytes
+				s.account.drop(bytes)
 			}
 		}
 		s.states = append(s.states, r.plan.newState(s, r))

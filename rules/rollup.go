@@ -310,7 +310,7 @@ func (r *Rule) endless() bool {
 
 // alike counts the agents that have been heard of late and fit.
 func (t *entities) alike(fits func(*entity) bool, now int64) (n int64) {
-	for e := t.known.oldest; e != nil; e = e.newer {
+	for e := range t.known.all() {
 		if now-e.data.LastSeen < int64(24*time.Hour) && fits(e.data) {
 			n++
 		}

@@ -115,7 +115,7 @@ func (rs *RuleSession) rollouts() []fleet.Rollout { return rs.s.fleet.fleet.Roll
 // agents tells how many agents the session knows, and how many of them were
 // not heard for a span.
 func (rs *RuleSession) agents(span int64) (all, silent int) {
-	for e := rs.s.entities.known.oldest; e != nil; e = e.newer {
+	for e := range rs.s.entities.known.all() {
 		all++
 		if rs.s.now-e.data.LastSeen > span {
 			silent++

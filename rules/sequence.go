@@ -246,7 +246,7 @@ func (st *sequenceState) observe(slot int, m *moment) {
 	}
 	// What comes in order completes nothing that waits for an absent step, and
 	// hastens no timer, unless it is the step before.
-	if e.pos < 0 || (!inOrder || slot == last-1) && e.due > m.at+st.p.within+st.p.grace {
+	if !e.timed() || (!inOrder || slot == last-1) && e.due > m.at+st.p.within+st.p.grace {
 		st.schedule(e)
 	}
 }
@@ -484,7 +484,7 @@ func (st *sequenceState) waiting(k *sequenceKey) (c chain, last int, due int64, 
 // schedule sets the timer to the next decision or to the end of the key.
 func (st *sequenceState) schedule(e *entry[sequenceKey]) {
 	due := max(st.ends(&e.data), st.now()+1)
-	if e.pos < 0 || due < e.due {
+	if !e.timed() || due < e.due {
 		st.table.wake(e, due)
 		st.wakeAt(due)
 	}

@@ -143,6 +143,9 @@ func (s *Session) relieve() {
 	}
 }
 
+// stateBytes is what the state of all rules takes, as it is estimated.
+func (s *Session) stateBytes() int64 { return s.account.bytes }
+
 // weightOf is the bytes and keys of a rule.
 func (s *Session) weightOf(number int) (bytes int64, held int) {
 	for i, t := range s.tables[number] {

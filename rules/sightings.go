@@ -4,6 +4,8 @@ import (
 	"hash/maphash"
 	"math"
 	"strings"
+
+	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
 )
 
 // sightings are the values that a key has had, and when, in order of time. Of
@@ -269,4 +271,39 @@ func (l *sightings) forget(place int32) {
 	*l.value(place) = seenValue{latest: -l.freeValue}
 	l.freeValue = place
 	l.different--
+}
+
+// persist writes or reads the sightings in order of time. When a value was seen
+// again follows from the others; it is told for who looks at a snapshot.
+func (l *sightings) persist(c *snapshot.Codec, seed maphash.Seed) {
+	n, before := c.Count(int(l.n), 3), int64(math.MinInt64)
+	if !c.Reading() {
+		for place := l.oldest; place != 0; place = l.node(place).newer {
+			n := l.node(place)
+			again := l.next(n)
+			c.Time(&n.at)
+			c.Time(&again)
+			c.Shared(&l.value(n.value).text)
+		}
+		return
+	}
+	for range n {
+		var at, again int64
+		var text string
+		c.Time(&at)
+		c.Time(&again)
+		if c.Shared(&text); at < before {
+			c.Fail("values are not in order of time")
+		}
+		if c.Err() != nil {
+			return
+		}
+		hash := uint32(maphash.String(seed, text))
+		value := l.find(hash, text)
+		if value == 0 {
+			value = l.learn(hash, text)
+		}
+		l.insert(at, value, 0)
+		before = at
+	}
 }

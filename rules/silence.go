@@ -291,7 +291,7 @@ func (st *silenceState) observe(slot int, m *moment) {
 		st.join(k, m)
 	}
 	// A timer that runs out earlier finds out by itself that the agent was heard.
-	if due := k.seen + st.patience(k); e.pos < 0 || due < e.due {
+	if due := k.seen + st.patience(k); !e.timed() || due < e.due {
 		st.again(e, due)
 	}
 }

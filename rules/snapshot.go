@@ -84,7 +84,7 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 	w := snapshot.NewWriter(to)
 	w.Base = s.now
 	agents := &roll{}
-	for e := s.entities.known.oldest; e != nil; e = e.newer {
+	for e := range s.entities.known.all() {
 		agents.number(e.data)
 	}
 	w.Section("session", sessionVersion, func(c *snapshot.Codec) {
@@ -209,49 +209,10 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 	return report, nil
 }
 
-// persist writes or reads all keys in the order of their use, with their
-// timers; each does the data.
+// persist writes or reads all keys of a rule in the order of their use, with
+// their timers; each does the data.
 func persist[T any](a *archive, k *keyed[T], each func(e *entry[T])) {
-	n := a.Count(k.held(), 3)
-	snapshot.Int(a.Codec, &k.made)
-	if !a.Reading() {
-		for e := k.oldest; e != nil; e = e.newer {
-			persistEntry(a, e)
-			each(e)
-		}
-		return
-	}
-	for range n {
-		e := &entry[T]{}
-		persistEntry(a, e)
-		if each(e); a.Err() != nil {
-			return
-		}
-		if k.index.find(e.key) != nil {
-			a.Fail("the key %q stands there twice", e.key)
-			return
-		}
-		k.index.insert(e)
-		k.link(e)
-		k.soil(e)
-		if e.pos = -1; e.due != 0 {
-			due := e.due
-			e.due = 0
-			k.wake(e, due)
-		}
-	}
-}
-
-func persistEntry[T any](a *archive, e *entry[T]) {
-	a.persistKey(&e.key)
-	snapshot.Int(a.Codec, &e.made)
-	due := e.due
-	if !a.Reading() && e.pos < 0 {
-		due = 0
-	}
-	if a.Time(&due); a.Reading() {
-		e.due = due
-	}
+	k.persist(a.Codec, a.persistKey, each)
 }
 
 // persistKey writes or reads a key: of a rule by agent it is a number, and the
@@ -263,7 +224,7 @@ func (a *archive) persistKey(key *string) {
 	}
 	var n *entity
 	if !a.Reading() {
-		if e := a.known.index.find(*key); e != nil {
+		if e := a.known.peek(*key); e != nil {
 			n = e.data
 		}
 	}

@@ -2,8 +2,6 @@ package rules
 
 import (
 	"cmp"
-	"hash/maphash"
-	"math"
 	"slices"
 
 	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
@@ -22,7 +20,7 @@ func (t *entities) enroll(agents *roll) {
 	for _, name := range stale {
 		agents.number(t.hosts[name])
 	}
-	for e := t.aliases.oldest; e != nil; e = e.newer {
+	for e := range t.aliases.all() {
 		agents.number(e.data)
 	}
 	for i := 0; i < len(agents.list); i++ {
@@ -212,41 +210,6 @@ func (k *dataKey) persist(a *archive) {
 }
 
 func (w *dataWatch) persist(a *archive) { a.Time(&w.stalled) }
-
-// persist writes or reads the sightings in order of time. When a value was seen
-// again follows from the others; it is told for who looks at a snapshot.
-func (l *sightings) persist(a *archive, seed maphash.Seed) {
-	n, before := a.Count(int(l.n), 3), int64(math.MinInt64)
-	if !a.Reading() {
-		for place := l.oldest; place != 0; place = l.node(place).newer {
-			n := l.node(place)
-			again := l.next(n)
-			a.Time(&n.at)
-			a.Time(&again)
-			a.Shared(&l.value(n.value).text)
-		}
-		return
-	}
-	for range n {
-		var at, again int64
-		var text string
-		a.Time(&at)
-		a.Time(&again)
-		if a.Shared(&text); at < before {
-			a.Fail("values are not in order of time")
-		}
-		if a.Err() != nil {
-			return
-		}
-		hash := uint32(maphash.String(seed, text))
-		value := l.find(hash, text)
-		if value == 0 {
-			value = l.learn(hash, text)
-		}
-		l.insert(at, value, 0)
-		before = at
-	}
-}
 
 func (l *bucketSamples) persist(a *archive) {
 	snapshot.List(a.Codec, (*[]bucketSample)(l), func(s *bucketSample) {

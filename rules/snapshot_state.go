@@ -40,17 +40,9 @@ func (st *thresholdState) persist(a *archive) {
 
 // persistTimes writes or reads times in ascending order.
 func (a *archive) persistTimes(q *queue[int64]) {
-	persistQueue(a, q, a.Time)
-	if a.Reading() && !slices.IsSorted(q.buf) {
+	q.persist(a.Codec, a.Time)
+	if a.Reading() && !slices.IsSorted(q.list()) {
 		a.Fail("times are not in order")
-	}
-}
-
-// persistQueue writes or reads what a queue holds.
-func persistQueue[T any](a *archive, q *queue[T], each func(*T)) {
-	list := q.list()
-	if snapshot.List(a.Codec, &list, each); a.Reading() {
-		*q = queue[T]{buf: list}
 	}
 }
 
@@ -60,7 +52,7 @@ func (st *valueCountState) persist(a *archive) {
 		k.episode.persist(a)
 		k.subjects.persist(a)
 		k.trace.persist(a)
-		k.seen.persist(a, st.seed)
+		k.seen.persist(a.Codec, st.seed)
 		a.Bool(&k.firing)
 		for _, t := range []*int64{&k.newest, &k.atLeast, &k.enough, &k.settled} {
 			a.Time(t)
@@ -91,7 +83,7 @@ func (st *metricState) persist(a *archive) {
 		k.subjects.persist(a)
 		k.trace.persist(a)
 		k.dataKey.persist(a)
-		persistQueue(a, &k.samples, func(s *sample) {
+		k.samples.persist(a.Codec, func(s *sample) {
 			a.Time(&s.at)
 			a.Float(&s.value)
 		})

@@ -329,7 +329,7 @@ func (st *thresholdState) sustain(k *thresholdKey, fresh int) {
 // that runs out earlier is left: fire finds that it is not time yet.
 func (st *thresholdState) schedule(e *entry[thresholdKey]) {
 	due := max(st.ends(&e.data), st.now()+1)
-	if e.pos < 0 || due < e.due {
+	if !e.timed() || due < e.due {
 		st.table.wake(e, due)
 		st.wakeAt(due)
 	}

@@ -83,7 +83,7 @@ steps:
 		f.send(time.Duration(s)*time.Second, "event.action", "sensor-heartbeat", "agent.id", "a")
 	}
 	st := f.s.states[0].(*sequenceState)
-	if n := len(st.table.index.find("a").data.steps); n > maxEntries || st.dropped > 0 {
+	if n := len(st.table.peek("a").data.steps); n > maxEntries || st.dropped > 0 {
 		t.Errorf("%d events kept, %d dropped", n, st.dropped)
 	}
 	f.send(2*time.Hour, "event.action", "host-crashed", "agent.id", "a")

@@ -280,7 +280,7 @@ func (st *valueCountState) begin(e *entry[valueCountKey], m *moment, end, count 
 // that runs out earlier is left: fire finds that it is not time yet.
 func (st *valueCountState) schedule(e *entry[valueCountKey]) {
 	due := max(st.ends(&e.data), st.now()+1)
-	if e.pos < 0 || due < e.due {
+	if !e.timed() || due < e.due {
 		st.table.wake(e, due)
 		st.wakeAt(due)
 	}

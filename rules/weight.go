@@ -38,21 +38,26 @@ type memory[T any] interface {
 	open(end func(openAlert), key string, r *Rule)
 }
 
-// tableOf returns the table of a rule in a session.
-func tableOf[T any, M memory[T]](s *Session, r *Rule) *keyed[T] {
-	k := newKeyed[T](s.maxKeys)
-	k.account = &s.account
-	k.weigh = func(data *T) int { return M(data).weight() }
+// weighed returns a table whose keys count on an account. A key that is
+// forgotten goes to onForget before.
+func weighed[T any](limit int, a *account, weigh func(*T) int, onForget func(*entry[T], shortageReason)) *keyed[T] {
+	k := newKeyed[T](limit)
+	k.account, k.weigh, k.onForget = a, weigh, onForget
 	// The entry, its place in the index (16 bytes, of which some 55 % are used)
 	// and among the timers.
 	k.fixed = allocated(int(unsafe.Sizeof(entry[T]{}))) + 28 + 10
+	return k
+}
+
+// tableOf returns the table of a rule in a session.
+func tableOf[T any, M memory[T]](s *Session, r *Rule) *keyed[T] {
 	number := r.number
-	k.onForget = func(e *entry[T], why shortageReason) {
+	k := weighed(s.maxKeys, &s.account, func(data *T) int { return M(data).weight() }, func(e *entry[T], why shortageReason) {
 		s.shortages.note(number, why)
 		M(&e.data).open(func(o openAlert) {
 			s.withdraw(s.set.rules[number], o, "forgotten for want of room ("+why.String()+"): whether it still holds is not known")
 		}, e.key, s.set.rules[number])
-	}
+	})
 	s.tables[number] = append(s.tables[number], k)
 	return k
 }
@@ -113,6 +118,9 @@ func (k *keyed[T]) relieve() {
 	k.relieved++
 	k.forget(tooHeavy)
 }
+
+// drop takes the weight of a table off that goes.
+func (a *account) drop(bytes int64) { a.bytes -= bytes }
 
 // settle weighs all that was used.
 func (a *account) settle() {

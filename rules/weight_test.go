@@ -12,8 +12,8 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
-// weighed are rules of all types with what their keys remember.
-var weighed = []struct {
+// weighedRules are rules of all types with what their keys remember.
+var weighedRules = []struct {
 	name, typ, rest string
 	rounds          int // Events of each key.
 }{
@@ -69,10 +69,10 @@ func TestWeightIsTheHeaps(t *testing.T) {
 			}
 		}
 		heap = float64(heapInUse()) - float64(before)
-		weight = float64(s.account.bytes)
+		weight = float64(s.stateBytes())
 		s.publish()
-		if c := set.Counters()[0]; c.Bytes != s.account.bytes || typ != "match" && c.Keys != int64(keys) {
-			t.Errorf("%s: the counters say %d bytes of %d keys, the session %d", rest, c.Bytes, c.Keys, s.account.bytes)
+		if c := set.Counters()[0]; c.Bytes != s.stateBytes() || typ != "match" && c.Keys != int64(keys) {
+			t.Errorf("%s: the counters say %d bytes of %d keys, the session %d", rest, c.Bytes, c.Keys, s.stateBytes())
 		}
 		runtime.KeepAlive(s)
 		return heap, weight
@@ -81,7 +81,7 @@ func TestWeightIsTheHeaps(t *testing.T) {
 	if none != 0 {
 		t.Errorf("a state without keys weighs %v bytes", none)
 	}
-	for _, tc := range weighed {
+	for _, tc := range weighedRules {
 		heap, weight := grow(tc.typ, tc.rest, tc.rounds)
 		heap -= agents
 		t.Logf("%-22s %4.0f bytes a key, estimated %4.0f (%+.0f %%)", tc.name, heap/float64(keys), weight/float64(keys), 100*(weight/heap-1))
@@ -115,7 +115,7 @@ func TestMaxStateBoundsTheHeap(t *testing.T) {
 				}
 			})
 		}
-		most = max(most, s.account.bytes)
+		most = max(most, s.stateBytes())
 	}
 	heap := int64(heapInUse()) - int64(before)
 	s.publish()
