@@ -164,21 +164,21 @@ func (s *stop) agents(total int) (first, last int, ok bool) {
 
 // checkTests reports what the tests of a rule have wrong against the
 // dictionary, and a production rule that is not tested both ways.
-func checkTests(c *compiler, h *Header) {
+func checkTests(c *checker, h *Header, dict *ecs.Dictionary) {
 	positive, negative := false, false
 	for i := range h.Tests {
 		t := &h.Tests[i]
 		positive, negative = positive || t.positive(), negative || !t.positive()
 		for _, e := range t.Events {
-			c.checkSet(e.Set)
+			checkSet(c, e.Set, dict)
 		}
 		for _, f := range t.Fleet {
-			c.checkSet(f.Set)
+			checkSet(c, f.Set, dict)
 		}
 		for _, x := range t.Expect {
 			if x.Where.Value != "" {
-				_, problems, _ := expression.Compile(x.Where, c.dict)
-				c.problems = append(c.problems, problems...)
+				_, problems, _ := expression.Compile(x.Where, dict)
+				c.report(problems, nil)
 			}
 		}
 	}
@@ -188,14 +188,14 @@ func checkTests(c *compiler, h *Header) {
 }
 
 // checkSet checks the names and values of a test's event.
-func (c *compiler) checkSet(set map[string]strict.Node) {
-	e := event.New(c.dict)
+func checkSet(c *checker, set map[string]strict.Node, dict *ecs.Dictionary) {
+	e := event.New(dict)
 	for name, n := range set {
 		if err := setField(e, name, n, 1); err != nil {
-			c.problems = append(c.problems, n.Problem("%s", err.Error()))
+			c.report([]strict.Problem{n.Problem("%s", err.Error())}, nil)
 			continue
 		}
-		c.checkWord(name, n)
+		checkWord(c, name, n, dict)
 	}
 }
 
@@ -244,8 +244,8 @@ func setField(e *event.Event, name string, n strict.Node, number int) error {
 }
 
 // checkWord warns of a test that sets a word which no event has.
-func (c *compiler) checkWord(name string, n strict.Node) {
-	id, ok := c.dict.Lookup(name)
+func checkWord(c *checker, name string, n strict.Node, dict *ecs.Dictionary) {
+	id, ok := dict.Lookup(name)
 	word, scalar := n.Scalar()
 	words := expression.Vocabulary(id)
 	if !ok || !scalar || len(words) == 0 || slices.Contains(words, word) || strings.Contains(word, "{n}") {
@@ -255,7 +255,7 @@ func (c *compiler) checkWord(name string, n strict.Node) {
 	if near, ok := strict.Nearest(word, words); ok {
 		p.Hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	c.warnings = append(c.warnings, p)
+	c.report(nil, []strict.Problem{p})
 }
 
 // flattened reports whether a name is the root of a vendor's own fields.

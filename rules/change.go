@@ -82,7 +82,7 @@ func (d *changeRule) compile(c *compiler) plan {
 	if source.Value == "" {
 		source.Value = fmt.Sprintf("has(field(%q))", d.Field)
 	}
-	if len(c.problems) > 0 {
+	if !c.ok() {
 		return nil
 	}
 	if p.x = c.condition(source); p.x == nil {

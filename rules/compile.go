@@ -2,7 +2,6 @@ package rules
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -59,59 +58,27 @@ type compiler struct {
 	defs *expression.Definitions
 }
 
+// newCompiler returns a compiler of the rule in a node.
+func newCompiler(n strict.Node, dict *ecs.Dictionary, defs *expression.Definitions) *compiler {
+	return &compiler{checker: newChecker(n), dict: dict, defs: defs}
+}
+
 // condition compiles an expression; nil after a problem.
 func (c *compiler) condition(text strict.Text) *expression.Expression {
 	x, problems, warnings := expression.CompileWith(text, c.dict, c.defs)
-	c.problems = append(c.problems, problems...)
-	c.warnings = append(c.warnings, warnings...)
+	c.report(problems, warnings)
 	return x
 }
 
-// Compile checks the conditions against the dictionary and compiles the set.
-// All problems of all rules come back in one *strict.Error. Disabled and
-// deprecated rules are checked and left out.
-func (f *Files) Compile(dict *ecs.Dictionary) (*Ruleset, error) {
-	set := &Ruleset{dict: dict}
-	problems := f.checkDefinitions(dict)
-	for i := range f.rules {
-		src := &f.rules[i]
-		c := &compiler{checker: checker{node: src.node}, dict: dict, defs: &f.defs}
-		rule := c.rule(src)
-		checkTests(c, src.decl.header())
-		problems = append(problems, c.problems...)
-		set.warnings = append(set.warnings, c.warnings...)
-		if h := src.decl.header(); len(c.problems) == 0 && h.Enabled && h.Maturity != "deprecated" {
-			rule.number = len(set.rules)
-			set.rules = append(set.rules, rule)
-		}
-	}
-	if err := strict.NewError(unique(problems)...); err != nil {
-		return nil, err
-	}
-	set.finish()
-	return set, nil
-}
-
-// unique leaves out repetitions: a mistake in a macro shows wherever it is used.
-func unique(problems []strict.Problem) []strict.Problem {
-	var list []strict.Problem
-	for _, p := range problems {
-		if !slices.Contains(list, p) {
-			list = append(list, p)
-		}
-	}
-	return list
-}
-
 // rule compiles one rule.
-func (c *compiler) rule(src *source) *Rule {
-	h := src.decl.header()
-	line, _ := src.node.Position()
+func (c *compiler) rule(file string, node strict.Node, decl declaration) *Rule {
+	h := decl.header()
+	line, _ := node.Position()
 	r := &Rule{
 		ID: strings.ToLower(h.ID), Name: h.Name, Version: h.Version, Kind: h.Kind, Type: h.Type, Description: h.Description,
 		Severity: h.Severity, RiskScore: h.risk(), Maturity: h.Maturity, Tags: h.Tags, References: h.References,
 		FalsePositives: h.FalsePositives, KnownGaps: h.KnownGaps, Note: h.Note, Threat: h.Threat, Scope: h.Scope,
-		File: src.file, Line: line,
+		File: file, Line: line,
 		keepFiring: int64(h.KeepFiringFor), suppress: int64(h.Suppress), budget: h.Budget,
 	}
 	r.Shadow = h.Stage == "shadow"
@@ -122,9 +89,9 @@ func (c *compiler) rule(src *source) *Rule {
 	r.byAgent = len(r.groupBy) == 1 && r.groupBy[0].entity
 	r.threat = threatFields(h.Threat)
 	r.rollup = h.Rollup.plan()
-	r.judges, r.speaks = fingerprints(src.node, c.defs)
-	r.plan = src.decl.compile(c)
-	if len(c.problems) > 0 {
+	r.judges, r.speaks = fingerprints(node, c.defs)
+	r.plan = decl.compile(c)
+	if !c.ok() {
 		return r
 	}
 	for _, k := range r.plan.hooks() {

@@ -34,18 +34,19 @@ type coverage struct {
 // newCoverage prepares the counts for the rule of a set that has one.
 func newCoverage(set *Ruleset) *coverage {
 	c := &coverage{}
-	for _, h := range set.hooks {
-		c.add(h.role, h.x)
-	}
-	for _, r := range set.rules {
-		for i := range r.exceptions {
-			c.add("exception "+r.exceptions[i].name, r.exceptions[i].when)
+	for _, r := range set.Rules() {
+		for _, h := range r.hooks() {
+			c.add(h.role, h.x)
 		}
-		for i := range r.severities {
-			c.add(fmt.Sprintf("severity_mapping %d", i+1), r.severities[i].when)
+		for _, x := range r.activeExceptions() {
+			c.add("exception "+x.name, x.when)
 		}
-		for i := range r.risks {
-			c.add(fmt.Sprintf("risk_score_mapping %d", i+1), r.risks[i].when)
+		severities, risks := r.overrides()
+		for i := range severities {
+			c.add(fmt.Sprintf("severity_mapping %d", i+1), severities[i].when)
+		}
+		for i := range risks {
+			c.add(fmt.Sprintf("risk_score_mapping %d", i+1), risks[i].when)
 		}
 	}
 	return c

@@ -136,6 +136,24 @@ type checker struct {
 	warnings []strict.Problem
 }
 
+// newChecker returns a checker of the rule in a node.
+func newChecker(n strict.Node) checker { return checker{node: n} }
+
+// found returns what was reported.
+func (c *checker) found() (problems, warnings []strict.Problem) { return c.problems, c.warnings }
+
+// err is what was reported as one error; nil without problems.
+func (c *checker) err() error { return strict.NewError(c.problems...) }
+
+// report adds what was found by others.
+func (c *checker) report(problems, warnings []strict.Problem) {
+	c.problems = append(c.problems, problems...)
+	c.warnings = append(c.warnings, warnings...)
+}
+
+// ok reports whether there are no problems so far.
+func (c *checker) ok() bool { return len(c.problems) == 0 }
+
 // problem reports something about a key, or about the rule when it is absent.
 func (c *checker) problem(key, message, hint string) {
 	c.problems = append(c.problems, c.locate(key, message, hint))
@@ -143,6 +161,12 @@ func (c *checker) problem(key, message, hint string) {
 
 func (c *checker) warn(key, message, hint string) {
 	c.warnings = append(c.warnings, c.locate(key, message, hint))
+}
+
+// warnAt warns about a key of another node of the rule.
+func (c *checker) warnAt(n strict.Node, key, message, hint string) {
+	other := checker{node: n}
+	c.warnings = append(c.warnings, other.locate(key, message, hint))
 }
 
 func (c *checker) locate(key, message, hint string) strict.Problem {

@@ -61,13 +61,12 @@ func Lint(dict *ecs.Dictionary, now time.Time, trees ...Tree) (list []Finding, r
 	}
 	for i := range files.rules {
 		src := &files.rules[i]
-		c := &compiler{checker: checker{node: src.node}, dict: dict, defs: &files.defs}
-		rule := c.rule(src)
-		checkTests(c, src.decl.header())
-		l := linter{checker: checker{node: src.node}, rule: rule, header: src.decl.header(), now: now}
-		l.add(LevelError, "load", c.problems)
-		l.add(LevelWarning, "condition", c.warnings)
-		if len(c.problems) == 0 {
+		rule, c := files.compile(src, dict)
+		l := linter{node: src.node, rule: rule, header: src.decl.header(), now: now}
+		problems, warnings := c.found()
+		l.add(LevelError, "load", problems)
+		l.add(LevelWarning, "condition", warnings)
+		if len(problems) == 0 {
 			l.run("exception", l.exceptions)
 			l.run("mapping", l.mappings)
 		}
@@ -100,6 +99,7 @@ func loadFindings(id string, err error) []Finding {
 // linter looks at one compiled rule.
 type linter struct {
 	checker
+	node     strict.Node
 	rule     *Rule
 	header   *Header
 	now      time.Time
@@ -114,14 +114,15 @@ func (l *linter) add(level Level, check string, problems []strict.Problem) {
 
 // run runs one check and takes over its warnings.
 func (l *linter) run(check string, f func()) {
-	l.warnings = nil
+	l.checker = newChecker(l.node)
 	f()
-	l.add(LevelWarning, check, l.warnings)
+	_, warnings := l.found()
+	l.add(LevelWarning, check, warnings)
 }
 
 // exceptions looks at when exceptions end and at what they take out.
 func (l *linter) exceptions() {
-	for i, x := range l.rule.exceptions {
+	for i, x := range l.rule.activeExceptions() {
 		where := l.entry("exceptions", i)
 		end := time.Unix(0, x.until).UTC()
 		switch day := end.Format(time.DateOnly); {
@@ -131,7 +132,7 @@ func (l *linter) exceptions() {
 			where("expires", fmt.Sprintf("exception %q of %s expires on %s", x.name, x.owner, day), "let its owner renew it where it is still needed")
 		}
 		some, all, judged := false, true, false
-		for _, h := range l.rule.plan.hooks() {
+		for _, h := range l.rule.hooks() {
 			if !h.unexcepted && h.x != nil && !h.x.Never() {
 				judged = true
 				some = some || h.x.Excludes(x.when) == ""
@@ -151,7 +152,8 @@ func (l *linter) exceptions() {
 // mappings looks for entries that are never reached: the first that is true
 // wins.
 func (l *linter) mappings() {
-	for key, list := range map[string][]override{"severity_mapping": l.rule.severities, "risk_score_mapping": l.rule.risks} {
+	severities, risks := l.rule.overrides()
+	for key, list := range map[string][]override{"severity_mapping": severities, "risk_score_mapping": risks} {
 		for i := range list {
 			for j := range i {
 				if list[i].when.Implies(list[j].when) {
@@ -161,11 +163,11 @@ func (l *linter) mappings() {
 			}
 		}
 	}
-	if len(l.rule.severities) > 0 {
+	if len(severities) > 0 {
 		return // Which band a score belongs to depends on the event.
 	}
 	low, high := band(l.rule.Severity)
-	for i, o := range l.rule.risks {
+	for i, o := range risks {
 		if o.risk < low || o.risk > high {
 			l.entry("risk_score_mapping", i)("risk_score", fmt.Sprintf("risk_score %v does not fit severity %s", o.risk, l.rule.Severity),
 				fmt.Sprintf("expected %v to %v, or add a severity_mapping", low, high))
@@ -201,10 +203,6 @@ func (l *linter) entry(list string, i int) func(key, message, hint string) {
 		if items := l.node.Get(list).Items(); i < len(items) {
 			n = items[i]
 		}
-		(&checker{node: n}).warnInto(&l.checker, key, message, hint)
+		l.warnAt(n, key, message, hint)
 	}
-}
-
-func (c *checker) warnInto(to *checker, key, message, hint string) {
-	to.warnings = append(to.warnings, c.locate(key, message, hint))
 }

@@ -28,10 +28,10 @@ type relation struct {
 
 func relations() []relation {
 	return []relation{
-		{"duplicated", func(r *Rule) bool { return r.plan.traits().copies }, (*metamorphosis).duplicated},
-		{"shuffled within lateness", func(r *Rule) bool { return r.plan.traits().orderless }, (*metamorphosis).shuffled},
+		{"duplicated", func(r *Rule) bool { return r.traits().copies }, (*metamorphosis).duplicated},
+		{"shuffled within lateness", func(r *Rule) bool { return r.traits().orderless }, (*metamorphosis).shuffled},
 		{"split over two sessions", func(r *Rule) bool {
-			return r.Scope == "host" && r.rollup == nil && r.byEntity()
+			return r.Scope == "host" && !r.rolledUp() && r.byEntity()
 		}, (*metamorphosis).split},
 		{"restarted", func(*Rule) bool { return true }, (*metamorphosis).restarted},
 		{"restored", func(*Rule) bool { return true }, (*metamorphosis).restored},
@@ -52,7 +52,7 @@ type metamorphosis struct {
 func (m *metamorphosis) run() []string {
 	var list []string
 	for _, rel := range relations() {
-		if rel.applies(m.set.rules[0]) {
+		if rel.applies(m.set.Rules()[0]) {
 			for _, d := range rel.differences(m) {
 				list = append(list, rel.name+": "+d)
 			}
@@ -118,7 +118,7 @@ func (m *metamorphosis) shards() []int {
 		return name
 	}
 	names := make([]string, len(m.arrivals))
-	e := event.New(m.set.dict)
+	e := event.New(m.set.Dictionary())
 	for i := range m.arrivals {
 		m.arrivals[i].fill(e)
 		for _, name := range []string{

@@ -177,13 +177,13 @@ func (f *Files) parseRule(file string, node strict.Node) (source, error) {
 	if err := node.Decode(decl); err != nil {
 		return source{}, err
 	}
-	c := &checker{node: node}
-	checkHeader(c, decl.header())
-	decl.check(c)
+	c := newChecker(node)
+	checkHeader(&c, decl.header())
+	decl.check(&c)
 	for i := range decl.header().Tests {
-		decl.header().Tests[i].check(c)
+		decl.header().Tests[i].check(&c)
 	}
-	return source{file: file, node: node, decl: decl}, strict.NewError(c.problems...)
+	return source{file: file, node: node, decl: decl}, c.err()
 }
 
 // declare makes the empty declaration of the rule's type.

@@ -44,6 +44,21 @@ type Rule struct {
 	severities, risks []override
 }
 
+// traits are those of the rule's kind.
+func (r *Rule) traits() traits { return r.plan.traits() }
+
+// hooks are the conditions of the rule.
+func (r *Rule) hooks() []hook { return r.plan.hooks() }
+
+// rolledUp reports whether alerts about many agents become one incident.
+func (r *Rule) rolledUp() bool { return r.rollup != nil }
+
+// activeExceptions are the compiled exceptions.
+func (r *Rule) activeExceptions() []activeException { return r.exceptions }
+
+// overrides are the entries of severity_mapping and risk_score_mapping.
+func (r *Rule) overrides() (severities, risks []override) { return r.severities, r.risks }
+
 // Ruleset is a compiled set of rules. It is immutable and safe for concurrent
 // use; only its counters move.
 type Ruleset struct {
@@ -61,6 +76,16 @@ type Ruleset struct {
 type boundHook struct {
 	hook
 	rule int
+}
+
+// newRuleset puts compiled rules into a set.
+func newRuleset(dict *ecs.Dictionary, rules []*Rule, warnings []strict.Problem) *Ruleset {
+	set := &Ruleset{dict: dict, rules: rules, warnings: warnings}
+	for i, r := range rules {
+		r.number = i
+	}
+	set.finish()
+	return set
 }
 
 // finish builds what the rules share.
@@ -82,6 +107,9 @@ func (set *Ruleset) finish() {
 	}
 	set.subject = subjectFields(set.dict)
 }
+
+// Dictionary is what the conditions were checked against.
+func (set *Ruleset) Dictionary() *ecs.Dictionary { return set.dict }
 
 // Rules describes the rules that run, in the order of their files; after a
 // reload those that stayed come first.

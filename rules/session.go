@@ -167,6 +167,9 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 	return s
 }
 
+// Dictionary is that of the session's rules.
+func (s *Session) Dictionary() *ecs.Dictionary { return s.set.dict }
+
 // begin gives every rule a state without memory.
 func (s *Session) begin() {
 	s.entities = newEntities(s.maxKeys)

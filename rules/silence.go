@@ -139,7 +139,7 @@ func (d *silenceRule) compile(c *compiler) plan {
 			p.cohort.names = append(p.cohort.names, name)
 		}
 	}
-	if p.alive == nil || len(c.problems) > 0 {
+	if p.alive == nil || !c.ok() {
 		return nil
 	}
 	return p

@@ -141,7 +141,7 @@ func runTest(result *TestResult, set *Ruleset, t *testCase, o TestOptions, seen 
 	end := start
 	for i, x := range t.Expect {
 		if x.Where.Value != "" {
-			wheres[i], _, _ = expression.Compile(x.Where, set.dict)
+			wheres[i], _, _ = expression.Compile(x.Where, set.Dictionary())
 		}
 		end = max(end, start+int64(x.when()))
 	}
@@ -187,7 +187,7 @@ func missesOf(set *Ruleset, arrivals []arrival, end int64, o SessionOptions) (li
 	o.Misses = func(*Rule) bool { return true }
 	s := set.NewSession(o)
 	playOn(s, arrivals, end, nil, nil, func(s *Session) *Session { return s })
-	return s.Misses(set.rules[0], maxNearest)
+	return s.Misses(set.Rules()[0], maxNearest)
 }
 
 // maxTold is how many alerts of a failed test are told.
@@ -300,7 +300,7 @@ func playOn(s *Session, arrivals []arrival, end int64, wheres []*expression.Expr
 		r.body = string(a.AppendJSON(nil))
 		got = append(got, r)
 	}
-	e := event.New(s.set.dict)
+	e := event.New(s.Dictionary())
 	for i := range arrivals {
 		if arrivals[i].at > end {
 			break
