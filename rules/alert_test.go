@@ -76,23 +76,23 @@ func TestAlertFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range files.rules {
-		set, err := (&Files{rules: files.rules[i : i+1]}).Compile(dict)
+	for _, src := range files.sources() {
+		set, err := files.with(src).Compile(dict)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for j := range files.rules[i].decl.header().Tests {
-			test := &files.rules[i].decl.header().Tests[j]
+		for j := range src.decl.header().Tests {
+			test := &src.decl.header().Tests[j]
 			begin, _ := test.start()
 			f := newFeed(t, set, SessionOptions{})
 			for _, a := range test.arrivals(begin) {
 				a.fill(f.e)
 				f.s.Detect(a.at, f.e, f.emit)
 			}
-			checkAlerts(t, set.rules[0], f.alerts)
+			checkAlerts(t, set.Rules()[0], f.alerts)
 			for _, body := range f.bodies {
 				for _, problem := range checker.Check([]byte(body)) {
-					t.Errorf("%s: %v in %s", set.rules[0].Name, problem, body)
+					t.Errorf("%s: %v in %s", set.Rules()[0].Name, problem, body)
 				}
 			}
 		}

@@ -23,8 +23,8 @@ func TestLibrary(t *testing.T) {
 	for _, r := range set.Always() {
 		t.Errorf("%s is evaluated for every event", r.Name)
 	}
-	for i := range files.rules {
-		h := files.rules[i].decl.header()
+	for _, src := range files.sources() {
+		h := src.decl.header()
 		positive := 0
 		for j := range h.Tests {
 			if h.Tests[j].positive() {

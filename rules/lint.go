@@ -47,20 +47,21 @@ func Checks() []Check {
 // ExpiresSoon is how long before its end an exception is reported.
 const ExpiresSoon = 30 * 24 * time.Hour
 
-// Lint reads and compiles the rule files of the trees and returns everything
+// lint reads and compiles the rule files of the trees and returns everything
 // that is wrong with them in the order of files and lines, with the number of
 // rules that were read. Unlike Parse and Compile it goes on after errors. The
 // rules of a file that does not load are missing from the findings about
 // others, such as that a macro of it does not exist.
-func Lint(dict *ecs.Dictionary, now time.Time, trees ...Tree) (list []Finding, rules int) {
-	files, err := read(Kinds(), trees)
+func lint(kinds []Kind, dict *ecs.Dictionary, now time.Time, trees []Tree) (list []Finding, rules int) {
+	files, err := read(kinds, trees)
 	list = loadFindings("", err)
 	known := readAttack()
 	for _, p := range files.checkDefinitions(dict) {
 		list = append(list, Finding{Level: LevelError, Check: "load", Problem: p})
 	}
-	for i := range files.rules {
-		src := &files.rules[i]
+	sources := files.sources()
+	for i := range sources {
+		src := &sources[i]
 		rule, c := files.compile(src, dict)
 		l := linter{node: src.node, rule: rule, header: src.decl.header(), now: now}
 		problems, warnings := c.found()
@@ -77,7 +78,7 @@ func Lint(dict *ecs.Dictionary, now time.Time, trees ...Tree) (list []Finding, r
 	slices.SortStableFunc(list, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column), cmp.Compare(a.Message, b.Message))
 	})
-	return slices.CompactFunc(list, func(a, b Finding) bool { return a.Problem == b.Problem }), len(files.rules)
+	return slices.CompactFunc(list, func(a, b Finding) bool { return a.Problem == b.Problem }), len(sources)
 }
 
 func loadFindings(id string, err error) []Finding {

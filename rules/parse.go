@@ -70,37 +70,14 @@ func find(kinds []Kind, name string) (kind *Kind, hint string) {
 	return nil, hint
 }
 
-// Types are the types of rules.
-func Types() []string { return typeNames(Kinds()) }
-
-// Parse reads every .yml and .yaml file of the given trees, in alphabetical
-// order. A file may hold several rules as YAML documents. All problems of all
-// files come back in one *strict.Error. Two rules must not share an id or a
-// name.
-func Parse(trees ...fs.FS) (*Files, error) {
-	list := make([]Tree, len(trees))
-	for i, tree := range trees {
-		list[i] = Tree{FS: tree}
-	}
-	return ParseTrees(list...)
-}
-
-// ParseTrees is Parse for directories that have names.
-func ParseTrees(trees ...Tree) (*Files, error) {
-	files, err := read(Kinds(), trees)
-	if err != nil {
-		return nil, err
-	}
-	return files, nil
-}
-
 // Tree is a directory with rule files.
 type Tree struct {
 	FS   fs.FS
 	Path string // Put before the names of its files in messages; may be empty.
 }
 
-// read is Parse. It returns the rules that are good beside the error.
+// read reads every .yml and .yaml file of the trees, in alphabetical order. It
+// returns the rules that are good beside a *strict.Error with all problems.
 func read(kinds []Kind, trees []Tree) (*Files, error) {
 	files := &Files{kinds: kinds}
 	var errs []error
@@ -127,13 +104,22 @@ func read(kinds []Kind, trees []Tree) (*Files, error) {
 	return files, strict.Merge(errs...)
 }
 
-// ParseFile reads the rules of one file.
-func ParseFile(name string, src []byte) (*Files, error) {
-	files := &Files{kinds: Kinds()}
+// readFile reads the rules of one file.
+func readFile(kinds []Kind, name string, src []byte) (*Files, error) {
+	files := &Files{kinds: kinds}
 	if err := strict.Merge(files.add(name, src), files.duplicates()); err != nil {
 		return nil, err
 	}
 	return files, nil
+}
+
+// sources are the rules in the order of their files.
+func (f *Files) sources() []source { return f.rules }
+
+// with returns files that define the same lists and macros, and hold these
+// rules.
+func (f *Files) with(sources ...source) *Files {
+	return &Files{kinds: f.kinds, defs: f.defs, named: f.named, rules: sources}
 }
 
 // Len is the number of rules, disabled ones included.

@@ -9,10 +9,10 @@ import (
 // unwritten is the description of a rule whose author has not written one yet.
 const unwritten = "Say in one sentence what has happened when this rule alerts."
 
-// Scaffold returns the beginning of a rule file of a type: it loads, and its
+// scaffold returns the beginning of a rule file of a type: it loads, and its
 // tests pass. It returns an error for a type that does not exist.
-func Scaffold(typ, name, id string) ([]byte, error) {
-	kind, hint := find(Kinds(), typ)
+func scaffold(kinds []Kind, typ, name, id string) ([]byte, error) {
+	kind, hint := find(kinds, typ)
 	if kind == nil {
 		return nil, fmt.Errorf("unknown rule type %q: %s", typ, hint)
 	}

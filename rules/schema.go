@@ -11,9 +11,9 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/strict/schema"
 )
 
-// Schema returns the JSON Schema of a document of a rule file, for editors:
+// ruleSchema returns the JSON Schema of a document of a rule file, for editors:
 // a rule of one of the types, a list, or a macro.
-func Schema() ([]byte, error) {
+func ruleSchema(kinds []Kind) ([]byte, error) {
 	shared := keyDescriptions()
 	generator := schema.Generator{
 		Values: map[reflect.Type]schema.Object{
@@ -25,7 +25,7 @@ func Schema() ([]byte, error) {
 		Keys: shared,
 	}
 	var documents []any
-	for _, kind := range slices.SortedFunc(slices.Values(Kinds()), func(a, b Kind) int { return strings.Compare(a.Name, b.Name) }) {
+	for _, kind := range slices.SortedFunc(slices.Values(kinds), func(a, b Kind) int { return strings.Compare(a.Name, b.Name) }) {
 		g := generator
 		g.Keys = maps.Clone(shared)
 		for key, meaning := range kind.Keys {

@@ -51,14 +51,14 @@ type TestResult struct {
 // Passed reports whether the test passed.
 func (r *TestResult) Passed() bool { return len(r.Failures) == 0 }
 
-// RunTests runs the tests in the rule files with the engine that runs in
+// runTests runs the tests in the rule files with the engine that runs in
 // production, each rule by itself, disabled ones included. Every test runs
 // twice, which must give the same documents.
-func RunTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error) {
+func runTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error) {
 	var report Report
-	for i := range files.rules {
-		src := &files.rules[i]
-		set, err := (&Files{kinds: files.kinds, rules: []source{files.enabled(src)}, defs: files.defs}).Compile(dict)
+	for i := range files.sources() {
+		src := &files.sources()[i]
+		set, err := files.with(enabled(files, src)).Compile(dict)
 		if err != nil {
 			return report, err
 		}
@@ -97,7 +97,7 @@ func RunTests(files *Files, dict *ecs.Dictionary, o TestOptions) (Report, error)
 }
 
 // enabled returns a rule that compiles into a set whatever its maturity.
-func (f *Files) enabled(src *source) source {
+func enabled(f *Files, src *source) source {
 	decl, err := f.declare(src.node)
 	if err != nil || src.node.Decode(decl) != nil {
 		return *src // It was read before, so this cannot happen.
