@@ -85,7 +85,7 @@ func TestAlertFields(t *testing.T) {
 			test := &src.decl.header().Tests[j]
 			begin, _ := test.start()
 			f := newFeed(t, set, SessionOptions{})
-			for _, a := range test.arrivals(begin) {
+			for _, a := range arrivalsOf(test, begin) {
 				a.fill(f.e)
 				f.s.Detect(a.at, f.e, f.emit)
 			}

@@ -24,6 +24,7 @@ func Anomaly() Kind {
 			"direction": "up, down or any.",
 			"window":    "How long a key is remembered that is not heard again.",
 		},
+		Words: map[string][]string{"method": methods(), "direction": {"up", "down", "any"}},
 		Scaffold: `condition: event.action == "resource-usage"
 field: edr.resource.memory_bytes
 learn: 60

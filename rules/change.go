@@ -27,6 +27,7 @@ func Change() Kind {
 			"returns":   "Only where the value has gone back to the one before so many times in a row.",
 			"window":    "How long a value is remembered that is not heard again.",
 		},
+		Words: map[string][]string{"direction": {"up", "down"}},
 		Scaffold: `field: edr.policy.name
 window: 4h
 tests:

@@ -88,7 +88,7 @@ func (c *compiler) rule(file string, node strict.Node, decl declaration) *Rule {
 	r.groupBy = c.groupBy(h)
 	r.byAgent = len(r.groupBy) == 1 && r.groupBy[0].entity
 	r.threat = threatFields(h.Threat)
-	r.rollup = h.Rollup.plan()
+	r.rollup = newRollupPlan(h.Rollup)
 	r.judges, r.speaks = fingerprints(node, c.defs)
 	r.plan = decl.compile(c)
 	if !c.ok() {

@@ -20,6 +20,7 @@ func Match() Kind {
 			"for":     "How long every reading has to satisfy the condition.",
 			"no_data": "What becomes of an open episode when no reading comes: none, keep, alert or resolve.",
 		},
+		Words: map[string][]string{"no_data": {noDataNone, noDataKeep, noDataAlert, noDataResolve}},
 		Scaffold: `condition: event.action == "log-cleared"
 tests:
   - name: it happens
@@ -48,9 +49,9 @@ func (d *matchRule) header() *Header { return &d.Header }
 func (d *matchRule) check(c *checker) {
 	c.positive("for", d.For, true)
 	if d.For > 0 {
-		c.checkNoData(d.NoData, noDataNone, noDataKeep, noDataAlert, noDataResolve)
+		checkNoData(c, d.NoData, noDataNone, noDataKeep, noDataAlert, noDataResolve)
 	} else {
-		c.checkNoData(d.NoData, noDataNone)
+		checkNoData(c, d.NoData, noDataNone)
 	}
 }
 

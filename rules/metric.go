@@ -26,6 +26,7 @@ func Metric() Kind {
 			"min_events": "Fewer events in the window say nothing.",
 			"having":     "Bounds on the statistic: gt, gte, lt, lte.",
 		},
+		Words: map[string][]string{"window_kind": windowKinds(), "no_data": {noDataNone, noDataKeep, noDataAlert, noDataResolve}},
 		Scaffold: `condition: event.action == "resource-usage"
 field: edr.resource.cpu_pct
 function: avg
@@ -96,9 +97,9 @@ func (d *metricRule) header() *Header { return &d.Header }
 func (d *metricRule) check(c *checker) {
 	d.windowKeys.check(c)
 	if d.windowKeys.Kind == "sliding" {
-		c.checkNoData(d.NoData, noDataNone, noDataKeep, noDataAlert, noDataResolve)
+		checkNoData(c, d.NoData, noDataNone, noDataKeep, noDataAlert, noDataResolve)
 	} else {
-		c.checkNoData(d.NoData, noDataNone)
+		checkNoData(c, d.NoData, noDataNone)
 	}
 	if d.Having.String() == "" {
 		c.problem("having", "having needs gt, gte, lt or lte", "")

@@ -10,7 +10,7 @@ import (
 // event and raises nothing, in a session that was asked for misses.
 
 // count offers a number of things that is not what having asks for.
-func (rs *RuleSession) missCount(key string, at, had, low, high int64, noun, having, window string) {
+func offerCount(rs *RuleSession, key string, at, had, low, high int64, noun, having, window string) {
 	miss := Miss{Rule: rs.rule(), Stage: MissedBound, Key: key, At: at, Measure: noun, Value: float64(had), Bound: float64(low)}
 	miss.Nearness = float64(had) / float64(low)
 	if had > high {
@@ -36,11 +36,11 @@ func (st *thresholdState) missed(e *entry[thresholdKey], m *moment) {
 			most, end = n, times[j]
 		}
 	}
-	st.missCount(e.key, end, most, st.p.low, st.p.high, "matching event", st.p.having, duration(st.p.window))
+	offerCount(&st.RuleSession, e.key, end, most, st.p.low, st.p.high, "matching event", st.p.having, duration(st.p.window))
 }
 
 func (st *bucketState) missed(e *entry[bucketKey], m *moment, n int64) {
-	st.missCount(e.key, m.at, n, st.p.low, st.p.high, st.p.noun, st.p.having, st.p.phrase())
+	offerCount(&st.RuleSession, e.key, m.at, n, st.p.low, st.p.high, st.p.noun, st.p.having, st.p.phrase())
 }
 
 func (st *valueCountState) missed(e *entry[valueCountKey], m *moment) {
@@ -54,7 +54,7 @@ func (st *valueCountState) missed(e *entry[valueCountKey], m *moment) {
 		}
 	}
 	most = max(most, seen.within(m.at, st.p.window))
-	st.missCount(e.key, end, most, st.p.low, math.MaxInt64, "different value of "+st.p.name, st.p.having, duration(st.p.window))
+	offerCount(&st.RuleSession, e.key, end, most, st.p.low, math.MaxInt64, "different value of "+st.p.name, st.p.having, duration(st.p.window))
 }
 
 // missed offers a statistic that does not satisfy having.

@@ -16,7 +16,7 @@ const (
 )
 
 // checkNoData checks the key for a type; allowed are its values.
-func (c *checker) checkNoData(value string, allowed ...string) {
+func checkNoData(c *checker, value string, allowed ...string) {
 	if value == "" || slices.Contains(allowed, value) {
 		return
 	}
@@ -30,8 +30,8 @@ func (c *checker) checkNoData(value string, allowed ...string) {
 
 // checkKeep checks no_data of a rule that counts: its data are the records of
 // the agent.
-func (c *checker) checkKeep(h *Header, value string) {
-	c.checkNoData(value, noDataNone, noDataKeep)
+func checkKeep(c *checker, h *Header, value string) {
+	checkNoData(c, value, noDataNone, noDataKeep)
 	if value == noDataKeep && h.GroupBy != nil && !slices.Contains(*h.GroupBy, "entity") {
 		c.problem("no_data", "no_data: keep waits for records of the agent, which is no part of group_by", "add entity to group_by")
 	}

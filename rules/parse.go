@@ -39,10 +39,11 @@ type declaration interface {
 
 // Kind is one type of rule.
 type Kind struct {
-	Name     string             // The value of type.
-	New      func() declaration // An empty declaration with its defaults.
-	Keys     map[string]string  // What its own keys mean, for editors; by name.
-	Scaffold string             // Its own keys and two tests, from which a new rule begins.
+	Name     string              // The value of type.
+	New      func() declaration  // An empty declaration with its defaults.
+	Keys     map[string]string   // What its own keys mean, for editors; by name.
+	Words    map[string][]string // The values of its own keys that take one of a few words; by name.
+	Scaffold string              // Its own keys and two tests, from which a new rule begins.
 }
 
 // typeNames are the names of kinds in alphabetical order.

@@ -129,7 +129,7 @@ func realisticEvents(tb testing.TB, dict *ecs.Dictionary) (list []storedEvent) {
 	}
 	for _, src := range library.sources() {
 		for t := range src.decl.header().Tests {
-			arrivals := src.decl.header().Tests[t].arrivals(start)
+			arrivals := arrivalsOf(&src.decl.header().Tests[t], start)
 			if len(arrivals) == 0 {
 				continue
 			}

@@ -21,8 +21,13 @@ type rollupKeys struct {
 	Within time.Duration `yaml:"within,required"`
 }
 
-// rollupFields are the names that an incident can be about: what a session
+// rollupNames are the fields that an incident can be about: what a session
 // remembers of an agent.
+func rollupNames() []string {
+	return []string{"agent.type", "agent.version", "edr.content.version", "host.os.type", "host.type"}
+}
+
+// rollupFields read what rollupNames names.
 func rollupFields() map[string]func(n *entity) string {
 	return map[string]func(n *entity) string{
 		"agent.type":          func(n *entity) string { return n.Type },
@@ -42,7 +47,7 @@ func checkRollup(c *checker, h *Header) {
 	if k.Over < 2 || k.Over > 100_000 {
 		c.problem("rollup.over", fmt.Sprintf("over is %d agents, expected 2 to 100000", k.Over), "")
 	}
-	known := slices.Sorted(maps.Keys(rollupFields()))
+	known := rollupNames()
 	for _, name := range k.By {
 		if !slices.Contains(known, name) {
 			hint := "an incident can be by " + strings.Join(known, ", ")
@@ -65,7 +70,7 @@ type rollupPlan struct {
 	within int64
 }
 
-func (k *rollupKeys) plan() *rollupPlan {
+func newRollupPlan(k *rollupKeys) *rollupPlan {
 	if k == nil {
 		return nil
 	}

@@ -40,11 +40,8 @@ func ruleSchema(kinds []Kind) ([]byte, error) {
 		properties := of["properties"].(schema.Object)
 		properties["type"] = schema.Object{"const": kind.Name, "description": "Type of the rule: when it alerts."}
 		properties["maturity"].(schema.Object)["enum"] = maturities()
-		if window, ok := properties["window_kind"].(schema.Object); ok {
-			window["enum"] = windowKinds()
-		}
-		if noData, ok := properties["no_data"].(schema.Object); ok {
-			noData["enum"] = []string{noDataNone, noDataKeep, noDataAlert, noDataResolve}
+		for key, words := range kind.Words {
+			properties[key].(schema.Object)["enum"] = words
 		}
 		respond := properties["respond"].(schema.Object)["items"].(schema.Object)["properties"].(schema.Object)
 		respond["action"].(schema.Object)["enum"] = ecs.ResponseActions()

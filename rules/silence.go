@@ -31,6 +31,7 @@ func Silence() Kind {
 			"percent":             "The share of the cohort that has to be silent.",
 			"times_usual":         "How much more than usual has to fall silent.",
 		},
+		Words: map[string][]string{"verdict": {"cohort", "feed", "site"}, "host": {"any", "up"}},
 		Scaffold: `condition: event.action == "sensor-heartbeat"
 after: 20m
 tests:

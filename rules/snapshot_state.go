@@ -27,7 +27,7 @@ func (st *thresholdState) persist(a *archive) {
 		k.episode.persist(a)
 		k.subjects.persist(a)
 		k.trace.persist(a)
-		a.persistTimes(&k.times)
+		persistTimes(a, &k.times)
 		a.Bool(&k.firing)
 		for _, t := range []*int64{&k.newest, &k.atLeast, &k.settled} {
 			a.Time(t)
@@ -39,7 +39,7 @@ func (st *thresholdState) persist(a *archive) {
 }
 
 // persistTimes writes or reads times in ascending order.
-func (a *archive) persistTimes(q *queue[int64]) {
+func persistTimes(a *archive, q *queue[int64]) {
 	q.persist(a.Codec, a.Time)
 	if a.Reading() && !slices.IsSorted(q.list()) {
 		a.Fail("times are not in order")

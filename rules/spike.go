@@ -23,6 +23,7 @@ func Spike() Kind {
 			"min_events":  "Fewer events (down: in the past) say nothing.",
 			"host":        "up: with direction: down, only while other records of the host come.",
 		},
+		Words: map[string][]string{"direction": {"up", "down"}, "host": {"up"}},
 		Scaffold: `condition: event.action == "error"
 window: 10m
 history: 6

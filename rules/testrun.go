@@ -136,7 +136,7 @@ type raised struct {
 func runTest(result *TestResult, set *Ruleset, t *testCase, o TestOptions, seen *coverage) {
 	var failures []string
 	start, _ := t.start() // Checked when the file was read.
-	arrivals := t.arrivals(start)
+	arrivals := arrivalsOf(t, start)
 	wheres := make([]*expression.Expression, len(t.Expect))
 	end := start
 	for i, x := range t.Expect {
@@ -157,7 +157,7 @@ func runTest(result *TestResult, set *Ruleset, t *testCase, o TestOptions, seen 
 	}
 	short := int64(0) // When alerts were missing first.
 	for i := range t.Expect {
-		f, missing := t.Expect[i].judge(i, start, got)
+		f, missing := judgeExpectation(&t.Expect[i], i, start, got)
 		if f != "" {
 			failures = append(failures, f)
 		}
@@ -241,7 +241,7 @@ func (x *expectation) when() offset {
 
 // judge compares an expectation with what was raised; short: alerts are
 // missing.
-func (x *expectation) judge(number int, start int64, got []raised) (failure string, short bool) {
+func judgeExpectation(x *expectation, number int, start int64, got []raised) (failure string, short bool) {
 	limit := start + int64(x.when())
 	seen := map[string]string{} // Episode → last status.
 	for _, r := range got {
@@ -334,7 +334,7 @@ func (a *arrival) fill(e *event.Event) {
 }
 
 // arrivals lists the test's events in the order in which they arrive.
-func (t *testCase) arrivals(start int64) []arrival {
+func arrivalsOf(t *testCase, start int64) []arrival {
 	var list []arrival
 	for _, e := range t.Events {
 		count, every := 1, time.Duration(0)
@@ -351,7 +351,7 @@ func (t *testCase) arrivals(start int64) []arrival {
 		}
 	}
 	for i := range t.Fleet {
-		list = append(list, t.Fleet[i].arrivals(start)...)
+		list = append(list, fleetArrivals(&t.Fleet[i], start)...)
 	}
 	slices.SortStableFunc(list, byArrival)
 	return list
@@ -359,12 +359,12 @@ func (t *testCase) arrivals(start int64) []arrival {
 
 func byArrival(a, b arrival) int { return cmp.Compare(a.at, b.at) }
 
-func (f *testFleet) arrivals(start int64) []arrival {
+func fleetArrivals(f *testFleet, start int64) []arrival {
 	var list []arrival
 	for n := 1; n <= f.Agents; n++ {
 		phase := int64(f.Every) * int64(n-1) / int64(f.Agents)
 		for at := int64(f.From) + phase; at <= int64(f.Until); at += int64(f.Every) {
-			if f.stopped(n, at) {
+			if stopped(f, n, at) {
 				continue
 			}
 			list = append(list, arrival{
@@ -377,7 +377,7 @@ func (f *testFleet) arrivals(start int64) []arrival {
 }
 
 // stopped reports whether an agent is silent at a time.
-func (f *testFleet) stopped(n int, at int64) bool {
+func stopped(f *testFleet, n int, at int64) bool {
 	for i := range f.Stop {
 		s := &f.Stop[i]
 		first, last, _ := s.agents(f.Agents)

@@ -18,6 +18,7 @@ func Threshold() Kind {
 		Keys: map[string]string{
 			"debounce": "Events closer than this to one that was counted are the same occurrence.",
 		},
+		Words: map[string][]string{"window_kind": windowKinds(), "no_data": {noDataNone, noDataKeep}},
 		Scaffold: `condition: event.action == "sensor-stopped"
 window: 1h
 having: {gte: 3}
@@ -99,7 +100,7 @@ func (d *thresholdRule) header() *Header { return &d.Header }
 
 func (d *thresholdRule) check(c *checker) {
 	d.windowKeys.check(c)
-	c.checkKeep(&d.Header, d.NoData)
+	checkKeep(c, &d.Header, d.NoData)
 	c.positive("debounce", d.Debounce, true)
 	if d.Debounce >= d.Window && d.Window > 0 {
 		c.problem("debounce", "debounce is not shorter than window, so that nothing could ever be counted twice", "")

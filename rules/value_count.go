@@ -20,6 +20,7 @@ func ValueCount() Kind {
 		Keys: map[string]string{
 			"field": "The field whose different values are counted; entity counts agents.",
 		},
+		Words: map[string][]string{"window_kind": windowKinds(), "no_data": {noDataNone, noDataKeep}},
 		Scaffold: `condition: event.action == "sensor-stopped"
 field: entity
 group_by: [agent.type]
@@ -61,7 +62,7 @@ func (d *valueCountRule) header() *Header { return &d.Header }
 
 func (d *valueCountRule) check(c *checker) {
 	d.windowKeys.check(c)
-	c.checkKeep(&d.Header, d.NoData)
+	checkKeep(c, &d.Header, d.NoData)
 	low, _ := d.Having.limits()
 	switch {
 	case d.Having.GT == nil && d.Having.GTE == nil || d.Having.LT != nil || d.Having.LTE != nil || d.Having.EQ != nil:
