@@ -65,7 +65,7 @@ func TestLibraryLooksBackNoFurtherThanIsRead(t *testing.T) {
 	}
 	if h := set.Horizon(); h > 6*time.Hour {
 		for _, r := range set.Rules() {
-			if own := r.plan.horizon() + time.Duration(max(r.keepFiring, r.suppress)); own > 6*time.Hour {
+			if own := r.LookBack(); own > 6*time.Hour {
 				t.Errorf("%s: %s looks back %s", r.File, r.Name, own)
 			}
 		}

@@ -91,7 +91,7 @@ func raiseSet(tb testing.TB, dict *ecs.Dictionary, rules []*oracleRule, events [
 		ids = append(ids, document.Event.ID)
 	}
 	for _, e := range events {
-		doc := e.document(set.dict)
+		doc := e.document(set.Dictionary())
 		s.Detect(e.now, nil, emit)
 		s = next(s)
 		s.Detect(e.now, doc, emit)
@@ -132,8 +132,8 @@ func interrupted(tb testing.TB, r *rand.Rand, yaml string) func(*Session) *Sessi
 		return func(s *Session) *Session {
 			if r.IntN(20) == 0 {
 				n++
-				again := compileRules(tb, s.set.dict, strings.ReplaceAll(yaml, "severity: low", fmt.Sprintf("severity: low\ndescription: edited %d times", n)))
-				s.Reload(again.Inherit(s.set), func(a *event.Event) { tb.Fatalf("the reload says %s", a.AppendJSON(nil)) })
+				again := compileRules(tb, s.Ruleset().Dictionary(), strings.ReplaceAll(yaml, "severity: low", fmt.Sprintf("severity: low\ndescription: edited %d times", n)))
+				s.Reload(again.Inherit(s.Ruleset()), func(a *event.Event) { tb.Fatalf("the reload says %s", a.AppendJSON(nil)) })
 			}
 			return s
 		}

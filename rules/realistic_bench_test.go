@@ -173,7 +173,7 @@ func BenchmarkRealisticRules(b *testing.B) {
 				one()
 			}
 			b.StopTimer()
-			s.publish()
+			s.Publish()
 			var candidates, matches uint64
 			for _, c := range set.Counters() {
 				candidates += c.Candidates

@@ -145,7 +145,7 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 		}
 	}
 	s.emit = nil
-	s.publish()
+	s.Publish()
 	before, states, rollups, published, counters := s.set, s.states, s.rollups, s.published, s.counters
 	s.set = set
 	s.states = make([]state, 0, len(set.rules)+1)

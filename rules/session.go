@@ -46,6 +46,7 @@ type SessionOptions struct {
 type Session struct {
 	mu       sync.Mutex // Held while an event is judged: Agents comes from outside.
 	set      *Ruleset
+	options  SessionOptions
 	lateness int64
 	maxKeys  int
 	maxState int64
@@ -154,6 +155,9 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 	s.writer.init(set.dict)
 	s.begin()
 	s.joinFleet(o.Fleet)
+	if s.options = o; s.fleet != nil {
+		s.options.Fleet = s.fleet.fleet
+	}
 	if o.Fleet != nil {
 		s.roster = o.Fleet
 		o.Fleet.Enlist(s)
@@ -166,6 +170,12 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 	}
 	return s
 }
+
+// Ruleset is what the session judges by.
+func (s *Session) Ruleset() *Ruleset { return s.set }
+
+// Options are those that the session was made with, defaults filled in.
+func (s *Session) Options() SessionOptions { return s.options }
 
 // Dictionary is that of the session's rules.
 func (s *Session) Dictionary() *ecs.Dictionary { return s.set.dict }
@@ -315,7 +325,7 @@ func (s *Session) judge(e *event.Event) {
 		s.near.look(s, m)
 	}
 	if s.unreported++; s.unreported >= publishEvery {
-		s.publish()
+		s.Publish()
 	}
 }
 
@@ -408,7 +418,7 @@ type held struct{ keys, bytes int64 }
 
 // Close reports the last counts. The session is not used afterwards.
 func (s *Session) Close() {
-	s.publish()
+	s.Publish()
 	if s.roster != nil {
 		s.roster.Dismiss(s)
 	}
@@ -422,8 +432,8 @@ func (s *Session) Close() {
 	}
 }
 
-// publish adds what was counted to the set's counters.
-func (s *Session) publish() {
+// Publish adds what was counted to the set's counters.
+func (s *Session) Publish() {
 	s.unreported = 0
 	if s.apart {
 		return

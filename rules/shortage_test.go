@@ -67,7 +67,7 @@ func TestMaxStateHoldsAndIsDeterministic(t *testing.T) {
 	run := func(every int) (list []string) {
 		r := rand.New(rand.NewPCG(1, 2))
 		s := set.NewSession(SessionOptions{MaxState: limit})
-		e := event.New(set.dict)
+		e := event.New(set.Dictionary())
 		emit := func(a *event.Event) { list = append(list, string(a.AppendJSON(nil))) }
 		for i := range 5000 {
 			e.Reset()

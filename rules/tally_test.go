@@ -17,7 +17,7 @@ func TestTallyNeverHidesAWindow(t *testing.T) {
 		"wild": func(r *rand.Rand) float64 {
 			return (r.Float64() - 0.5) * math.Pow(10, float64(r.IntN(40)-20))
 		},
-		"no numbers": func(r *rand.Rand) float64 { return pick(r, 1, 2, 3, math.Inf(1), math.NaN()) },
+		"no numbers": func(r *rand.Rand) float64 { return []float64{1, 2, 3, math.Inf(1), math.NaN()}[r.IntN(5)] },
 	}
 	for name, value := range values {
 		for _, function := range []string{"sum", "avg", "min", "max", "p1", "p50", "p95", "p99"} {

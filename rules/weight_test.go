@@ -70,7 +70,7 @@ func TestWeightIsTheHeaps(t *testing.T) {
 		}
 		heap = float64(heapInUse()) - float64(before)
 		weight = float64(s.stateBytes())
-		s.publish()
+		s.Publish()
 		if c := set.Counters()[0]; c.Bytes != s.stateBytes() || typ != "match" && c.Keys != int64(keys) {
 			t.Errorf("%s: the counters say %d bytes of %d keys, the session %d", rest, c.Bytes, c.Keys, s.stateBytes())
 		}
@@ -100,7 +100,7 @@ func TestMaxStateBoundsTheHeap(t *testing.T) {
 	set := compileRules(t, dictionary(t), ruleYAML(1, "threshold", "condition: event.action == \"sensor-heartbeat\"\ngroup_by: [event.id]\nwindow: 1d\nhaving: {gte: 2}"))
 	before := heapInUse()
 	s := set.NewSession(SessionOptions{MaxState: limit, MaxKeys: 1 << 30})
-	e := event.New(set.dict)
+	e := event.New(set.Dictionary())
 	most, id := int64(0), make([]byte, 0, 40)
 	alerts := 0
 	for i := range 3 * *manyKeys {
@@ -110,7 +110,7 @@ func TestMaxStateBoundsTheHeap(t *testing.T) {
 			e.SetString(ecs.EventAction, "sensor-heartbeat")
 			e.SetString(ecs.EventID, string(id))
 			s.Detect(start+int64(i)*1e6, e, func(a *event.Event) {
-				if a.Str(ecs.EDRAlertKey) != shortageKey {
+				if a.Str(ecs.EDRAlertKey) != "memory" {
 					alerts++
 				}
 			})
@@ -118,7 +118,7 @@ func TestMaxStateBoundsTheHeap(t *testing.T) {
 		most = max(most, s.stateBytes())
 	}
 	heap := int64(heapInUse()) - int64(before)
-	s.publish()
+	s.Publish()
 	c := set.Counters()[0]
 	t.Logf("%d keys of %d are held, in %d MiB of heap; the limit is %d MiB", c.Keys, 3**manyKeys, heap>>20, limit>>20)
 	if most > limit || heap > limit+limit/4 || c.Bytes < limit*15/16 || c.Relieved+uint64(c.Keys) != uint64(3**manyKeys) || alerts != 1 {
