@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/rules/ruletest"
 )
 
 // TestAlertDocuments pins whole documents: one that an event raises, one that
@@ -76,18 +77,18 @@ func TestAlertFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, src := range files.sources() {
-		set, err := files.with(src).Compile(dict)
+	for _, src := range files.Sources() {
+		set, err := files.With(src).Compile(dict)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for j := range src.decl.header().Tests {
-			test := &src.decl.header().Tests[j]
-			begin, _ := test.start()
+		for j := range src.Decl.Shared().Tests {
+			test := &src.Decl.Shared().Tests[j]
+			begin, _ := test.Start()
 			f := newFeed(t, set, SessionOptions{})
-			for _, a := range arrivalsOf(test, begin) {
-				a.fill(f.e)
-				f.s.Detect(a.at, f.e, f.emit)
+			for _, a := range ruletest.Arrivals(test, begin) {
+				a.Fill(f.e)
+				f.s.Detect(a.At, f.e, f.emit)
 			}
 			checkAlerts(t, set.Rules()[0], f.alerts)
 			for _, body := range f.bodies {

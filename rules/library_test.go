@@ -23,11 +23,11 @@ func TestLibrary(t *testing.T) {
 	for _, r := range set.Always() {
 		t.Errorf("%s is evaluated for every event", r.Name)
 	}
-	for _, src := range files.sources() {
-		h := src.decl.header()
+	for _, src := range files.Sources() {
+		h := src.Decl.Shared()
 		positive := 0
 		for j := range h.Tests {
-			if h.Tests[j].positive() {
+			if h.Tests[j].Positive() {
 				positive++
 			}
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/internal/wording"
 )
 
 // raiseAll runs the engine over the events.
@@ -194,7 +195,7 @@ func (r *oracleRule) listing(events []oracleEvent) string {
 	var b strings.Builder
 	for _, e := range events {
 		if key, ok := r.key(&e); ok {
-			b.WriteString("\n" + time.Duration(e.now-start).String() + " happened " + time.Duration(e.at-start).String() + " key " + key + " " + e.action + " " + e.process + " " + decimal(e.cpu))
+			b.WriteString("\n" + time.Duration(e.now-start).String() + " happened " + time.Duration(e.at-start).String() + " key " + key + " " + e.action + " " + e.process + " " + wording.Decimal(e.cpu))
 		}
 	}
 	return b.String()
@@ -203,7 +204,7 @@ func (r *oracleRule) listing(events []oracleEvent) string {
 // tell lists alerts.
 func tell(list []oracleAlert) (s string) {
 	for _, a := range list {
-		s += "\n  " + time.Duration(a.at-start).String() + " " + a.status + " " + a.key + " from " + time.Duration(a.start-start).String() + " count " + decimal(float64(a.count)) + " " + a.more
+		s += "\n  " + time.Duration(a.at-start).String() + " " + a.status + " " + a.key + " from " + time.Duration(a.start-start).String() + " count " + wording.Decimal(float64(a.count)) + " " + a.more
 	}
 	return s
 }

@@ -9,6 +9,9 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/engine"
+	"github.com/edrwatch/edrwatch/rules/internal/load"
+	"github.com/edrwatch/edrwatch/rules/ruletest"
 )
 
 // realisticRules are rules as a large installation has them: those of the
@@ -20,8 +23,8 @@ func realisticRules(tb testing.TB, dict *ecs.Dictionary, n int) *Ruleset {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	sources := library.sources()
-	var taken []source
+	sources := library.Sources()
+	var taken []load.Source
 	stride := 7 // So that ten are of all folders, and a thousand of all rules.
 	for len(sources)%stride == 0 {
 		stride += 2
@@ -32,22 +35,22 @@ func realisticRules(tb testing.TB, dict *ecs.Dictionary, n int) *Ruleset {
 			`agent.type == "vendor-%d"`, `edr.site == "site-%d"`, `edr.rollout.ring in ["ring-%d", "early"]`, `host.name startsWith "dept-%d-"`,
 			`agent.version startsWith "9.%d."`, `like(host.name, "*-%d.lab")`, `host.name contains "-%d-vip"`, `edr.content.version == "%d"`,
 		}[i%8]
-		copied, err := library.declare(src.node)
+		copied, err := library.Declare(src.Node)
 		if err == nil {
-			err = src.node.Decode(copied)
+			err = src.Node.Decode(copied)
 		}
 		if err != nil {
 			tb.Fatal(err)
 		}
-		h := copied.header()
+		h := copied.Shared()
 		h.ID, h.Name = fmt.Sprintf("00000000-0000-4000-8000-%012d", i), fmt.Sprintf("%s %d", h.Name, i)
 		h.Tests, h.Exceptions = nil, nil
 		if !narrow(copied, fmt.Sprintf(scope, i)) {
 			continue // It judges what the fleet's judge finds.
 		}
-		taken = append(taken, source{file: src.file, node: src.node, decl: copied})
+		taken = append(taken, load.Source{File: src.File, Node: src.Node, Decl: copied})
 	}
-	set, err := library.with(taken...).Compile(dict)
+	set, err := library.With(taken...).Compile(dict)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -55,12 +58,12 @@ func realisticRules(tb testing.TB, dict *ecs.Dictionary, n int) *Ruleset {
 }
 
 // narrow adds a term to all conditions of a rule; false where it has none.
-func narrow(d declaration, term string) (narrowed bool) {
+func narrow(d engine.Declaration, term string) (narrowed bool) {
 	var walk func(v reflect.Value, key string)
 	walk = func(v reflect.Value, key string) {
 		if v.Type() == reflect.TypeFor[strict.Text]() {
 			text := v.Addr().Interface().(*strict.Text)
-			if key == "condition" && (text.Value != "" || d.header().Type != "silence") { // Without, it is about what the fleet's judge finds.
+			if key == "condition" && (text.Value != "" || d.Shared().Type != "silence") { // Without, it is about what the fleet's judge finds.
 				narrowed = true
 				if text.Value == "" {
 					text.Value = term
@@ -127,9 +130,9 @@ func realisticEvents(tb testing.TB, dict *ecs.Dictionary) (list []storedEvent) {
 	for _, e := range benchEvents(dict)[:400] {
 		usual = append(usual, store(e))
 	}
-	for _, src := range library.sources() {
-		for t := range src.decl.header().Tests {
-			arrivals := arrivalsOf(&src.decl.header().Tests[t], start)
+	for _, src := range library.Sources() {
+		for t := range src.Decl.Shared().Tests {
+			arrivals := ruletest.Arrivals(&src.Decl.Shared().Tests[t], start)
 			if len(arrivals) == 0 {
 				continue
 			}
@@ -137,7 +140,7 @@ func realisticEvents(tb testing.TB, dict *ecs.Dictionary) (list []storedEvent) {
 				list = append(list, usual[len(list)*7%len(usual)])
 			}
 			e := event.New(dict)
-			arrivals[0].fill(e)
+			arrivals[0].Fill(e)
 			list = append(list, store(e))
 		}
 	}

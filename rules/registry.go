@@ -1,19 +1,23 @@
 package rules
 
+import (
+	"github.com/edrwatch/edrwatch/rules/internal/kinds"
+)
+
 // Kinds are the types of rules. A new one is a file in internal/kinds and a line
 // here.
 func Kinds() []Kind {
 	return []Kind{
-		Anomaly(),
-		Change(),
-		Match(),
-		Metric(),
-		NewTerms(),
-		Rollout(),
-		Sequence(),
-		Silence(),
-		Spike(),
-		Threshold(),
-		ValueCount(),
+		kinds.Anomaly(),
+		kinds.Change(),
+		kinds.Match(),
+		kinds.Metric(),
+		kinds.NewTerms(),
+		kinds.Rollout(),
+		kinds.Sequence(),
+		kinds.Silence(),
+		kinds.Spike(),
+		kinds.Threshold(),
+		kinds.ValueCount(),
 	}
 }

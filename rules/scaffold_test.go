@@ -1,6 +1,8 @@
 package rules
 
-import "testing"
+import (
+	"testing"
+)
 
 // TestScaffold loads the beginning of a rule of every type and runs its tests.
 func TestScaffold(t *testing.T) {

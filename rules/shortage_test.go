@@ -78,8 +78,8 @@ func TestMaxStateHoldsAndIsDeterministic(t *testing.T) {
 			}
 			fill(t, e, "edr.state", pick(r, "protecting", "disabled"), "agent.id", fmt.Sprint("agent-", agent), "agent.version", fmt.Sprint("7.", r.IntN(9)), "event.id", fmt.Sprint("id-", i))
 			s.Detect(now, e, emit)
-			if s.stateBytes() > limit {
-				t.Fatalf("after event %d the state is of %d bytes, the limit is %d", i, s.stateBytes(), limit)
+			if s.StateBytes() > limit {
+				t.Fatalf("after event %d the state is of %d bytes, the limit is %d", i, s.StateBytes(), limit)
 			}
 			if every > 0 && i%every == every-1 {
 				snapshot, _ := s.AppendSnapshot(nil)
@@ -88,8 +88,8 @@ func TestMaxStateHoldsAndIsDeterministic(t *testing.T) {
 				if err := next.Restore(snapshot); err != nil {
 					t.Fatal(err)
 				}
-				if next.stateBytes() != s.stateBytes() {
-					t.Fatalf("after event %d the state is of %d bytes when it is restored, of %d before", i, next.stateBytes(), s.stateBytes())
+				if next.StateBytes() != s.StateBytes() {
+					t.Fatalf("after event %d the state is of %d bytes when it is restored, of %d before", i, next.StateBytes(), s.StateBytes())
 				}
 				s = next
 			}

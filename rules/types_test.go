@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"testing"
 	"time"
-	"unsafe"
 )
 
 // TestSequenceWithAbsentEnd waits for a step that must not stay away.
@@ -110,36 +109,5 @@ func TestAnomaly(t *testing.T) {
 			send(n, 60)
 		}
 		f.expect(fmt.Sprintf("%s firing rule 1 a 1", time.Duration(10*288)*5*time.Minute))
-	}
-}
-
-// TestBaselinesAreSmall bounds what an anomaly rule keeps of a key.
-func TestBaselinesAreSmall(t *testing.T) {
-	if size := max(unsafe.Sizeof(noveltyBaseline{}), unsafe.Sizeof(seasonalBaseline{})) + unsafe.Sizeof(anomalyKey{}); size > 1024 {
-		t.Errorf("the state of a key takes %d bytes, more than a KiB", size)
-	}
-}
-
-// TestQuickselect compares the percentile with a sorted list.
-func TestQuickselect(t *testing.T) {
-	r := rand.New(rand.NewPCG(1, 2))
-	for range 2000 {
-		v := make([]float64, 1+r.IntN(40))
-		for i := range v {
-			v[i] = float64(r.IntN(10))
-		}
-		n := r.IntN(len(v))
-		less, equal := 0, 0
-		got := nth(append([]float64(nil), v...), n)
-		for _, f := range v {
-			if f < got {
-				less++
-			} else if f == got {
-				equal++
-			}
-		}
-		if less > n || n >= less+equal {
-			t.Fatalf("nth(%v, %d) = %v", v, n, got)
-		}
 	}
 }

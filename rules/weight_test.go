@@ -69,10 +69,10 @@ func TestWeightIsTheHeaps(t *testing.T) {
 			}
 		}
 		heap = float64(heapInUse()) - float64(before)
-		weight = float64(s.stateBytes())
+		weight = float64(s.StateBytes())
 		s.Publish()
-		if c := set.Counters()[0]; c.Bytes != s.stateBytes() || typ != "match" && c.Keys != int64(keys) {
-			t.Errorf("%s: the counters say %d bytes of %d keys, the session %d", rest, c.Bytes, c.Keys, s.stateBytes())
+		if c := set.Counters()[0]; c.Bytes != s.StateBytes() || typ != "match" && c.Keys != int64(keys) {
+			t.Errorf("%s: the counters say %d bytes of %d keys, the session %d", rest, c.Bytes, c.Keys, s.StateBytes())
 		}
 		runtime.KeepAlive(s)
 		return heap, weight
@@ -115,7 +115,7 @@ func TestMaxStateBoundsTheHeap(t *testing.T) {
 				}
 			})
 		}
-		most = max(most, s.stateBytes())
+		most = max(most, s.StateBytes())
 	}
 	heap := int64(heapInUse()) - int64(before)
 	s.Publish()

@@ -1,3 +1,0 @@
-package rules
-
-func (st *rollupState) rebind(r *Rule) { st.r = r }
