@@ -28,7 +28,7 @@ func TestMisses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told strings.Builder
-	var misses [][]*Miss
+	var misses [][]*NearMiss
 	for i := range report.Results {
 		r := &report.Results[i]
 		fmt.Fprintf(&told, "%s / %s\n", r.Rule, r.Test)

@@ -125,7 +125,7 @@ type explainedAlert struct {
 type explainedEnd struct {
 	Alerts []explainedAlert `json:"alerts"`
 	More   int              `json:"more_alerts"` // That are not listed.
-	Misses []*rules.Miss    `json:"misses"`
+	Misses []*rules.NearMiss    `json:"misses"`
 }
 
 // Bounds of what is said about all records together.

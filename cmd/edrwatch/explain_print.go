@@ -124,7 +124,7 @@ func (j *explainJSON) finish(end *explainedEnd) error {
 		end.Alerts = []explainedAlert{}
 	}
 	if end.Misses == nil {
-		end.Misses = []*rules.Miss{}
+		end.Misses = []*rules.NearMiss{}
 	}
 	return j.enc.Encode(end)
 }
