@@ -123,9 +123,9 @@ type explainedAlert struct {
 
 // explainedEnd is what all records together came to.
 type explainedEnd struct {
-	Alerts []explainedAlert `json:"alerts"`
-	More   int              `json:"more_alerts"` // That are not listed.
-	Misses []*rules.NearMiss    `json:"misses"`
+	Alerts []explainedAlert  `json:"alerts"`
+	More   int               `json:"more_alerts"` // That are not listed.
+	Misses []*rules.NearMiss `json:"misses"`
 }
 
 // Bounds of what is said about all records together.
