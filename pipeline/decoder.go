@@ -26,7 +26,7 @@ type Opener func(context.Context, event.Partition) (event.Worker, error)
 
 // Decoding returns an Opener whose workers decode records before they map them,
 // each with a Decoder of its own. Open has to be a Runner's.
-func Decoding(open Opener, newDecoder func() Decoder) Opener {
+func Decoding(open Opener, newDecoder func() (Decoder, error)) Opener {
 	return func(ctx context.Context, p event.Partition) (event.Worker, error) {
 		opened, err := open(ctx, p)
 		if err != nil {
@@ -37,7 +37,10 @@ func Decoding(open Opener, newDecoder func() Decoder) Opener {
 			opened.Close()
 			return nil, fault.New(fault.Operator, fault.Internal, "opening partition %d of %s: its worker cannot decode", p.Number, p.Topic)
 		}
-		w.decoder = newDecoder()
+		if w.decoder, err = newDecoder(); err != nil {
+			w.Close()
+			return nil, err
+		}
 		return w, nil
 	}
 }

@@ -16,8 +16,8 @@ const maxReferences = 100
 type Definition struct {
 	ID   int32
 	Type string // AVRO, JSON or PROTOBUF
-	// Schemas are texts in the language of the type: each after those that it
-	// refers to, the schema itself last.
+	// Schemas are texts in the language of the type: of AVRO each after those that
+	// it refers to, the schema itself last; of others the schema alone.
 	Schemas []string
 }
 
@@ -34,7 +34,7 @@ type reference struct {
 	Version int    `json:"version"`
 }
 
-// define asks for a schema and for all that it refers to.
+// define asks for a schema and, if it is AVRO, for all that it refers to.
 func (c *client) define(ctx context.Context, id int32) (*Definition, error) {
 	var root found
 	if err := c.get(ctx, &root, "schemas", "ids", strconv.Itoa(int(id))); err != nil {
@@ -46,6 +46,10 @@ func (c *client) define(ctx context.Context, id int32) (*Definition, error) {
 	}
 	if root.Schema == "" {
 		return nil, about(id, fault.New(fault.Transient, fault.Garbled, "the schema registry answered without a schema"))
+	}
+	if d.Type != "AVRO" {
+		d.Schemas = []string{root.Schema}
+		return d, nil // Values of other types are not read by their schemas.
 	}
 	known := map[reference]bool{}
 	if err := c.collect(ctx, d, root, known); err != nil {

@@ -20,9 +20,6 @@ type Settings struct {
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer // nil: nothing is counted
 	Now     func() time.Time      // default time.Now
-	// Health, where set, hears of every request whether the registry can be
-	// asked: nil when it can. Calls are serialized.
-	Health func(error)
 }
 
 // Registry gives schemas, compiled to a T, by their id. It asks for each once,
@@ -39,7 +36,8 @@ type Registry[T any] struct {
 	ctx  context.Context
 	stop context.CancelFunc
 
-	mu       sync.Mutex // of Health
+	mu       sync.Mutex
+	last     error // of the last lookup; nil when the registry answered
 	requests *prometheus.CounterVec
 	up       prometheus.Gauge
 }
@@ -133,16 +131,32 @@ func (r *Registry[T]) answered(outcome string, err error) {
 		return // It was closed meanwhile.
 	}
 	r.requests.WithLabelValues(outcome).Inc()
+	r.note(err)
+}
+
+// note keeps whether the registry can be asked.
+func (r *Registry[T]) note(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err == nil {
+	if r.last = err; err == nil {
 		r.up.Set(1)
 	} else {
 		r.up.Set(0)
 	}
-	if r.set.Health != nil {
-		r.set.Health(err)
+}
+
+// Health returns why the registry cannot be asked, or nil. After a failure it
+// asks anew: the partition that had to wait may belong to another gateway by now,
+// and no further lookup would tell.
+func (r *Registry[T]) Health(ctx context.Context) error {
+	r.mu.Lock()
+	last := r.last
+	r.mu.Unlock()
+	if last == nil || r.Check(ctx) != nil {
+		return last
 	}
+	r.note(nil)
+	return nil
 }
 
 // Check reports whether the registry answers with these credentials.
