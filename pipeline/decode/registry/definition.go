@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strconv"
 
 	"github.com/edrwatch/edrwatch/pipeline/fault"
@@ -70,7 +71,7 @@ func (c *client) collect(ctx context.Context, d *Definition, of found, known map
 			return fault.New(fault.Permanent, fault.UnknownSchema, "it refers to more than %d others", maxReferences)
 		}
 		var next found
-		if err := c.get(ctx, &next, "subjects", r.Subject, "versions", strconv.Itoa(r.Version)); err != nil {
+		if err := c.get(ctx, &next, "subjects", url.PathEscape(r.Subject), "versions", strconv.Itoa(r.Version)); err != nil {
 			return fmt.Errorf("version %d of subject %q, to which it refers: %w", r.Version, r.Subject, err)
 		}
 		if err := c.collect(ctx, d, next, known); err != nil {
