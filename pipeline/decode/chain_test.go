@@ -166,7 +166,7 @@ func TestOtherValuesAreLeftAlone(t *testing.T) {
 
 // TestOnlyWhatIsListed decodes nothing else.
 func TestOnlyWhatIsListed(t *testing.T) {
-	for listed, want := range map[string]string{"gzip": "gzip", "cbor": "cbor", "none": "", "auto": "gzip zstd cbor"} {
+	for listed, want := range map[string]string{"gzip": "gzip", "cbor": "cbor", "none": "", "auto": "gzip zstd cbor avro"} {
 		_, chain, _ := newDecoders(t, func(c *Config) { c.Decoders = []string{listed} })
 		var got []string
 		for name, value := range map[string][]byte{"gzip": gzipped([]byte(heartbeat)), "zstd": zstandard(t, []byte(heartbeat)), "cbor": asCBOR(t), "avro": asAvro(t, 7)} {
@@ -185,6 +185,15 @@ func TestOnlyWhatIsListed(t *testing.T) {
 				t.Errorf("decoders: [%s] decodes %s", listed, name)
 			}
 		}
+	}
+}
+
+// TestAvroWithoutARegistrySaysWhatToDo tells an operator why the dead letter fills.
+func TestAvroWithoutARegistrySaysWhatToDo(t *testing.T) {
+	_, chain, _ := newDecoders(t, nil)
+	got, err := chain.Decode(t.Context(), &event.Record{Value: asAvro(t, 7)})
+	if err != nil || got.Fault == nil || !strings.Contains(got.Fault.Error(), "set schema_registry.urls") {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 

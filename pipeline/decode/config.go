@@ -19,15 +19,16 @@ const (
 // Config says which values are decoded before they are mapped. Its keys stand
 // among those of a source.
 type Config struct {
-	// Decoders are the encodings that are recognised: gzip, zstd, cbor, avro; auto
-	// for all that need no setting, with a schema registry avro too; or none.
+	// Decoders are the encodings that are recognised: gzip, zstd, cbor, avro (which
+	// needs a schema registry); auto for all of them; or none.
 	Decoders []string `yaml:"decoders"`
 	// SchemaRegistry holds the schemas of values in Confluent's wire format: Avro,
 	// or JSON with a JSON schema.
 	SchemaRegistry registry.Config `yaml:"schema_registry"`
 }
 
-// DefaultConfig returns the defaults: whatever needs no setting is recognised.
+// DefaultConfig returns the defaults: everything is recognised, and decoded where
+// no setting is needed for it.
 func DefaultConfig() Config {
 	return Config{Decoders: []string{auto}, SchemaRegistry: registry.DefaultConfig()}
 }
@@ -81,9 +82,6 @@ func (c *Config) enabled() []string {
 		return nil
 	}
 	return slices.DeleteFunc(Names(), func(name string) bool {
-		if len(c.Decoders) == 0 || slices.Contains(c.Decoders, auto) {
-			return name == "avro" && !c.SchemaRegistry.Enabled()
-		}
-		return !slices.Contains(c.Decoders, name)
+		return len(c.Decoders) > 0 && !slices.Contains(c.Decoders, auto) && !slices.Contains(c.Decoders, name)
 	})
 }

@@ -23,7 +23,7 @@ type Settings struct {
 // and own what the chains share. Safe for concurrent use.
 type Decoders struct {
 	names   []string
-	schemas *registry.Registry[*schema] // nil: avro is not decoded
+	schemas *registry.Registry[*schema] // nil: there is none
 	records *prometheus.CounterVec
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/decode/internal/avrojson"
 	"github.com/edrwatch/edrwatch/pipeline/decode/registry"
+	"github.com/edrwatch/edrwatch/pipeline/fault"
 )
 
 // wireHead is the length of what Confluent's serializers write before a value: a
@@ -36,7 +37,7 @@ func compile(d *registry.Definition) (*schema, error) {
 
 // wire decodes values in Confluent's wire format.
 type wire struct {
-	schemas *registry.Registry[*schema]
+	schemas *registry.Registry[*schema] // nil: there is none, which is said
 	id      int32
 	last    *schema // of id: the records of a topic have few schemas
 }
@@ -49,6 +50,10 @@ func (w *wire) append(ctx context.Context, dst, value []byte) ([]byte, error) {
 	id := int32(binary.BigEndian.Uint32(value[1:wireHead]))
 	if id < 0 {
 		return dst, undecodable("avro", fmt.Errorf("the value names schema %d, which no registry has", id))
+	}
+	if w.schemas == nil {
+		return dst, fault.New(fault.Permanent, fault.Undecodable, "decoding avro: the value begins as in Confluent's wire format (schema %d), and there is no schema registry", id).
+			WithHint("set schema_registry.urls of its source")
 	}
 	if w.last == nil || w.id != id {
 		s, err := w.schemas.Schema(ctx, id)

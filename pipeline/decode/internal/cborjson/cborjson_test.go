@@ -187,7 +187,7 @@ func FuzzAppend(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if cbor.Wellformed(data) != nil || !json.Valid(out[1:]) {
+		if d.check.Wellformed(data) != nil || !json.Valid(out[1:]) {
 			t.Fatalf("%x became %s", data, out[1:])
 		}
 	})
