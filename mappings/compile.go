@@ -113,6 +113,7 @@ func (c *compiler) file(spec *fileSpec) {
 	c.each(spec)
 	c.unfold(spec)
 	c.takes(spec, m)
+	c.needsVoice(spec)
 	if len(spec.Drop) > 0 {
 		m.steps = append(m.steps, guard(&drop{c.sources(spec.Drop)}))
 	}

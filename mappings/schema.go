@@ -40,6 +40,7 @@ func Schema() ([]byte, error) {
 		"by":        "Paths whose value chooses the entry of events.",
 		"events":    "What is made of each kind of record.",
 		"action":    "event.action of the event.",
+		"voice":     "Whose voice the record is: agent, host, server or unknown.",
 		"set":       "Fields with constant values.",
 		"fields":    "Fields with where their values come from.",
 		"enrich":    "Fields that are filled from one row of a lookup table.",

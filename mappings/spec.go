@@ -41,6 +41,7 @@ type fileSpec struct {
 // record, and of one case of it.
 type blockSpec struct {
 	Action strict.Node  `yaml:"action"`
+	Voice  strict.Node  `yaml:"voice"`
 	Set    strict.Node  `yaml:"set"`
 	Fields strict.Node  `yaml:"fields"`
 	Enrich []enrichSpec `yaml:"enrich"`

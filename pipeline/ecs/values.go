@@ -67,6 +67,7 @@ func ownValues() map[string][]string {
 		"edr.privilege.start_type": strings.Fields("boot system auto manual disabled"),
 		"edr.tamper.kind":          strings.Fields("process registry service file wfp config uninstall"),
 		"edr.clock":                strings.Fields("future ancient missing"),
+		"edr.provenance.voice":     Voices(),
 		"edr.alert.kind":           AlertKinds(),
 		"edr.alert.severity":       Severities(),
 		"edr.alert.status":         AlertStatuses(),
