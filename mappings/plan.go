@@ -16,6 +16,7 @@ type Plan struct {
 	shapes   []shape // in the order in which they are asked
 	fallback *mapping
 	actions  map[string]*action
+	zones    []zoneRule  // where times without an offset belong, of files with zone: local
 	other    *action     // of an event that no file gives an action
 	version  event.Value // ecs.version
 }

@@ -106,9 +106,12 @@ type unfoldSpec struct {
 }
 
 type timeSpec struct {
-	From   paths       `yaml:"from,required"`
-	Part   partList    `yaml:"part"`
-	Format strict.Text `yaml:"format"`
+	From     paths       `yaml:"from,required"`
+	Part     partList    `yaml:"part"`
+	Format   strict.Text `yaml:"format"`
+	Zone     strict.Text `yaml:"zone"`
+	NotAfter paths       `yaml:"not_after"`
+	Received paths       `yaml:"received"`
 }
 
 // tableSpec names a lookup table: a CSV file with a header, or a YAML list of

@@ -366,37 +366,6 @@ func (s *cases) run(m *Mapper) {
 	}
 }
 
-// timestamp sets @timestamp from the first source that is a time.
-type timestamp struct {
-	sources []timeSource
-}
-
-type timeSource struct {
-	source
-	parts  []transform
-	format timeFormat
-}
-
-func (s *timestamp) run(m *Mapper) {
-	for i := range s.sources {
-		from := &s.sources[i]
-		t, ok := m.text(&from.source)
-		for k := 0; ok && k < len(from.parts); k++ {
-			t, ok = from.parts[k](m.event, t)
-		}
-		if !ok {
-			continue
-		}
-		if ns, ok := from.format(t.s); ok {
-			m.event.Set(ecs.Timestamp, event.Time(ns))
-			if len(from.parts) == 0 {
-				m.use(from.key)
-			}
-			return
-		}
-	}
-}
-
 // recordID composes the vendor's own id of the record. Every part must be
 // there: half an id would take different records for the same.
 type recordID struct {

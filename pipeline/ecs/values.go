@@ -66,7 +66,7 @@ func ownValues() map[string][]string {
 		"edr.crash.kind":           strings.Fields("process service host"),
 		"edr.privilege.start_type": strings.Fields("boot system auto manual disabled"),
 		"edr.tamper.kind":          strings.Fields("process registry service file wfp config uninstall"),
-		"edr.clock":                strings.Fields("future ancient missing"),
+		"edr.clock":                strings.Fields("future ancient missing zone-inferred"),
 		"edr.provenance.voice":     Voices(),
 		"edr.alert.kind":           AlertKinds(),
 		"edr.alert.severity":       Severities(),
