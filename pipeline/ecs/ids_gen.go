@@ -2705,4 +2705,5 @@ const (
 	EDRRolloutFirstExposure                                     ID = 2695
 	EDRRolloutLastExposure                                      ID = 2696
 	EDRProvenanceVoice                                          ID = 2697
+	EDRContentAge                                               ID = 2698
 )
