@@ -54,6 +54,8 @@ func transformByName(name string) (transform, bool) {
 		return channelVersion, true
 	case "ip":
 		return checkIP, true
+	case "image_path":
+		return imagePath, true
 	case "uint32":
 		return unsigned32, true
 	case "domain":
@@ -65,12 +67,12 @@ func transformByName(name string) (transform, bool) {
 }
 
 func transformNames() []string {
-	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "service_key", "service_state", "first_hex", "decimal", "exception", "channel_version", "ip", "uint32", "domain", "short_host"}
+	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "service_key", "service_state", "first_hex", "decimal", "exception", "channel_version", "ip", "uint32", "image_path", "domain", "short_host"}
 }
 
 // lossyTransforms lists those that do not tell all that the raw value does.
 func lossyTransforms() []string {
-	return []string{"basename", "service_key", "service_state", "first_hex", "channel_version", "domain", "short_host"}
+	return []string{"basename", "service_key", "service_state", "first_hex", "channel_version", "image_path", "domain", "short_host"}
 }
 
 // changeCase folds ASCII in scratch room; from is the first letter to change.
