@@ -112,6 +112,7 @@ func (c *compiler) file(spec *fileSpec) {
 		m.split = c.plan.keys.add(spec.Split.Value)
 	}
 	c.each(spec)
+	m.alone = spec.Alone
 	c.unfold(spec)
 	c.takes(spec, m)
 	c.needsVoice(spec)
@@ -222,7 +223,11 @@ func (c *compiler) times(spec *fileSpec) {
 		if t.Zone.Value != "" {
 			local, zone = t.Zone.Value == localZone, c.location(t.Zone)
 		}
-		format := c.timeFormatIn(t.Format, zone)
+		syslog := t.Format.Value == "syslog"
+		var format timeFormat
+		if !syslog {
+			format = c.timeFormatIn(t.Format, zone)
+		}
 		notAfter, received := c.sources(t.NotAfter), c.sources(t.Received)
 		if received != nil && !local {
 			c.problemAt(t.Received[0], "", "received belongs to times of zone: local")
@@ -232,7 +237,7 @@ func (c *compiler) times(spec *fileSpec) {
 			parts = append(parts, partOf(part.By, part.Index))
 		}
 		for _, from := range c.sources(t.From) {
-			step.sources = append(step.sources, timeSource{from, parts, format, notAfter, local, received})
+			step.sources = append(step.sources, timeSource{from, parts, format, notAfter, local, received, syslog})
 		}
 	}
 	if len(step.sources) > 0 {

@@ -35,6 +35,7 @@ type Mapper struct {
 	kind     []byte   // what the record's mapping calls this kind of event
 	topic    string   // of the record at hand
 	arrived  int64    // when the broker took it, in nanoseconds since 1970; 0 when unknown
+	ordinal  int      // of the element of the record's lists at hand, from 1; 0 for the record itself
 	original bool
 	trace    *trace   // where fields come from; nil unless somebody asks
 	shape    []string // room for the keys of a record that no mapping takes

@@ -34,6 +34,7 @@ type mapping struct {
 	longestAbsent int
 	split         uint16     // key of the array whose elements are records; 0 for none
 	each          [][]string // paths through lists whose elements are events
+	alone         bool       // a record whose lists have no elements is an event itself
 	unfold        []unfolding
 	pass          *pass
 	steps         []guarded

@@ -29,6 +29,7 @@ func Schema() ([]byte, error) {
 		"before":    "Datasets of other files that records of both their shapes do not go to.",
 		"topics":    "Kafka topics of the records.",
 		"headers":   "Kafka headers of the records.",
+		"alone":     "A record whose lists of each have no elements is an event itself.",
 		"unfold":    "Texts of a record that hold more than they show, such as JSON.",
 		"aliases":   "The places where what the file calls by one name may stand.",
 		"record_id": "Paths that together identify a record.",

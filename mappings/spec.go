@@ -19,6 +19,7 @@ type fileSpec struct {
 	Headers   map[string]string    `yaml:"headers"`
 	Split     strict.Text          `yaml:"split"`
 	Each      paths                `yaml:"each"`
+	Alone     bool                 `yaml:"alone"`
 	Unfold    []unfoldSpec         `yaml:"unfold"`
 	Under     []string             `yaml:"under"`
 	Strip     []string             `yaml:"strip"`

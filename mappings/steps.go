@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/edrwatch/edrwatch/mappings/internal/scan"
@@ -382,10 +383,14 @@ func (s *recordID) run(m *Mapper) {
 		}
 		size += 1 + len(t.s)
 	}
-	id := append(m.event.Scratch(size), s.prefix...)
+	const ordinal = 20 // digits at most, and what stands before them
+	id := append(m.event.Scratch(size+ordinal), s.prefix...)
 	for _, part := range s.parts {
 		t, _ := m.firstText(part)
 		id = append(append(id, '|'), t.s...)
+	}
+	if m.ordinal > 0 { // Elements of one record are different events.
+		id = strconv.AppendInt(append(id, '#'), int64(m.ordinal), 10)
 	}
 	m.event.RecordID = event.View(id)
 }

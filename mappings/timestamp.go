@@ -21,6 +21,17 @@ type timeSource struct {
 	// written; received is when the collector there took it, by the same clock.
 	local    bool
 	received []source
+	// syslog says that the text is a syslog header, whose year may be missing.
+	syslog bool
+}
+
+// read reads a time; told is false when it says neither offset nor zone.
+func (s *timeSource) read(m *Mapper, t string) (ns int64, told, ok bool) {
+	if s.syslog {
+		return syslogTime(t, m.arrived)
+	}
+	ns, ok = s.format(t)
+	return ns, !s.local || tellsOffset(t), ok
 }
 
 func (s *timestamp) run(m *Mapper) {
@@ -33,11 +44,11 @@ func (s *timestamp) run(m *Mapper) {
 		if !ok {
 			continue
 		}
-		ns, ok := from.format(t.s)
+		ns, told, ok := from.read(m, t.s)
 		if !ok || from.after(m, ns) {
 			continue
 		}
-		if from.local && !tellsOffset(t.s) {
+		if from.local && !told {
 			ns = from.place(m, ns)
 		}
 		m.event.Set(ecs.Timestamp, event.Time(ns))
@@ -57,6 +68,6 @@ func (s *timeSource) after(m *Mapper, ns int64) bool {
 	if !ok {
 		return false
 	}
-	later, ok := s.format(t.s)
+	later, _, ok := s.read(m, t.s)
 	return ok && ns > later
 }

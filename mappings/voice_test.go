@@ -96,6 +96,7 @@ type goldenDocument struct {
 	}
 	Agent  struct{ ID, Type, Version string }
 	Host   struct{ Name, ID string }
+	User   struct{ Name, Domain string }
 	Entity struct {
 		Seen string `json:"last_seen_timestamp"`
 	}

@@ -68,11 +68,11 @@ func (s *timeSource) place(m *Mapper, ns int64) int64 {
 		return time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), zone).UnixNano()
 	}
 	t, ok := m.firstText(s.received)
-	if !ok || m.arrived == 0 || tellsOffset(t.s) {
+	if !ok || m.arrived == 0 {
 		return ns
 	}
-	received, ok := s.format(t.s)
-	if !ok {
+	received, told, ok := s.read(m, t.s)
+	if !ok || told {
 		return ns
 	}
 	offset, ok := inferOffset(received, m.arrived)

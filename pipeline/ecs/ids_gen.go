@@ -2706,4 +2706,8 @@ const (
 	EDRRolloutLastExposure                                      ID = 2696
 	EDRProvenanceVoice                                          ID = 2697
 	EDRContentAge                                               ID = 2698
+	EDRDetectionStatus                                          ID = 2699
+	EDRDetectionVerdict                                         ID = 2700
+	EDRDetectionHandled                                         ID = 2701
+	EDRDetectionIncident                                        ID = 2702
 )
