@@ -8,15 +8,13 @@ import (
 
 // voice compiles whose voice a record is: a word, or a value that gives one.
 func (c *compiler) voice(n strict.Node) step {
-	if n.Kind() != strict.Mapping {
-		return &set{ecs.EDRProvenanceVoice, c.constant(n, ecs.EDRProvenanceVoice)}
+	if n.Kind() == strict.Mapping || n.Kind() == strict.List {
+		if step := c.value(ecs.EDRProvenanceVoice, n); step != nil {
+			return step
+		}
+		return &set{ecs.EDRProvenanceVoice, event.Constant("unknown")} // A problem is noted.
 	}
-	from := c.move(ecs.EDRProvenanceVoice, n)
-	if from == nil {
-		return &set{ecs.EDRProvenanceVoice, event.Constant("unknown")}
-	}
-	from.keep = true // The word does not tell the raw value.
-	return from
+	return &set{ecs.EDRProvenanceVoice, c.constant(n, ecs.EDRProvenanceVoice)}
 }
 
 // needsVoice refuses a file that makes events without saying whose voice they
