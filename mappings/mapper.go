@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/edrwatch/edrwatch/mappings/internal/scan"
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -32,6 +33,9 @@ type Mapper struct {
 	now      uint32   // generation: one for every event
 	key      []byte   // room for keys that are not in the record as such
 	kind     []byte   // what the record's mapping calls this kind of event
+	topic    string   // of the record at hand
+	arrived  int64    // when the broker took it, in nanoseconds since 1970; 0 when unknown
+	ordinal  int      // of the element of the record's lists at hand, from 1; 0 for the record itself
 	original bool
 	trace    *trace   // where fields come from; nil unless somebody asks
 	shape    []string // room for the keys of a record that no mapping takes
@@ -69,6 +73,10 @@ func (p *Plan) NewMapper(options ...Option) *Mapper {
 func (m *Mapper) Map(p *event.Partition, r *event.Record, emit func(*event.Event)) error {
 	if r.Fault != nil {
 		return r.Fault
+	}
+	m.arrived, m.topic = r.Time*int64(time.Millisecond), ""
+	if p != nil {
+		m.topic = p.Topic
 	}
 	m.leave(0)
 	if m.asMessage(r.Value) {

@@ -16,6 +16,7 @@ type Plan struct {
 	shapes   []shape // in the order in which they are asked
 	fallback *mapping
 	actions  map[string]*action
+	zones    []zoneRule  // where times without an offset belong, of files with zone: local
 	other    *action     // of an event that no file gives an action
 	version  event.Value // ecs.version
 }
@@ -33,6 +34,7 @@ type mapping struct {
 	longestAbsent int
 	split         uint16     // key of the array whose elements are records; 0 for none
 	each          [][]string // paths through lists whose elements are events
+	alone         bool       // a record whose lists have no elements is an event itself
 	unfold        []unfolding
 	pass          *pass
 	steps         []guarded

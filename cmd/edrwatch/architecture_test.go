@@ -93,7 +93,8 @@ func TestImportsPointOneWay(t *testing.T) {
 }
 
 func isTestHelper(pkg string) bool {
-	return within(pkg, "sources/sourcetest", "sinks/sinktest", "pipeline/goldentest", "pipeline/ecs/ecstest")
+	return within(pkg, "sources/sourcetest", "sinks/sinktest", "pipeline/goldentest", "pipeline/ecs/ecstest",
+		"pipeline/respond/respondtest", "pipeline/decode/registry/registrytest")
 }
 
 func TestEveryPackageSaysWhatItIs(t *testing.T) {

@@ -36,7 +36,9 @@ func configCommand() *cobra.Command {
 	print := &cobra.Command{
 		Use:   "print",
 		Short: "Show the effective configuration, secrets redacted, with the origin of every value",
-		Args:  cobra.NoArgs,
+		Example: "  edrwatch config print --config edrwatch.yaml\n" +
+			"  EDRWATCH_HTTP_LISTEN=0.0.0.0:8686 edrwatch config print --config edrwatch.yaml",
+		Args: cobra.NoArgs,
 	}
 	load := configFlag(print)
 	print.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -62,7 +64,7 @@ func schemaCommand() *cobra.Command {
 		{"mapping", "The schema of mapping files", mappings.Schema},
 	} {
 		cmd.AddCommand(&cobra.Command{
-			Use: file.name, Short: file.short, Args: cobra.NoArgs,
+			Use: file.name, Short: file.short, Args: cobra.NoArgs, Example: "  edrwatch schema " + file.name + " > edrwatch-" + file.name + ".schema.json",
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				text, err := file.schema()
 				if err != nil {
@@ -85,6 +87,8 @@ func checkCommand() *cobra.Command {
 		Short:   "Check the configuration, and that everything it names can be reached",
 		Long: "check loads the configuration, mappings and rules and then tries brokers, sinks and the dead letter.\n" +
 			"The exit code is 78 when something does not load and 1 when something cannot be reached.",
+		Example: "  edrwatch check --config edrwatch.yaml\n" +
+			"  edrwatch check --config edrwatch.yaml --no-environment",
 		Args: cobra.NoArgs,
 	}
 	load := configFlag(cmd)

@@ -26,6 +26,8 @@ func demoCommand() *cobra.Command {
 			"19 July 2024 on a simulated fleet and says what was caught and when. Nothing is left behind.\n" +
 			"With --headless it ends by itself; the exit code is 0 only when every alert that must be raised is\n" +
 			"in the store.",
+		Example: "  edrwatch demo\n" +
+			"  edrwatch demo --headless",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Out = cmd.OutOrStdout()

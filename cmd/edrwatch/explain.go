@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -54,11 +56,17 @@ func explainCommand() *cobra.Command {
 			x.shard = pipeline.NewShard(defaults.Pipeline.Shard(), x.mapper, x, processors.List()...)
 			x.session = x.rules.NewSession(rules.SessionOptions{Lateness: defaults.Pipeline.Lateness, Misses: x.about})
 			defer x.session.Close()
+			decoder, closeDecoder, err := app.NewDecoder(app.DecodersOf(&defaults), nil)
+			if err != nil {
+				return badConfig(err)
+			}
+			defer func() { _ = closeDecoder() }()
+			x.decoder = decoder
 			x.out = &explainText{w: cmd.OutOrStdout(), byName: x.rule != ""}
 			if output == "json" {
 				x.out = newExplainJSON(cmd.OutOrStdout())
 			}
-			return x.run(file.NewReader(inputs[0].Reader, inputs[0].Name, file.Options{}))
+			return x.run(cmd.Context(), file.NewReader(inputs[0].Reader, inputs[0].Name, file.Options{}))
 		},
 	}
 	flags := cmd.Flags()
@@ -77,6 +85,7 @@ type explainer struct {
 	out     explanation
 	rules   *rules.Ruleset
 	mapper  *mappings.Mapper
+	decoder pipeline.Decoder
 	shard   *pipeline.Shard
 	session *rules.Session
 	rule    string
@@ -134,7 +143,7 @@ const (
 	maxExplainedMisses = 3 // Of a rule.
 )
 
-func (x *explainer) run(lines *file.Reader) error {
+func (x *explainer) run(ctx context.Context, lines *file.Reader) error {
 	for {
 		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {
@@ -147,7 +156,11 @@ func (x *explainer) run(lines *file.Reader) error {
 			continue
 		}
 		x.record = &explained{Line: line.Number}
-		outcome := x.shard.Process(&line.Partition, &line.Record, false)
+		record, err := x.decoder.Decode(ctx, &line.Record)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", line.Number, err)
+		}
+		outcome := x.shard.Process(&line.Partition, record, false)
 		if outcome == pipeline.DuplicateRecord {
 			x.record.Note = "it was read before, and is not judged again"
 		}

@@ -157,12 +157,23 @@ func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge b
 	if err != nil {
 		return judgedJob{}, nil, badConfig(err)
 	}
-	inputs, closeAll, err := openInputs(names, cmd.InOrStdin())
+	decoder, closeDecoder, err := app.NewDecoder(app.DecodersOf(&cfg), newLogger(cfg.Log, cmd.ErrOrStderr()))
 	if err != nil {
+		return judgedJob{}, nil, badConfig(err)
+	}
+	inputs, closeInputs, err := openInputs(names, cmd.InOrStdin())
+	closeAll := func() {
+		if closeInputs != nil {
+			closeInputs()
+		}
+		_ = closeDecoder() // It has nothing to write.
+	}
+	if err != nil {
+		closeAll()
 		return judgedJob{}, nil, err
 	}
 	job := judgedJob{
-		Job:    offline.Job{Inputs: inputs, Shard: cfg.Pipeline.Shard(), Mapper: detection.NewMapper(), Processors: processors.List()},
+		Job:    offline.Job{Inputs: inputs, Shard: cfg.Pipeline.Shard(), Decoder: decoder, Mapper: detection.NewMapper(), Processors: processors.List()},
 		config: cfg,
 	}
 	if judge {

@@ -19,6 +19,8 @@ func rulesTestCommand() *cobra.Command {
 		Short: "Run the tests inside rule files",
 		Long: "test runs the tests of the rule files of the directories (the shipped library without any) on a virtual clock, with the\n" +
 			"engine that the gateway uses. The exit code is 1 when a test fails.",
+		Example: "  edrwatch rules test my-rules\n" +
+			"  edrwatch rules test my-rules --run 'stopped twice'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			detection, err := detectionOf(args)
 			if err != nil {

@@ -24,6 +24,9 @@ type Record struct {
 	Key     []byte
 	Value   []byte // nil for a Kafka tombstone
 	Headers []Header
+	// Raw is what the source delivered, where a decoder made Value of it or
+	// failed to; otherwise nil, and Value is what the source delivered.
+	Raw []byte
 	// Fault is set by a source that could not deliver the value (a batch that
 	// does not decompress, a line over the limit). The record is dead-lettered.
 	Fault error

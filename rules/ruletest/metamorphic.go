@@ -123,7 +123,7 @@ func (m *metamorphosis) shards() []int {
 	for i := range m.arrivals {
 		m.arrivals[i].Fill(e)
 		for _, name := range []string{
-			"agent " + e.Str(ecs.AgentID), "host " + string(engine.AppendShort(nil, e.Str(ecs.HostName))), "id " + e.Str(ecs.HostID),
+			"agent " + e.Str(ecs.AgentID), "host " + string(engine.AppendShortHost(nil, e.Str(ecs.HostName))), "id " + e.Str(ecs.HostID),
 		} {
 			switch {
 			case strings.HasSuffix(name, " "):

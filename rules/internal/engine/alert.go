@@ -19,7 +19,7 @@ const MaxHosts = 100
 // Episode is one life of an alert: from firing to resolved. All its documents
 // carry the same edr.alert.id.
 type Episode struct {
-	Id       string
+	ID       string
 	Start    int64 // Event time of what began it.
 	Count    int64
 	Sequence int // Documents written.
@@ -76,7 +76,7 @@ func (w *alertWriter) init(dict *ecs.Dictionary) { w.doc = event.New(dict) }
 // BeginEpisode starts an episode. What further distinguishes it may be empty.
 func BeginEpisode(r *Rule, key string, start int64, further string) Episode {
 	return Episode{
-		Id:    event.HashID(r.ID, strconv.Itoa(r.Version), key, strconv.FormatInt(start, 10), further),
+		ID:    event.HashID(r.ID, strconv.Itoa(r.Version), key, strconv.FormatInt(start, 10), further),
 		Start: start,
 	}
 }
@@ -107,7 +107,7 @@ func (s *Session) raise(r *Rule, ep *Episode, a *Alert) {
 	d.SetString(ecs.EventAction, "alert")
 	d.SetString(ecs.EventModule, "edrwatch")
 	d.SetString(ecs.EventDataset, "edr.alerts")
-	d.SetString(ecs.EventID, event.HashID(ep.Id, status, strconv.Itoa(ep.Sequence)))
+	d.SetString(ecs.EventID, event.HashID(ep.ID, status, strconv.Itoa(ep.Sequence)))
 	d.Set(ecs.EventSeverity, event.Int(ecs.SeverityNumber(ep.severity)))
 	d.Set(ecs.EventRiskScore, event.Float(ep.risk))
 	d.Set(ecs.EventStart, event.Time(ep.Start))
@@ -123,7 +123,7 @@ func (s *Session) raise(r *Rule, ep *Episode, a *Alert) {
 	if r.Description != "" {
 		d.SetString(ecs.RuleDescription, r.Description)
 	}
-	d.SetString(ecs.EDRAlertID, ep.Id)
+	d.SetString(ecs.EDRAlertID, ep.ID)
 	d.SetString(ecs.EDRAlertKind, r.Kind)
 	d.SetString(ecs.EDRAlertSeverity, ep.severity)
 	d.SetString(ecs.EDRAlertStatus, status)
@@ -235,11 +235,11 @@ func Float(name string, f float64) Evidence {
 	return Evidence{name, string(event.AppendFloat(nil, f))}
 }
 
-func (ep *Episode) Weight() int { return table.Allocated(len(ep.Id)) }
+func (ep *Episode) Weight() int { return table.Allocated(len(ep.ID)) }
 
 func (ep *Episode) Persist(a *Archive) {
-	a.Text(&ep.Id)
-	if ep.Id == "" {
+	a.Text(&ep.ID)
+	if ep.ID == "" {
 		return // Nothing was told yet.
 	}
 	a.Time(&ep.Start)

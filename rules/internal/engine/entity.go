@@ -121,11 +121,11 @@ func (t *entities) resolve(e *event.Event, now int64) *Entity {
 // listOnHost puts an agent into the list of its host, and out of that of the host
 // that it was on before; "" for none.
 func (t *entities) listOnHost(n *Entity, before string) {
-	t.buf = AppendShort(t.buf[:0], n.HostName)
+	t.buf = AppendShortHost(t.buf[:0], n.HostName)
 	moved := false
 	if before != "" {
 		var room [64]byte
-		if old := AppendShort(room[:0], before); string(old) != string(t.buf) {
+		if old := AppendShortHost(room[:0], before); string(old) != string(t.buf) {
 			moved = true
 			t.formerly[n] = before
 			t.unlist(n, old)
@@ -143,7 +143,7 @@ func (t *entities) listOnHost(n *Entity, before string) {
 			t.onReplace(other)
 		}
 	}
-	if first == nil && len(t.hosts) >= t.known.Max {
+	if first == nil && len(t.hosts) >= t.known.Limit {
 		return
 	}
 	n.neighbor = first
@@ -167,7 +167,7 @@ func (t *entities) hostOf(e *event.Event) []byte {
 	if host == "" {
 		host = e.Str(ecs.HostHostname)
 	}
-	t.buf = AppendShort(t.buf[:0], host)
+	t.buf = AppendShortHost(t.buf[:0], host)
 	return t.buf
 }
 
@@ -194,7 +194,7 @@ func (t *entities) unlist(n *Entity, host []byte) {
 func (t *entities) forget(n *Entity) {
 	// Room of its own: in buf stands the key of the agent that takes the place.
 	var room [64]byte
-	t.unlist(n, AppendShort(room[:0], n.HostName))
+	t.unlist(n, AppendShortHost(room[:0], n.HostName))
 	delete(t.formerly, n)
 	if t.onForget != nil {
 		t.onForget(n)
@@ -222,7 +222,7 @@ func (t *entities) find(e *event.Event) *Entity {
 		return t.obtain(id)
 	}
 	if host != "" {
-		t.buf = AppendShort(t.buf[:0], host)
+		t.buf = AppendShortHost(t.buf[:0], host)
 		return t.obtain(event.View(t.buf))
 	}
 	return nil
@@ -271,12 +271,12 @@ func keep(have *string, s string) bool {
 func appendHostKey(dst []byte, typ, host string) []byte {
 	dst = append(dst, typ...)
 	dst = append(dst, '/')
-	return AppendShort(dst, host)
+	return AppendShortHost(dst, host)
 }
 
-// AppendShort appends a host's name without domain and in lower case. An
+// AppendShortHost appends a host's name without domain and in lower case. An
 // address is left whole.
-func AppendShort(dst []byte, host string) []byte {
+func AppendShortHost(dst []byte, host string) []byte {
 	if i := strings.IndexByte(host, '.'); i > 0 && !isAddress(host) {
 		host = host[:i]
 	}

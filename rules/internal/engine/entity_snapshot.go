@@ -77,7 +77,7 @@ func (t *entities) persistHosts(a *Archive) {
 	if !a.Reading() {
 		hosts = make([]host, 0, len(t.hosts))
 		for _, n := range a.agents.list {
-			t.buf = AppendShort(t.buf[:0], n.HostName)
+			t.buf = AppendShortHost(t.buf[:0], n.HostName)
 			if t.hosts[string(t.buf)] == n {
 				hosts = append(hosts, host{first: n})
 			}
@@ -98,7 +98,7 @@ func (t *entities) persistHosts(a *Archive) {
 			a.Fail("expected an agent of a host")
 			return
 		}
-		t.buf = AppendShort(t.buf[:0], h.first.HostName)
+		t.buf = AppendShortHost(t.buf[:0], h.first.HostName)
 		plain := h.name == "" || h.name == string(t.buf)
 		if a.Bool(&plain); !plain {
 			a.Text(&h.name)

@@ -39,9 +39,9 @@ func (n *NearMisses) look(s *Session, m *Evaluation) {
 				miss.Reason = "satisfied " + role(h.Role) + " and names nobody: it has neither agent.id nor host.name or host.id (group_by: the entity)"
 			}
 		case m.Late && !h.TakesLate:
-			miss.Measure, miss.Value, miss.Bound = "seconds late", wording.Seconds(s.now-m.At), wording.Seconds(s.Lateness)
-			miss.Nearness = float64(s.Lateness) / float64(s.now-m.At)
-			miss.Reason = "satisfied " + role(h.Role) + " " + wording.Duration(s.now-m.At) + " late, later than the lateness of " + wording.Duration(s.Lateness)
+			miss.Measure, miss.Value, miss.Bound = "seconds late", wording.Seconds(s.now-m.At), wording.Seconds(s.lateness)
+			miss.Nearness = float64(s.lateness) / float64(s.now-m.At)
+			miss.Reason = "satisfied " + role(h.Role) + " " + wording.Duration(s.now-m.At) + " late, later than the lateness of " + wording.Duration(s.lateness)
 		default:
 			name := h.absent(s.set.dict, m.Event)
 			if name == "" {
@@ -147,7 +147,7 @@ func (j *partJudge) share(i int) (share, weight float64, end int) {
 	case p.Join == expression.Or:
 		share = most
 	case p.Bound != nil && p.Truth == expression.False && j.terms[i].number != nil:
-		share = CloseTo(*j.terms[i].number, *p.Bound)
+		share = Closeness(*j.terms[i].number, *p.Bound)
 	}
 	return share, weight, end
 }
@@ -178,9 +178,9 @@ func (j *partJudge) failed(i int) int {
 	return j.failed(best)
 }
 
-// CloseTo is how near a value is to a bound: 1 at it, 0 where the distance is
+// Closeness is how near a value is to a bound: 1 at it, 0 where the distance is
 // as large as the larger of both.
-func CloseTo(value, bound float64) float64 {
+func Closeness(value, bound float64) float64 {
 	scale := max(math.Abs(value), math.Abs(bound))
 	if scale == 0 {
 		return 1

@@ -107,7 +107,7 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 			before.totals[i].bytes.Add(-published[i].bytes)
 			for _, t := range tables[i] {
 				bytes, _ := t.Weight()
-				s.account.Drop(bytes)
+				s.account.Subtract(bytes)
 			}
 		}
 		s.states = append(s.states, r.plan.NewState(s, r))

@@ -104,9 +104,9 @@ func (st *rollupState) Next() int64 { return st.ends }
 func (st *rollupState) fold(ep *Episode, a *Alert) (parent string) {
 	if ep.Sequence > 0 || a.Status != "firing" {
 		for _, in := range st.groups { // The agent may have come to belong to another.
-			if in.open && in.members[a.Key].id == ep.Id {
+			if in.open && in.members[a.Key].id == ep.ID {
 				in.folded++
-				return in.Id
+				return in.ID
 			}
 		}
 		return ""
@@ -117,7 +117,7 @@ func (st *rollupState) fold(ep *Episode, a *Alert) (parent string) {
 		in = &incident{group: strings.Clone(group)}
 		st.groups[in.group] = in
 	}
-	member := rollupMember{key: strings.Clone(a.Key), id: ep.Id, host: strings.Clone(hostOf(a)), at: a.At, start: ep.Start}
+	member := rollupMember{key: strings.Clone(a.Key), id: ep.ID, host: strings.Clone(hostOf(a)), at: a.At, start: ep.Start}
 	in.last = a.At
 	if !in.open {
 		in.began = slices.DeleteFunc(in.began, func(m rollupMember) bool { return m.at <= a.At-st.p.within || m.key == member.key })
@@ -126,7 +126,7 @@ func (st *rollupState) fold(ep *Episode, a *Alert) (parent string) {
 			return ""
 		}
 		st.begin(in, a)
-		return in.Id
+		return in.ID
 	}
 	in.add(member)
 	in.folded++
@@ -134,7 +134,7 @@ func (st *rollupState) fold(ep *Episode, a *Alert) (parent string) {
 	if len(in.names) >= in.told+max(in.told/4, 1) && a.At-in.said >= int64(time.Minute) {
 		st.say(in, a.At, "firing")
 	}
-	return in.Id
+	return in.ID
 }
 
 // hostOf names whom an alert is about.
@@ -170,7 +170,7 @@ func (in *incident) add(m rollupMember) {
 func (st *rollupState) count(in *incident) {
 	in.firing = 0
 	st.s.states[st.r.number].OpenAlerts(func(o OpenAlert) {
-		if m, ok := in.members[o.Key]; ok && m.id == o.Episode.Id {
+		if m, ok := in.members[o.Key]; ok && m.id == o.Episode.ID {
 			in.firing++
 		}
 	})
@@ -215,8 +215,8 @@ func (st *rollupState) say(in *incident, at int64, status string) {
 		At: at, End: max(in.last, in.Start), Status: status, Key: in.group, Scope: st.scope(), incident: true, Denominator: all,
 		Hosts: slices.Clone(in.hosts), HostsTotal: len(in.names), Reason: reason,
 		Evidence: []Evidence{
-			{"rollup", "true"}, {"by", wording.JsonList(st.p.names)}, Number("over", int64(st.p.over)), Text("within", wording.Duration(st.p.within)),
-			Number("agents", n), {"alert_ids", wording.JsonList(in.ids)}, Number("alert_ids_total", int64(len(in.members))), Number("documents_folded", in.folded),
+			{"rollup", "true"}, {"by", wording.JSONList(st.p.names)}, Number("over", int64(st.p.over)), Text("within", wording.Duration(st.p.within)),
+			Number("agents", n), {"alert_ids", wording.JSONList(in.ids)}, Number("alert_ids_total", int64(len(in.members))), Number("documents_folded", in.folded),
 		},
 	}
 	if i := slices.Index(st.p.names, "agent.type"); i >= 0 {

@@ -50,7 +50,7 @@ type Session struct {
 	mu       sync.Mutex // Held while an event is judged: Agents comes from outside.
 	set      *Ruleset
 	options  SessionOptions
-	Lateness int64
+	lateness int64
 	maxKeys  int
 	maxState int64
 
@@ -120,7 +120,7 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 		o.MaxKeys = 1_000_000
 	}
 	s := &Session{
-		set: set, Lateness: int64(o.Lateness), maxKeys: o.MaxKeys, maxState: o.MaxState,
+		set: set, lateness: int64(o.Lateness), maxKeys: o.MaxKeys, maxState: o.MaxState,
 		candidates: make([]uint64, set.index.words),
 		counters:   make([]Counters, len(set.rules)),
 		published:  make([]held, len(set.rules)),
@@ -265,7 +265,7 @@ func (s *Session) judge(e *event.Event) {
 	}
 	m := &s.evaluation
 	s.judged++
-	*m = Evaluation{Event: e, Now: s.now, At: at, Late: at < s.now-s.Lateness, Entity: s.entities.resolve(e, s.now), Number: s.judged}
+	*m = Evaluation{Event: e, Now: s.now, At: at, Late: at < s.now-s.lateness, Entity: s.entities.resolve(e, s.now), Number: s.judged}
 	e.Late = m.Late
 	if n := m.Entity; n != nil && s.now-at <= presentWithin {
 		if s.now-n.Present > awakeGap {
@@ -428,13 +428,13 @@ func (s *Session) Publish() {
 	}
 }
 
-// SumOf is a sum of an id.
-func SumOf(id string) uint8 { return max(uint8(xxhash.Sum64String(id)), 1) }
+// IDSumOf is a sum of an id.
+func IDSumOf(id string) uint8 { return max(uint8(xxhash.Sum64String(id)), 1) }
 
 // IDSum is that of the event's id, which is computed once for all rules.
 func (m *Evaluation) IDSum() uint8 {
 	if m.sum == 0 {
-		m.sum = SumOf(m.Event.Str(ecs.EventID))
+		m.sum = IDSumOf(m.Event.Str(ecs.EventID))
 	}
 	return m.sum
 }

@@ -74,6 +74,11 @@ type memory[T any] interface {
 	OpenAlerts(end func(OpenAlert), key string, r *Rule)
 }
 
+// NewTableFor returns a table more of a rule in a session.
+func NewTableFor[T any, M memory[T]](rs *RuleSession) *table.Keyed[T] {
+	return NewTable[T, M](rs.s, rs.r)
+}
+
 // NewTable returns the table of a rule in a session.
 func NewTable[T any, M memory[T]](s *Session, r *Rule) *table.Keyed[T] {
 	number := r.number

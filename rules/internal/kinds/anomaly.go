@@ -133,7 +133,7 @@ func (p *anomalyPlan) Hooks() []engine.Hook {
 func (p *anomalyPlan) Traits() engine.Traits { return engine.Traits{Endless: true} }
 
 func (p *anomalyPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
-	st := &anomalyState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[anomalyKey](s, r)}
+	st := &anomalyState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[anomalyKey](s, r)}
 	st.found = newOccurrences(&st.RuleSession)
 	return st
 }

@@ -53,7 +53,7 @@ func (b *bounds) nearness(f float64) float64 {
 		{b.GT, b.GT != nil && f > *b.GT}, {b.GTE, b.GTE != nil && f >= *b.GTE}, {b.LT, b.LT != nil && f < *b.LT}, {b.LTE, b.LTE != nil && f <= *b.LTE},
 	} {
 		if p.bound != nil && !p.holds {
-			near = min(near, engine.CloseTo(f, *p.bound))
+			near = min(near, engine.Closeness(f, *p.bound))
 		}
 	}
 	return near

@@ -134,7 +134,7 @@ func (p *changePlan) asked(from, to string) bool {
 func (p *changePlan) Traits() engine.Traits { return engine.Traits{Endless: true, Copies: true} }
 
 func (p *changePlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
-	st := &changeState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[changeKey](s, r)}
+	st := &changeState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[changeKey](s, r)}
 	st.found = newOccurrences(&st.RuleSession)
 	return st
 }
@@ -236,7 +236,7 @@ func (st *changeState) valueOf(v *event.Value) string {
 		}
 		return v.Str()
 	}
-	st.host = engine.AppendShort(st.host[:0], v.Str())
+	st.host = engine.AppendShortHost(st.host[:0], v.Str())
 	return event.View(st.host)
 }
 

@@ -90,7 +90,7 @@ func (p *fleetPlan) Horizon() time.Duration { return time.Hour }
 func (p *fleetPlan) Traits() engine.Traits { return engine.Traits{} }
 
 func (p *fleetPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
-	return &fleetState{RuleSession: engine.RuleSession{S: s, R: r}, kind: p.kind, of: p.of}
+	return &fleetState{RuleSession: engine.NewRuleSession(s, r), kind: p.kind, of: p.of}
 }
 
 // fleetState turns findings into the documents of a rule. It remembers nothing:

@@ -115,7 +115,7 @@ func (p *matchPlan) Traits() engine.Traits {
 }
 
 func (p *matchPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
-	st := &matchState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[matchKey](s, r)}
+	st := &matchState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[matchKey](s, r)}
 	st.watch = dataWatch{rs: &st.RuleSession, behavior: p.noData, span: st.staleAfter(), what: "reading"}
 	return st
 }

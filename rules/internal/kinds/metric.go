@@ -129,7 +129,7 @@ func (p *metricPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 	if !p.windows.sliding {
 		return newBucketMetric(s, r, p)
 	}
-	st := &metricState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[metricKey](s, r), buf: make([]float64, 0, maxSamples)}
+	st := &metricState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[metricKey](s, r), buf: make([]float64, 0, maxSamples)}
 	st.watch = dataWatch{rs: &st.RuleSession, behavior: p.noData, span: p.window, what: p.name}
 	return st
 }
@@ -410,7 +410,7 @@ func (p *metricPlan) missed(rs *engine.RuleSession, key string, at int64, value 
 		case p.having.LTE:
 			alone.LTE = b
 		}
-		if near := engine.CloseTo(value, *b); !alone.hold(value) && near <= miss.Nearness {
+		if near := engine.Closeness(value, *b); !alone.hold(value) && near <= miss.Nearness {
 			miss.Nearness, miss.Bound = near, *b
 		}
 	}

@@ -26,7 +26,7 @@ type bucketMetricKey struct {
 }
 
 func newBucketMetric(s *engine.Session, r *engine.Rule, p *metricPlan) *bucketMetric {
-	st := &bucketMetric{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[bucketMetricKey](s, r)}
+	st := &bucketMetric{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[bucketMetricKey](s, r)}
 	st.found = newOccurrences(&st.RuleSession)
 	return st
 }

@@ -109,7 +109,7 @@ func (p *newTermsPlan) Hooks() []engine.Hook {
 func (p *newTermsPlan) Traits() engine.Traits { return engine.Traits{Endless: true, Copies: true} }
 
 func (p *newTermsPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
-	st := &newTermsState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[newTermsKey](s, r)}
+	st := &newTermsState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[newTermsKey](s, r)}
 	st.found = newOccurrences(&st.RuleSession)
 	return st
 }
@@ -222,7 +222,7 @@ func (st *newTermsState) learn(k *newTermsKey, at int64) bool {
 
 func (st *newTermsState) report(key string, m *engine.Evaluation, known int) {
 	value := string(st.term)
-	evidence := append(engine.Clauses(st.p.x, m), []engine.Evidence{{Name: "fields", JSON: wording.JsonList(st.p.names)}, engine.Text("value", value), engine.Number("known_values", int64(known-1)), engine.Text("window", wording.Duration(st.p.window))}...)
+	evidence := append(engine.Clauses(st.p.x, m), []engine.Evidence{{Name: "fields", JSON: wording.JSONList(st.p.names)}, engine.Text("value", value), engine.Number("known_values", int64(known-1)), engine.Text("window", wording.Duration(st.p.window))}...)
 	if id := m.Event.Str(ecs.EventID); id != "" {
 		evidence = append(evidence, engine.Text("event_id", id))
 	}

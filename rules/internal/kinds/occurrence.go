@@ -43,7 +43,7 @@ type occurrence struct {
 }
 
 func newOccurrences(rs *engine.RuleSession) occurrences {
-	return occurrences{rs: rs, table: engine.NewTable[occurrence](rs.S, rs.R)}
+	return occurrences{rs: rs, table: engine.NewTableFor[occurrence](rs)}
 }
 
 // report raises a finding, or counts it in the episode of its key.
@@ -117,7 +117,7 @@ func earliest[A, B any](a *table.Keyed[A], b *table.Keyed[B]) int64 {
 	return due
 }
 
-func (k *occurrence) Weight() int { return k.Episode.Weight() + table.Texts(k.hosts) }
+func (k *occurrence) Weight() int { return k.Episode.Weight() + table.TextsWeight(k.hosts) }
 
 func (k *occurrence) OpenAlerts(end func(engine.OpenAlert), key string, _ *engine.Rule) {
 	end(engine.OpenAlert{Episode: &k.Episode, Key: key, Entity: k.entity, Hosts: k.hosts})

@@ -155,7 +155,7 @@ func (p *sequencePlan) Traits() engine.Traits {
 }
 
 func (p *sequencePlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
-	st := &sequenceState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[sequenceKey](s, r)}
+	st := &sequenceState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[sequenceKey](s, r)}
 	st.found = newOccurrences(&st.RuleSession)
 	return st
 }

@@ -195,7 +195,7 @@ func (p *silencePlan) Traits() engine.Traits {
 }
 
 func (p *silencePlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
-	st := &silenceState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[silenceKey](s, r)}
+	st := &silenceState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[silenceKey](s, r)}
 	st.table.OnEvict = func(e *table.Entry[silenceKey]) { st.leave(&e.Data) }
 	if p.cohort != nil {
 		st.cohorts = make(map[string]*cohort)
@@ -388,8 +388,8 @@ func (st *silenceState) again(e *table.Entry[silenceKey], due int64) {
 // a host that is up and it has not been heard steadily of late.
 func (st *silenceState) excused(k *silenceKey) bool {
 	if st.byEntity && k.entity != nil && k.entity.Fold != nil && k.entity.Fold.Firing {
-		if fold := k.entity.Fold; k.folded != fold.Id {
-			k.folded = fold.Id
+		if fold := k.entity.Fold; k.folded != fold.ID {
+			k.folded = fold.ID
 			fold.Folded++
 		}
 		return true

@@ -122,8 +122,8 @@ func (p *spikePlan) Horizon() time.Duration { return time.Duration((p.history + 
 func (p *spikePlan) Traits() engine.Traits { return engine.Traits{Endless: true} }
 
 func (p *spikePlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
-	slots := p.history + 2 + s.Lateness/p.window
-	st := &spikeState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, slots: slots, table: engine.NewTable[spikeKey](s, r)}
+	st := &spikeState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[spikeKey](s, r)}
+	st.slots = p.history + 2 + st.Lateness()/p.window
 	st.found = newOccurrences(&st.RuleSession)
 	return st
 }

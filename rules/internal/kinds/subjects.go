@@ -36,7 +36,7 @@ func (w *subjects) entity(r *engine.Rule) *engine.Entity {
 func (w *subjects) names() []string { return slices.Clone(w.hosts) }
 
 // Weight takes hosts to have names of one length.
-func (w *subjects) Weight() int { return table.Texts(w.hosts) }
+func (w *subjects) Weight() int { return table.TextsWeight(w.hosts) }
 
 // openOf calls end for an episode that is about somebody.
 func (w *subjects) openOf(firing bool, ep *engine.Episode, end func(engine.OpenAlert), key string, r *engine.Rule) {

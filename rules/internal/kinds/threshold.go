@@ -120,7 +120,7 @@ func (p *thresholdPlan) NewState(s *engine.Session, r *engine.Rule) engine.State
 			keep: p.keep,
 		})
 	}
-	return &thresholdState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[thresholdKey](s, r)}
+	return &thresholdState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[thresholdKey](s, r)}
 }
 
 // thresholdState holds the windows of a threshold rule.

@@ -105,7 +105,7 @@ func (t *trace) persist(a *engine.Archive) {
 			a.Fail("the ids of events end early, or are more than %d", maxTraced)
 			return
 		}
-		t.sums[t.n] = engine.SumOf(string(b[9 : 9+int(b[8])]))
+		t.sums[t.n] = engine.IDSumOf(string(b[9 : 9+int(b[8])]))
 		b = b[9+int(b[8]):]
 	}
 	if n != t.n {

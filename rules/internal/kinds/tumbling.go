@@ -51,7 +51,7 @@ type bucketKey struct {
 }
 
 func newBucketState(s *engine.Session, r *engine.Rule, p counted) *bucketState {
-	return &bucketState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[bucketKey](s, r)}
+	return &bucketState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[bucketKey](s, r)}
 }
 
 func (st *bucketState) KeyCount() (int, uint64) {
@@ -189,7 +189,7 @@ func (st *bucketState) sample(samples []bucketSample) string {
 			list = append(list, s.text)
 		}
 	}
-	return wording.JsonList(list)
+	return wording.JSONList(list)
 }
 
 // schedule sets the timer to the end of the episode or of the key. A timer

@@ -130,7 +130,7 @@ func (p *valueCountPlan) NewState(s *engine.Session, r *engine.Rule) engine.Stat
 			keep: p.keep, noun: "different " + p.name, field: p.name, values: func(m *engine.Evaluation) []string { return p.values(m, &one) },
 		})
 	}
-	return &valueCountState{RuleSession: engine.RuleSession{S: s, R: r}, p: p, table: engine.NewTable[valueCountKey](s, r), seed: maphash.MakeSeed()}
+	return &valueCountState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[valueCountKey](s, r), seed: maphash.MakeSeed()}
 }
 
 // valueCountState holds the windows of a value_count rule.

@@ -199,7 +199,7 @@ func (l *DistinctWindow) Sample(from, to int64) string {
 			list = append(list, l.value(n.value).text)
 		}
 	}
-	return wording.JsonList(list)
+	return wording.JSONList(list)
 }
 
 // find returns the place of a value; 0 when it is not known.

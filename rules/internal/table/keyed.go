@@ -9,7 +9,7 @@ import (
 // for longest while there are too many, and woken by timers.
 type Keyed[T any] struct {
 	index   keyIndex[T]
-	Max     int
+	Limit   int
 	Evicted uint64
 	OnEvict func(*Entry[T]) // nil: nothing to do.
 
@@ -43,7 +43,7 @@ type Entry[T any] struct {
 }
 
 func New[T any](limit int) *Keyed[T] {
-	return &Keyed[T]{Max: limit}
+	return &Keyed[T]{Limit: limit}
 }
 
 // Get returns the entry of a key and marks it as used; nil if there is none.
@@ -83,7 +83,7 @@ func (k *Keyed[T]) Obtain(at Key) (e *Entry[T], created bool) {
 	if e := k.Get(at); e != nil {
 		return e, false
 	}
-	for k.index.n >= k.Max && k.oldest != nil { // More than one too many come out of a snapshot.
+	for k.index.n >= k.Limit && k.oldest != nil { // More than one too many come out of a snapshot.
 		k.evictOldest()
 	}
 	k.made++

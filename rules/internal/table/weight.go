@@ -97,8 +97,8 @@ func (k *Keyed[T]) ForgetOldest() {
 	k.forgetOldest(TooHeavy)
 }
 
-// Drop takes the weight of a table off that goes.
-func (a *Account) Drop(bytes int64) { a.Bytes -= bytes }
+// Subtract takes the weight of a table off that goes.
+func (a *Account) Subtract(bytes int64) { a.Bytes -= bytes }
 
 // WeighUsed weighs all that was used.
 func (a *Account) WeighUsed() {
@@ -142,9 +142,9 @@ func Grown(length, size int) int {
 	return Allocated(room * size)
 }
 
-// Texts is the weight of a list of texts, which are taken to be as long as the
+// TextsWeight is the weight of a list of texts, which are taken to be as long as the
 // last.
-func Texts(list []string) int {
+func TextsWeight(list []string) int {
 	if len(list) == 0 {
 		return 0
 	}

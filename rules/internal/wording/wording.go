@@ -69,8 +69,8 @@ func Joined(names []string) string {
 	return strings.Join(names[:len(names)-1], ", ") + " and " + names[len(names)-1]
 }
 
-// JsonList writes strings as a JSON list.
-func JsonList(list []string) string {
+// JSONList writes strings as a JSON list.
+func JSONList(list []string) string {
 	b := []byte{'['}
 	for i, s := range list {
 		if i > 0 {

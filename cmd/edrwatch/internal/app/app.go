@@ -60,6 +60,7 @@ type App struct {
 	sources    []namedSource
 	sinks      []pipeline.Sink // in the order of the configuration
 	responders []respond.Named
+	decoders   []sourceDecoders // that ask a schema registry
 	dead       pipeline.DeadLetter
 	store      *store.Store
 	hub        *api.Hub
@@ -197,9 +198,16 @@ func (a *App) buildSources() error {
 				"source", s.Name, "max_rewind", k.MaxRewind, "needed", a.detection.Rules.Horizon())
 		}
 		a.own(source)
-		open := a.runner.Open
-		if k, ok := s.Settings.(*kafkasource.Config); ok {
-			if open, err = a.withCanaries(k, a.runner.OpenKept(k.Group)); err != nil {
+		k, isKafka := s.Settings.(*kafkasource.Config)
+		open := pipeline.Opener(a.runner.Open)
+		if isKafka {
+			open = a.runner.OpenKept(k.Group)
+		}
+		if open, err = a.decoding(s, open); err != nil {
+			return err
+		}
+		if isKafka {
+			if open, err = a.withCanaries(k, open); err != nil {
 				return err
 			}
 		}
@@ -303,6 +311,9 @@ func (a *App) Check(ctx context.Context) map[string]error {
 	}
 	for _, s := range a.sources {
 		check("source "+s.name, s.Source)
+	}
+	for _, d := range a.decoders {
+		check(d.name(), d)
 	}
 	for i, s := range a.cfg.Sinks {
 		check("sink "+s.Name, a.sinks[i])

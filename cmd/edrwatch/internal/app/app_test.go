@@ -133,7 +133,7 @@ func TestUnreachableBrokerIsNotReadyAndSaysWhy(t *testing.T) {
 		t.Errorf("livez is %d because a broker is down: a restart would lose state and gain nothing", code)
 	}
 	results := a.Check(t.Context())
-	for _, part := range []string{"source kafka", "sink elastic", "sink splunk", "responder soar", "responder worker", "responder pager"} {
+	for _, part := range []string{"source kafka", "schema registry of source kafka", "sink elastic", "sink splunk", "responder soar", "responder worker", "responder pager"} {
 		if results[part] == nil {
 			t.Errorf("%s is reported as reachable", part)
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/decode"
 	filesink "github.com/edrwatch/edrwatch/sinks/file"
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 	"github.com/edrwatch/edrwatch/sources/simulator"
@@ -58,7 +59,7 @@ func (s *site) config(dir string) config.Config {
 	source := kafkasource.DefaultConfig()
 	source.Brokers, source.Group = []string{s.addr}, "g"
 	source.Topics = []string{simulator.TopicFDR}
-	cfg.Sources = []config.Source{{Name: "in", Type: "kafka", Settings: &source}}
+	cfg.Sources = []config.Source{{Name: "in", Type: "kafka", Decode: decode.DefaultConfig(), Settings: &source}}
 	out := filesink.DefaultConfig()
 	out.Path = filepath.Join(dir, "alerts.ndjson")
 	cfg.Sinks = []config.Sink{{Name: "out", Type: "file", Required: true, Settings: &out, Route: pipeline.Route{Streams: []string{"alerts"}}}}

@@ -24,7 +24,7 @@ const everything = `
 version: 1
 http: {listen: "127.0.0.1:0", health_listen: "127.0.0.1:0"}
 sources:
-  - {name: kafka, type: kafka, brokers: ["127.0.0.1:1"]}
+  - {name: kafka, type: kafka, brokers: ["127.0.0.1:1"], schema_registry: {urls: ["http://127.0.0.1:1"]}}
   - {name: files, type: file, paths: ["-"]}
 sinks:
   - {name: elastic, type: elasticsearch}
@@ -39,6 +39,7 @@ responders:
   - {name: pager, type: alertmanager, url: "http://127.0.0.1:1", allowed_hosts: [127.0.0.1], allow_private: true}
 canary: {enabled: true}
 fleet: {exchange: {brokers: ["127.0.0.1:1"], topic: edrwatch.fleet}}
+state: {brokers: ["127.0.0.1:1"], topic: edrwatch.state}
 `
 
 func newEverything(t *testing.T) *App {

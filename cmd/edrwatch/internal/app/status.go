@@ -181,6 +181,9 @@ func (a *App) readiness() []api.Check {
 	for _, s := range a.cfg.Sources {
 		checks = append(checks, api.Check{Name: "source " + s.Name, Run: func(context.Context) error { return a.sourceHealth(s.Name) }})
 	}
+	for _, d := range a.decoders {
+		checks = append(checks, api.Check{Name: d.name(), Run: d.Health})
+	}
 	if a.exchange != nil {
 		for _, part := range []string{exchangeName, judgeName} {
 			checks = append(checks, api.Check{Name: part, Run: func(context.Context) error { return a.sourceHealth(part) }})

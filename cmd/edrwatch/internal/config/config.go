@@ -9,6 +9,7 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/fleetsync"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/state"
 	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/decode"
 	"github.com/edrwatch/edrwatch/pipeline/enrich"
 	"github.com/edrwatch/edrwatch/pipeline/redact"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
@@ -137,6 +138,8 @@ type Source struct {
 	Name string `yaml:"name,required"`
 	// Type decides which other keys there are.
 	Type string `yaml:"type"`
+	// Decode says which values are decoded before they are mapped.
+	Decode decode.Config `yaml:",inline"`
 	// Settings points to the Config of the type's package.
 	Settings any `yaml:"-"`
 }
@@ -188,10 +191,14 @@ func Default() Config {
 	return cfg
 }
 
-func (s *Source) kinds() []kind            { return sourceKinds() }
-func (s *Source) kindName() *string        { return &s.Type }
-func (s *Source) settings() any            { return s.Settings }
-func (s *Source) setSettings(settings any) { s.Settings = settings }
+func (s *Source) kinds() []kind     { return sourceKinds() }
+func (s *Source) kindName() *string { return &s.Type }
+func (s *Source) settings() any     { return s.Settings }
+
+// setSettings gives the entry its type's defaults, and those of what all types share.
+func (s *Source) setSettings(settings any) {
+	s.Settings, s.Decode = settings, decode.DefaultConfig()
+}
 
 // DecodeYAML reads an entry with the keys of its type.
 func (s *Source) DecodeYAML(n strict.Node) error {
