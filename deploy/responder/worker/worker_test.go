@@ -35,9 +35,9 @@ func TestConsoleDoesWhatItCan(t *testing.T) {
 	}
 	for want, change := range map[string]func(*respond.Act){
 		"no action open_case": func(a *respond.Act) { a.Action = "open_case" },
-		"that is resolved":   func(a *respond.Act) { a.Alert.Status = "resolved" },
-		"names no version":   func(a *respond.Act) { a.Subject.ContentVersion = "" },
-		"only suspected":     func(a *respond.Act) { a.Action, a.Subject.Suspected = "rollback_content", true },
+		"that is resolved":    func(a *respond.Act) { a.Alert.Status = "resolved" },
+		"names no version":    func(a *respond.Act) { a.Subject.ContentVersion = "" },
+		"only suspected":      func(a *respond.Act) { a.Action, a.Subject.Suspected = "rollback_content", true },
 		"no content to roll": func(a *respond.Act) {
 			a.Action, a.Subject.ContentVersion, a.Subject.SensorVersion = "rollback_content", "", "7"
 		},
