@@ -146,7 +146,7 @@ func (r *Registry[T]) note(err error) {
 }
 
 // Health returns why the registry cannot be asked, or nil. After a failure it
-// asks anew: the partition that had to wait may belong to another gateway by now,
+// asks again: the partition that had to wait may belong to another gateway by now,
 // and no further lookup would tell.
 func (r *Registry[T]) Health(ctx context.Context) error {
 	r.mu.Lock()
