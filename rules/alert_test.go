@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/ecs/ecstest"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 	"github.com/edrwatch/edrwatch/rules/ruletest"
 )
 
@@ -51,7 +53,7 @@ after: 10m
 	f.send(20*time.Minute, "event.action", "sensor-heartbeat", "agent.id", "a1")
 	got := strings.Join(f.bodies, "\n") + "\n"
 	const golden = "testdata/alerts.golden.ndjson"
-	if *update {
+	if goldentest.Update() {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +71,7 @@ after: 10m
 // what sinks, dashboards and other programs rely on.
 func TestAlertFields(t *testing.T) {
 	dict := dictionary(t)
-	checker, err := ecs.NewChecker(dict)
+	checker, err := ecstest.NewChecker(dict)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
 
 // snapshotVersion is that of the states of rules in the snapshots that are kept
@@ -165,7 +166,7 @@ func TestGoldenSnapshot(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
+	if goldentest.Update() {
 		name := fmt.Sprintf("testdata/snapshot-%d.bin", snapshotVersion)
 		if err := os.WriteFile(name, snapshot, 0o644); err != nil {
 			t.Fatal(err)

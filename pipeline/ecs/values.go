@@ -83,5 +83,8 @@ func ownValues() map[string][]string {
 // be changed.
 func (v *Values) Of(field string) []string { return v.words[field] }
 
+// Pattern returns what the texts of a field have to match, nil for anything.
+func (v *Values) Pattern(field string) *regexp.Regexp { return v.patterns[field] }
+
 // Expects reports whether ECS expects an event.type under an event.category.
 func (v *Values) Expects(category, typ string) bool { return slices.Contains(v.types[category], typ) }

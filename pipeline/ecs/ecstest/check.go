@@ -1,4 +1,6 @@
-package ecs
+// Package ecstest holds documents against the ECS dictionary, for the tests of
+// whatever makes documents: mappings and rules.
+package ecstest
 
 import (
 	"bytes"
@@ -10,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
 )
 
 // Problem is one thing in a document that is not valid under the dictionary.
@@ -29,16 +33,16 @@ func (p Problem) String() string {
 // Checker holds documents against a dictionary. It is immutable: safe for
 // concurrent use.
 type Checker struct {
-	dict   *Dictionary
-	values *Values
+	dict   *ecs.Dictionary
+	values *ecs.Values
 	roots  []string
 }
 
 // NewChecker returns a checker. Below the given roots, the vendors' own
 // top-level objects, every name is allowed; a name that the dictionary knows
 // must have its type there, too.
-func NewChecker(dict *Dictionary, roots ...string) (*Checker, error) {
-	values, err := NewValues()
+func NewChecker(dict *ecs.Dictionary, roots ...string) (*Checker, error) {
+	values, err := ecs.NewValues()
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +166,7 @@ func (c *checking) object(path string, members object, own bool) {
 		switch {
 		case strings.Contains(m.name, ".") && !own:
 			c.report(name, "expected nested objects, found a dotted key")
-		case known && (c.dict.layout.Place(id).Leaf || !isObject):
+		case known && (c.dict.Layout().Place(id).Leaf || !isObject):
 			c.field(c.dict.Field(id), m.value)
 		case isObject && (own || c.dict.IsObject(name)):
 			c.object(name, inner, own)
@@ -175,10 +179,10 @@ func (c *checking) object(path string, members object, own bool) {
 }
 
 // field checks the value of a field of the dictionary.
-func (c *checking) field(f *Field, value any) {
+func (c *checking) field(f *ecs.Field, value any) {
 	list, isList := value.([]any)
 	switch {
-	case f.Kind == JSON:
+	case f.Kind == ecs.JSON:
 		c.fragment(f, value)
 		return
 	case isList && !f.Array:
@@ -197,7 +201,7 @@ func (c *checking) field(f *Field, value any) {
 	}
 }
 
-func (c *checking) scalar(f *Field, value any) {
+func (c *checking) scalar(f *ecs.Field, value any) {
 	text, isText := value.(string)
 	number, isNumber := value.(json.Number)
 	fits, expected := false, f.Type
@@ -205,17 +209,17 @@ func (c *checking) scalar(f *Field, value any) {
 	case f.Type == "ip":
 		_, err := netip.ParseAddr(text)
 		fits, expected = isText && err == nil, "an IP address"
-	case f.Kind == String:
+	case f.Kind == ecs.String:
 		fits, expected = isText && text != "", "a text"
-	case f.Kind == Int:
+	case f.Kind == ecs.Int:
 		fits, expected = isNumber && isInteger(number, f.Type), "a number of type "+f.Type
-	case f.Kind == Float:
+	case f.Kind == ecs.Float:
 		x, err := number.Float64()
 		fits, expected = isNumber && err == nil && !math.IsInf(x, 0), "a number"
-	case f.Kind == Bool:
+	case f.Kind == ecs.Bool:
 		_, fits = value.(bool)
 		expected = "true or false"
-	case f.Kind == Time:
+	case f.Kind == ecs.Time:
 		_, err := time.Parse(time.RFC3339Nano, text)
 		fits, expected = isText && err == nil, "a time in RFC 3339"
 	}
@@ -226,7 +230,7 @@ func (c *checking) scalar(f *Field, value any) {
 	if words := c.values.Of(f.Name); words != nil && !slices.Contains(words, text) {
 		c.report(f.Name, "expected one of %s, found %q", strings.Join(words, ", "), text)
 	}
-	if pattern := c.values.patterns[f.Name]; pattern != nil && !pattern.MatchString(text) {
+	if pattern := c.values.Pattern(f.Name); pattern != nil && !pattern.MatchString(text) {
 		c.report(f.Name, "expected a text like %s, found %q", pattern, text)
 	}
 	switch f.Name {
@@ -261,7 +265,7 @@ func isInteger(n json.Number, typ string) bool {
 
 // fragment checks a field that holds JSON of its own: an object, or, for
 // nested and plain objects, a list of them.
-func (c *checking) fragment(f *Field, value any) {
+func (c *checking) fragment(f *ecs.Field, value any) {
 	list, isList := value.([]any)
 	if !isList {
 		list = []any{value}

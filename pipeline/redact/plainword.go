@@ -2,10 +2,10 @@ package redact
 
 import "strings"
 
-// spoken returns the secret that a command has as a plain word, where the words
+// plainWord returns the secret that a command has as a plain word, where the words
 // in front of it say so: net user, net use, set, setx and ConvertTo-SecureString.
 // Begin is -1 when the word at i is none of these.
-func (f *finder) spoken(i int) (begin, end int) {
+func (f *finder) plainWord(i int) (begin, end int) {
 	s := f.s
 	switch s[i] | 0x20 {
 	case 'c':

@@ -1,13 +1,15 @@
-package ecs
+package ecstest
 
 import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
 )
 
 func TestCheck(t *testing.T) {
-	dict, err := New(Field{Name: "acme.level", Type: "long"})
+	dict, err := ecs.New(ecs.Field{Name: "acme.level", Type: "long"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +73,7 @@ func TestCheck(t *testing.T) {
 }
 
 func FuzzCheck(f *testing.F) {
-	dict, err := New()
+	dict, err := ecs.New()
 	if err != nil {
 		f.Fatal(err)
 	}
