@@ -2704,4 +2704,7 @@ const (
 	EDRRolloutHarmed                                            ID = 2694
 	EDRRolloutFirstExposure                                     ID = 2695
 	EDRRolloutLastExposure                                      ID = 2696
+	EDRSiteNetwork                                              ID = 2697
+	EDREntityID                                                 ID = 2698
+	EDRHostAadID                                                ID = 2699
 )
