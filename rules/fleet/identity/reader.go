@@ -237,14 +237,7 @@ func (rd *Reader) see(e *event.Event) {
 // sign returns what is noted of the agent of the event; nil where it names none,
 // or there is no more room.
 func (rd *Reader) sign() *sign {
-	kind, text := SensorID, rd.v.sensor.text
-	if text == "" {
-		if rd.f.agent != 0 && rd.g.nodes.at(rd.f.agent).kind == SensorID {
-			text = rd.g.textOf(rd.g.nodes.at(rd.f.agent))
-		} else {
-			kind, text = Unnamed, rd.f.key
-		}
-	}
+	kind, text := rd.who()
 	if text == "" {
 		return nil
 	}
@@ -258,6 +251,17 @@ func (rd *Reader) sign() *sign {
 	rd.signed = remember(rd.signed, h, len(rd.pending.signs))
 	rd.pending.signs = append(rd.pending.signs, sign{name: rd.name(kind, text), began: rd.v.at, seen: rd.v.at})
 	return &rd.pending.signs[len(rd.pending.signs)-1]
+}
+
+// who returns the name under which the agent of the event is noted.
+func (rd *Reader) who() (Kind, string) {
+	switch {
+	case rd.v.sensor.text != "":
+		return SensorID, rd.v.sensor.text
+	case rd.f.agent != 0 && rd.g.nodes.at(rd.f.agent).kind == SensorID:
+		return SensorID, rd.g.textOf(rd.g.nodes.at(rd.f.agent))
+	}
+	return Unnamed, rd.f.key
 }
 
 // TakeLinks returns what was collected since the last call, at most limit facts;

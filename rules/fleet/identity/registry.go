@@ -172,21 +172,11 @@ func (r *Registry) mergeSign(s *sign) {
 	r.touch(i)
 }
 
-// tell keeps the property that is to be believed more: by its rank, then the
-// later, then the greater text, so that the order of telling makes no difference.
+// tell keeps the property that is to be believed more.
 func (r *Registry) tell(c *card, p Property, t *told) {
 	g := r.g
-	switch {
-	case c.at[p] == 0:
-	case p != Version && t.rank != c.rank[p]:
-		if t.rank < c.rank[p] {
-			return
-		}
-	case t.at != c.at[p]:
-		if t.at < c.at[p] {
-			return
-		}
-	case t.value <= g.values.list[c.value[p]]:
+	have := told{g.values.list[c.value[p]], c.at[p], c.rank[p]}
+	if !have.yields(p, t) {
 		return
 	}
 	value, ok := g.values.add(t.value)
@@ -212,20 +202,22 @@ func (r *Registry) touch(i uint32) {
 	}
 }
 
-// most is how many links a name has to names of one kind at most, living ones: a
-// name that more have is one that software or hardware makes up for many, and
-// links nothing.
-func most(of, to Kind) int {
+// most is how many links a name has to names of one kind at most. A name that
+// more have is one that software or hardware makes up for many, and links nothing.
+// Only of a host's name those are left out that are over: whoever is set up anew
+// every hour keeps its name.
+func most(of Kind) int {
 	switch of {
 	case Serial, MAC, DeviceID, EntraID:
 		return 8 // A docking station; a host with several products.
-	case SensorID, HostID:
-		if to == MAC {
-			return 32
-		}
-		return 16
 	}
 	return 32
+}
+
+// takesTurns reports whether agents may have a name one after the other, as the
+// desktops of a pool do.
+func takesTurns(of, to Kind) bool {
+	return to == SensorID && (of == Short || of == FQDN || of == Domain)
 }
 
 // settle looks after a name that has new links: it cuts what is too much, and
@@ -258,12 +250,11 @@ func (r *Registry) settle(i uint32) {
 		}
 	}
 	for kind := range kinds {
-		if limit := most(n.kind, kind); count[kind] > limit {
-			if r.thin(i, kind) > limit {
-				g.sharedBy(i)
-				r.stats.shared.Add(1)
-				return
-			}
+		limit := most(n.kind)
+		if count[kind] > limit && (!takesTurns(n.kind, kind) || r.thin(i, kind) > limit) {
+			g.sharedBy(i)
+			r.stats.shared.Add(1)
+			return
 		}
 	}
 }
@@ -283,10 +274,9 @@ func (r *Registry) suspect(i uint32, kind Kind) {
 	}
 }
 
-// thin removes links of a name to names of a kind that are over, and returns how
-// many are left: those of which nothing was seen for a day while others were; and
-// of a host's name those to agents that another took the place of, as desktops of
-// a pool do many times a day.
+// thin removes links of a host's name to agents that are over, and returns how
+// many are left: those of which nothing was seen for a day while others were, and
+// those that another took the place of.
 func (r *Registry) thin(i uint32, kind Kind) (left int) {
 	g := r.g
 	n := g.nodes.at(i)
@@ -298,13 +288,12 @@ func (r *Registry) thin(i uint32, kind Kind) (left int) {
 		}
 		at = e.next(i)
 	}
-	takeTurns := kind == SensorID && (n.kind == Short || n.kind == FQDN || n.kind == Domain)
 	for at := n.edges; at != 0; {
 		e := g.edges.at(at)
 		next := e.next(i)
 		if o := g.nodes.at(e.other(i)); o.kind == kind {
 			switch life := max(e.last, o.heard); {
-			case life+livingFor < latest, takeTurns && e.first < newest && life <= newest+slack:
+			case life+livingFor < latest, e.first < newest && life <= newest+slack:
 				g.disconnect(at)
 			default:
 				left++
@@ -327,10 +316,25 @@ func (r *Registry) locateTouched() {
 		}
 		for at := n.edges; at != 0; {
 			e := g.edges.at(at)
-			if o := e.other(i); g.nodes.at(o).kind == SensorID {
+			o := e.other(i)
+			switch other := g.nodes.at(o); {
+			case other.kind == SensorID:
 				g.locate(o)
+			case n.kind == HostID: // A host is found by its name, and its id by that.
+				g.locateBy(o)
 			}
 			at = e.next(i)
 		}
+	}
+}
+
+// locateBy says anew on which host the agents are that have a name.
+func (g *graph) locateBy(name uint32) {
+	for at := g.nodes.at(name).edges; at != 0; {
+		e := g.edges.at(at)
+		if o := e.other(name); g.nodes.at(o).kind == SensorID {
+			g.locate(o)
+		}
+		at = e.next(name)
 	}
 }

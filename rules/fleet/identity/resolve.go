@@ -103,7 +103,7 @@ func (g *graph) current(name uint32, product uint16, v *voice) (agent uint32, am
 		for at := n.edges; at != 0; {
 			e := g.edges.at(at)
 			i := e.other(name)
-			if o := g.nodes.at(i); o.kind == SensorID && o.product == product && g.fits(i, n, v) {
+			if o := g.nodes.at(i); o.kind == SensorID && o.product == product && !g.left(i, name, e) && g.fits(i, n, v) {
 				return i, false
 			}
 			at = e.next(name)
@@ -163,10 +163,10 @@ func (g *graph) claims(name uint32, product uint16) func(yield func(uint32, *edg
 // left reports whether i has taken another name of the kind since it was last
 // called name.
 func (g *graph) left(i, name uint32, link *edge) bool {
-	if g.nodes.at(i).marks&suspect == 0 {
+	kind := g.nodes.at(name).kind
+	if g.nodes.at(i).marks&suspect == 0 || !oneAtATime(kind) {
 		return false
 	}
-	kind := g.nodes.at(name).kind
 	for at := g.nodes.at(i).edges; at != 0; {
 		e := g.edges.at(at)
 		if o := g.nodes.at(e.other(i)); e != link && o.kind == kind && e.first > link.last {
@@ -175,6 +175,12 @@ func (g *graph) left(i, name uint32, link *edge) bool {
 		at = e.next(i)
 	}
 	return false
+}
+
+// oneAtATime reports whether a host, or a name of one, has one name of a kind at a
+// time. Of hardware addresses it has several.
+func oneAtATime(kind Kind) bool {
+	return kind == SensorID || kind == HostID || kind == FQDN || kind == Domain || kind == Short
 }
 
 // fits reports whether an agent that was found by a host's name without its
