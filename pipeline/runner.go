@@ -253,8 +253,8 @@ func (w *worker) alertCounter(kind, severity string) prometheus.Counter {
 	return c
 }
 
-// Close implements event.Worker. A detector that keeps shared accounts (how
-// many keys it holds) closes them.
+// Close implements event.Worker. A detector or processor that keeps shared accounts
+// (how many keys it holds) closes them.
 func (w *worker) Close() {
 	w.closeCheckpoints()
 	for _, part := range []any{w.shard.detector, w.shard.judge} {
@@ -262,4 +262,5 @@ func (w *worker) Close() {
 			c.Close()
 		}
 	}
+	w.shard.Close()
 }
