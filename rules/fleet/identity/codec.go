@@ -27,15 +27,25 @@ func Read(b []byte) (*Links, error) {
 	return l, nil
 }
 
+// mostPlain is how many facts are written without a table of the texts that they
+// share: it costs more than it saves.
+const mostPlain = 16
+
 func (l *Links) persist(c *snapshot.Codec) {
 	var base uint32 // Times are told relative to the one before.
+	few := l.Len() <= mostPlain
+	c.Bool(&few)
+	text := c.Shared
+	if few {
+		text = c.Text
+	}
 	snapshot.List(c, &l.sources, c.Text)
 	if len(l.sources) > maxSources {
 		c.Fail("expected at most %d sources, found %d", maxSources, len(l.sources))
 	}
 	snapshot.List(c, &l.links, func(k *link) {
-		persistName(c, &k.a)
-		persistName(c, &k.b)
+		persistName(c, &k.a, text)
+		persistName(c, &k.b, text)
 		persistTime(c, &k.first, &base)
 		persistTime(c, &k.last, &base)
 		snapshot.Int(c, &k.sources)
@@ -43,7 +53,7 @@ func (l *Links) persist(c *snapshot.Codec) {
 		snapshot.Int(c, &k.from)
 	})
 	snapshot.List(c, &l.signs, func(s *sign) {
-		persistName(c, &s.name)
+		persistName(c, &s.name, text)
 		persistTime(c, &s.began, &base)
 		persistTime(c, &s.heard, &base)
 		persistTime(c, &s.seen, &base)
@@ -57,7 +67,7 @@ func (l *Links) persist(c *snapshot.Codec) {
 		snapshot.Int(c, &which)
 		for i := range s.told {
 			if t := &s.told[i]; which&(1<<i) != 0 {
-				c.Shared(&t.value)
+				text(&t.value)
 				persistTime(c, &t.at, &base)
 				snapshot.Int(c, &t.rank)
 			}
@@ -65,16 +75,16 @@ func (l *Links) persist(c *snapshot.Codec) {
 	})
 }
 
-func persistName(c *snapshot.Codec, n *Name) {
+func persistName(c *snapshot.Codec, n *Name, text func(*string)) {
 	snapshot.Int(c, &n.Kind)
 	if n.Kind >= kinds {
 		c.Fail("expected a kind of name, found number %d", n.Kind)
 		n.Kind = 0
 	}
 	if n.Kind.ofProduct() {
-		c.Shared(&n.Product)
+		text(&n.Product)
 	}
-	c.Shared(&n.Text) // The same name stands in several links.
+	text(&n.Text) // The same name stands in several links.
 	if len(n.Text) > maxText {
 		c.Fail("expected a name of at most %d bytes, found %d", maxText, len(n.Text))
 		n.Text = ""
