@@ -34,15 +34,16 @@ const (
 func (v *voice) parse(e *event.Event, now int64) {
 	*v = voice{product: e.Str(ecs.AgentType), own: isOwn(e.Str(ecs.EventAction))}
 	v.at = clamp(e.Timestamp(), now, v.own)
-	if id := e.Str(ecs.AgentID); id != "" {
-		v.sensor = identifier(e, id)
+	agent := e.Str(ecs.AgentID)
+	if agent != "" {
+		v.sensor = identifier(e, agent)
 	}
-	if id := e.Str(ecs.HostID); id != "" {
+	if id := e.Str(ecs.HostID); id != "" && id != agent {
 		if t := identifier(e, id); t.text != v.sensor.text {
 			v.host[HostID] = t
 		}
 	}
-	if id := e.Str(ecs.DeviceID); id != "" {
+	if id := e.Str(ecs.DeviceID); id != "" && id != agent {
 		if t := identifier(e, id); t.text != v.sensor.text && t.text != v.host[HostID].text {
 			v.host[DeviceID] = t
 		}
@@ -83,11 +84,25 @@ func identifier(e *event.Event, id string) term {
 	if len(id) > maxText {
 		return term{}
 	}
-	text := event.View(appendID(e.Scratch(len(id)), id))
-	if isPlaceholder(text) {
+	t := term{text: id, marks: otherCase}
+	if !isPlain(id) { // Nearly all are.
+		t = term{text: event.View(appendID(e.Scratch(len(id)), id)), marks: caseOf(id)}
+	}
+	if isPlaceholder(t.text) {
 		return term{}
 	}
-	return term{text: text, marks: caseOf(id)}
+	return t
+}
+
+// isPlain reports whether an id is as it is compared: nothing is a capital, a
+// space or a brace. What it takes for one that is not is only looked at twice.
+func isPlain(id string) bool {
+	for i := range len(id) {
+		if c := id[i]; c-'A' < 26 || c <= ' ' || c == '{' {
+			return false
+		}
+	}
+	return true
 }
 
 func (v *voice) parseMAC(e *event.Event, mac *event.Value) {
