@@ -104,6 +104,7 @@ type Summary struct {
 	Coverage
 }
 
+// lists returns who knows agents, so that each agent is known once.
 func (f *Fleet) lists() []Roster {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,7 +112,7 @@ func (f *Fleet) lists() []Roster {
 	for r := range f.rosters {
 		list = append(list, r)
 	}
-	return list
+	return []Roster{united{list, f.names}}
 }
 
 // agents calls yield for every agent of the lists until ctx ends. What is no
