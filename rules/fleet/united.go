@@ -3,6 +3,7 @@ package fleet
 import (
 	"hash/maphash"
 	"slices"
+	"strings"
 
 	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
@@ -27,7 +28,15 @@ type uniting struct {
 	seed   maphash.Seed
 	reader *identity.Reader
 	lower  []byte
+	// disputed are the agents about which records contradict each other.
+	disputed map[named]bool
 }
+
+// named is an agent by product and id, in lower case.
+type named struct{ product, id string }
+
+// mostDisputed is how many contradictions a listing shows at most.
+const mostDisputed = 10_000
 
 // keyOf returns what all records of an agent have in common; 0 for what is no
 // agent.
@@ -63,8 +72,14 @@ func (u *uniting) keyOf(a *Agent) uint64 {
 func (r united) Agents(yield func(*Agent) bool) {
 	u := &uniting{seed: maphash.MakeSeed()}
 	if r.names != nil {
-		u.reader = r.names.Reader()
+		u.reader, u.disputed = r.names.Reader(), map[named]bool{}
 		defer u.reader.Close()
+		list, _ := r.names.Contradictions(mostDisputed)
+		for _, c := range list {
+			for _, a := range c.Agents {
+				u.disputed[named{a.Product, a.ID}] = true
+			}
+		}
 	}
 	var keys []uint64
 	r.each(u, func(key uint64, _ *Agent) bool {
@@ -91,13 +106,31 @@ func (r united) Agents(yield func(*Agent) bool) {
 		whole, several := records[key]
 		switch {
 		case !several:
-			return yield(a)
+			return yield(u.asKnown(a))
 		case whole == nil:
 			return true
 		}
 		records[key] = nil // Once.
-		return yield(whole)
+		return yield(u.asKnown(whole))
 	})
+}
+
+// asKnown returns the agent with what the registry knows of it: one that fell
+// silent because its host was set up anew with another agent is gone.
+func (u *uniting) asKnown(a *Agent) *Agent {
+	if a.ID == "" || u.reader == nil {
+		return a
+	}
+	disputed := len(u.disputed) > 0 && u.disputed[named{a.Type, strings.ToLower(a.ID)}]
+	replaced := a.life == silent && u.reader.Replaced(a.Type, a.ID)
+	if !disputed && !replaced {
+		return a
+	}
+	known := *a
+	if known.disputed = disputed; replaced {
+		known.life = gone
+	}
+	return &known
 }
 
 // each calls yield for every record of an agent until it returns false.

@@ -27,3 +27,34 @@ func (rd *Reader) AgentOn(product, hostID, host string) (id, key string) {
 	}
 	return "", string(append([]byte(nil), f.key...))
 }
+
+// Replaced reports whether another agent of the product has taken an agent's
+// place on its host: the host was set up anew, and the agent has not been heard
+// since.
+func (rd *Reader) Replaced(product, id string) bool {
+	rd.mu.Lock()
+	defer rd.mu.Unlock()
+	g := rd.g
+	number, ok := g.productOf(product)
+	if !ok {
+		return false
+	}
+	agent := g.find(SensorID, number, string(appendID(nil, id)))
+	if agent == 0 {
+		return false
+	}
+	host := g.one(agent, Short)
+	if host == 0 {
+		return false
+	}
+	v := voice{product: product}
+	if whole := g.one(agent, FQDN); whole != 0 { // A host of another domain takes nobody's place.
+		v.host[FQDN] = term{text: g.textOf(g.nodes.at(whole)), node: whole}
+	}
+	now, _ := g.current(host, number, &v)
+	if now == 0 || now == agent {
+		return false
+	}
+	e := g.edges.at(g.between(now, host))
+	return g.life(agent, g.edges.at(g.between(agent, host))) <= e.first+slack
+}

@@ -1,8 +1,8 @@
 package app
 
 import (
-	"bytes"
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -18,6 +18,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 	"github.com/edrwatch/edrwatch/sources/simulator"
 )
 
@@ -228,6 +229,60 @@ func TestEveryAgentOnce(t *testing.T) {
 	}
 }
 
+// TestHostsThatAreSetUpAnew: the agents that were on them before are gone, and are
+// no silent ones, though each agent's records are in another partition.
+func TestHostsThatAreSetUpAnew(t *testing.T) {
+	detection, err := LoadDetection(DetectionConfig{Library: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, truth := simulated(t, "reimages", 150, 2, 0)
+	anew := 0
+	for _, happening := range truth.Incidents {
+		anew += len(happening.Hosts)
+	}
+	for _, partitions := range []int{1, 16} {
+		g := newGateway(t, detection)
+		g.take(records, partitions)
+		list, twins := g.agents(t)
+		presence := map[string]int{}
+		for _, a := range list {
+			presence[a.Presence]++
+		}
+		if anew == 0 || len(twins) > 0 || presence["silent"] > 0 {
+			t.Errorf("%d partitions, %d hosts set up anew: %v, more than once: %v", partitions, anew, presence, twins)
+		}
+		if list, n := g.processors.Registry.Contradictions(3); n > 0 {
+			t.Errorf("%d contradictions, such as %v", n, list)
+		}
+	}
+}
+
+// TestClonesAreReported: one id on two hosts is one agent that contradicts itself.
+func TestClonesAreReported(t *testing.T) {
+	detection, err := LoadDetection(DetectionConfig{Library: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, truth := simulated(t, "clones", 150, 2, 0)
+	g := newGateway(t, detection)
+	g.take(records, 16)
+	list, _ := g.agents(t)
+	contradictions, n := g.processors.Registry.Contradictions(10)
+	if n != 1 || contradictions[0].Reason != identity.TwoHosts {
+		t.Errorf("%d contradictions: %v", n, contradictions)
+	}
+	marked := 0
+	for _, a := range list {
+		if a.Contradictions {
+			marked++
+		}
+	}
+	if marked != 1 || len(list) != truth.Heard-1 {
+		t.Errorf("%d of %d agents are marked; %d hosts", marked, len(list), truth.Heard)
+	}
+}
+
 // TestRecordsSayWhoTheyAreAbout: of agents that were heard for an hour nearly
 // every document names the host.
 func TestRecordsSayWhoTheyAreAbout(t *testing.T) {
@@ -239,16 +294,23 @@ func TestRecordsSayWhoTheyAreAbout(t *testing.T) {
 	records, _ = colleagues(records)
 	first := map[string]int64{}
 	all, named, placed := 0, 0, 0
-	entity, at := regexp.MustCompile(`"entity":\{"id":"([0-9a-f]{16})"`), int64(0)
 	g := newGateway(t, detection)
 	g.seen = func(s *pipeline.Shard) {
 		for _, doc := range s.Documents() {
-			m := entity.FindSubmatch(doc.Body)
-			if m == nil || doc.Stream == event.Alerts {
+			var says struct {
+				Host struct{ Name string }
+				EDR  struct {
+					Entity struct{ ID string }
+					Site   string
+				}
+			}
+			if err := json.Unmarshal(doc.Body, &says); err != nil {
+				t.Fatal(err)
+			}
+			id, at := says.EDR.Entity.ID, s.Now()
+			if id == "" || doc.Stream == event.Alerts {
 				continue
 			}
-			id := string(m[1])
-			at = s.Now()
 			if first[id] == 0 {
 				first[id] = at
 			}
@@ -256,10 +318,10 @@ func TestRecordsSayWhoTheyAreAbout(t *testing.T) {
 				continue
 			}
 			all++
-			if bytes.Contains(doc.Body, []byte(`"host":{`)) && regexp.MustCompile(`"host":\{[^}]*"name":"`).Match(doc.Body) {
+			if says.Host.Name != "" {
 				named++
 			}
-			if bytes.Contains(doc.Body, []byte(`"site":"`)) {
+			if says.EDR.Site != "" {
 				placed++
 			}
 		}
