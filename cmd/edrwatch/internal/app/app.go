@@ -118,6 +118,7 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 	if a.processors, err = NewProcessors(&a.cfg, a.detection.Dictionary, a.log, a.registry); err != nil {
 		return nil, err
 	}
+	a.fleet.Know(a.processors.Registry)
 	if err := a.buildPipeline(); err != nil {
 		return nil, err
 	}
