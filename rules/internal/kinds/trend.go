@@ -380,14 +380,14 @@ func (st *trendState) measure(k *trendKey) (f measured, enough bool) {
 	return f, true
 }
 
-// middle is the median of values, which it sorts.
+// middle is the median of values, which it reorders.
 func middle(values []float64) float64 {
-	slices.Sort(values)
 	n := len(values) / 2
+	upper := nth(values, n)
 	if len(values)%2 == 0 {
-		return values[n-1]/2 + values[n]/2
+		return nth(values, n-1)/2 + upper/2
 	}
-	return values[n]
+	return upper
 }
 
 // satisfied reports whether the slope is one that the rule is about.
