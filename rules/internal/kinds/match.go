@@ -19,8 +19,9 @@ import (
 // Match is the kind of rule that alerts on events that satisfy a condition.
 func Match() engine.Kind {
 	return engine.Kind{
-		Name: "match",
-		New:  func() engine.Declaration { return newMatchRule() },
+		Name:    "match",
+		Meaning: "an event satisfies a condition, or every reading of a time does",
+		New:     func() engine.Declaration { return newMatchRule() },
 		Keys: map[string]string{
 			"for":     "How long every reading has to satisfy the condition.",
 			"no_data": "What becomes of an open episode when no reading comes: none, keep, alert or resolve.",

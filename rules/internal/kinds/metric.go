@@ -21,8 +21,9 @@ import (
 // Metric is the kind of rule that bounds a statistic of a field.
 func Metric() engine.Kind {
 	return engine.Kind{
-		Name: "metric",
-		New:  func() engine.Declaration { return newMetricRule() },
+		Name:    "metric",
+		Meaning: "a statistic of a field over a window satisfies having",
+		New:     func() engine.Declaration { return newMetricRule() },
 		Keys: map[string]string{
 			"field":      "The field of numbers that is measured.",
 			"function":   "sum, avg, min, max, or a percentile from p1 to p99.",

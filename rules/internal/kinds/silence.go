@@ -21,8 +21,9 @@ import (
 // Silence is the kind of rule that alerts when events stop.
 func Silence() engine.Kind {
 	return engine.Kind{
-		Name: "silence",
-		New:  func() engine.Declaration { return newSilenceRule() },
+		Name:    "silence",
+		Meaning: "the events that keep an agent alive stop",
+		New:     func() engine.Declaration { return newSilenceRule() },
 		Keys: map[string]string{
 			"verdict":             "cohort, site or feed: what the fleet's judge found silent, in place of condition and after.",
 			"after":               "How long nothing has to be heard.",

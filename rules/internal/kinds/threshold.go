@@ -17,8 +17,9 @@ import (
 // Threshold is the kind of rule that counts events.
 func Threshold() engine.Kind {
 	return engine.Kind{
-		Name: "threshold",
-		New:  func() engine.Declaration { return newThresholdRule() },
+		Name:    "threshold",
+		Meaning: "the number of matching events in a window satisfies having",
+		New:     func() engine.Declaration { return newThresholdRule() },
 		Keys: map[string]string{
 			"debounce": "Events closer than this to one that was counted are the same occurrence.",
 		},

@@ -21,7 +21,8 @@ import (
 // Trend is the kind of rule that bounds the slope of a field over hours.
 func Trend() engine.Kind {
 	return engine.Kind{
-		Name: "trend",
+		Name:    "trend",
+		Meaning: "the slope of a field over hours satisfies having",
 		New: func() engine.Declaration {
 			return &trendRule{Header: spec.DefaultHeader(), MinCoverage: 0.5}
 		},

@@ -18,8 +18,9 @@ import (
 // ValueCount is the kind of rule that counts different values.
 func ValueCount() engine.Kind {
 	return engine.Kind{
-		Name: "value_count",
-		New:  func() engine.Declaration { return newValueCountRule() },
+		Name:    "value_count",
+		Meaning: "a field has many different values in a window",
+		New:     func() engine.Declaration { return newValueCountRule() },
 		Keys: map[string]string{
 			"field": "The field whose different values are counted; entity counts agents.",
 		},
