@@ -92,7 +92,9 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
-func isTestHelper(pkg string) bool { return within(pkg, "sources/sourcetest", "sinks/sinktest") }
+func isTestHelper(pkg string) bool {
+	return within(pkg, "sources/sourcetest", "sinks/sinktest", "pipeline/respond/respondtest", "pipeline/decode/registry/registrytest")
+}
 
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	for _, p := range packages(t) {

@@ -40,6 +40,7 @@ responders:
   - {name: pager, type: alertmanager, url: "http://127.0.0.1:1", allowed_hosts: [127.0.0.1], allow_private: true}
 canary: {enabled: true}
 fleet: {exchange: {brokers: ["127.0.0.1:1"], topic: edrwatch.fleet}}
+state: {brokers: ["127.0.0.1:1"], topic: edrwatch.state}
 `
 
 func newEverything(t *testing.T) *App {
