@@ -106,7 +106,8 @@ func (r *Registry) Apply(batches ...*Links) {
 	r.stats.applied.Add(uint64(n))
 }
 
-// merge adds links without a look at what they contradict.
+// merge adds links without a look at what they contradict. Names of which it says
+// nothing new are left untouched.
 func (r *Registry) merge(l *Links) {
 	g := r.g
 	var sources [maxSources]uint32
@@ -123,13 +124,9 @@ func (r *Registry) merge(l *Links) {
 			r.stats.refused.Add(1)
 			continue
 		}
-		na, nb := g.nodes.at(a), g.nodes.at(b)
-		for _, n := range [...]*node{na, nb} {
-			n.began, n.seen = earlier(n.began, k.first), max(n.seen, k.last)
-		}
-		na.marks |= k.from & spelling
-		nb.marks |= k.marks & spelling
-		if (na.marks|nb.marks)&shared != 0 {
+		r.note(a, k.first, 0, k.last, k.from&spelling)
+		r.note(b, k.first, 0, k.last, k.marks&spelling)
+		if (g.nodes.at(a).marks|g.nodes.at(b).marks)&shared != 0 {
 			continue
 		}
 		var e *edge
@@ -138,14 +135,27 @@ func (r *Registry) merge(l *Links) {
 		} else {
 			e = g.connect(a, b)
 		}
+		before := *e
 		e.first, e.last, e.marks = earlier(e.first, k.first), max(e.last, k.last), e.marks|k.marks
 		for bit := range len(l.sources) {
 			if k.sources&(1<<bit) != 0 {
 				e.sources |= sources[bit]
 			}
 		}
-		r.touch(a)
-		r.touch(b)
+		if *e != before {
+			r.touch(a)
+			r.touch(b)
+		}
+	}
+}
+
+// note keeps when a name was seen and how it was written.
+func (r *Registry) note(i, began, heard, seen uint32, m marks) {
+	n := r.g.nodes.at(i)
+	before := *n
+	n.began, n.heard, n.seen, n.marks = earlier(n.began, began), max(n.heard, heard), max(n.seen, seen, heard), n.marks|m
+	if *n != before {
+		r.touch(i)
 	}
 }
 
@@ -156,20 +166,25 @@ func (r *Registry) mergeSign(s *sign) {
 		r.stats.refused.Add(1)
 		return
 	}
+	r.note(i, s.began, s.heard, s.seen, s.marks&^(shared|suspect))
 	n := g.nodes.at(i)
-	n.began, n.heard, n.seen = earlier(n.began, s.began), max(n.heard, s.heard), max(n.seen, s.seen, s.heard)
 	if s.marks&shared != 0 && n.marks&shared == 0 {
 		g.sharedBy(i)
+		r.touch(i)
 	}
-	n.marks |= s.marks &^ (shared | suspect)
-	if c := n.card; c != 0 {
-		for p := range s.told {
-			if s.told[p].at != 0 {
-				r.tell(g.cards.at(c), Property(p), &s.told[p])
-			}
+	if n.card == 0 {
+		return
+	}
+	c := g.cards.at(n.card)
+	before := *c
+	for p := range s.told {
+		if s.told[p].at != 0 {
+			r.tell(c, Property(p), &s.told[p])
 		}
 	}
-	r.touch(i)
+	if *c != before {
+		r.touch(i)
+	}
 }
 
 // tell keeps the property that is to be believed more.
