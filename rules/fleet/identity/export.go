@@ -10,7 +10,7 @@ import (
 // Export calls yield for what has changed since an earlier export, by key: an
 // agent's is its entity. The value is of [Links.AppendTo]; nil says that it was
 // forgotten. Next is what the next export begins with; the first begins with 0.
-// It holds Apply up, and no reader.
+// What was absorbed is no change. It holds Apply up, and no reader.
 func (r *Registry) Export(since uint32) (next uint32, entries iter.Seq2[string, []byte]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -83,6 +83,7 @@ func (r *Registry) Absorb(value []byte) error {
 	}
 	n := r.g.nodes.at(i)
 	if bytes.Equal(r.valueOf(i, n), value) {
+		n.changed = 0
 		return nil
 	}
 	r.changes++
