@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -8,13 +9,24 @@ import (
 
 // Config bounds a registry.
 type Config struct {
-	// MaxNames is how many names are known at most; beyond it those that were not
-	// seen for longest are forgotten. A million agents have about 5 million.
+	// MaxNames is how many names of agents and hosts are known at most; those that were not seen for longest are forgotten
+	// for new ones. A million agents with four names each take about 450 MiB.
 	MaxNames int `yaml:"max_names"`
 }
 
-// DefaultConfig returns bounds for about a million agents.
+// DefaultConfig returns bounds for more than a million agents.
 func DefaultConfig() Config { return Config{MaxNames: 6_000_000} }
+
+// leastNames is the least MaxNames that makes sense.
+const leastNames = 1000
+
+// Validate reports settings that make no sense.
+func (c *Config) Validate() error {
+	if c.MaxNames < leastNames {
+		return fmt.Errorf("max_names: expected at least %d, found %d", leastNames, c.MaxNames)
+	}
+	return nil
+}
 
 // Registry knows the names of agents and hosts. It is safe for concurrent use.
 // Readers do not wait for each other; they wait while links are applied.
