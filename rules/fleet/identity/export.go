@@ -67,8 +67,8 @@ func (r *Registry) Absorb(value []byte) error {
 	}
 	var anchor *Name
 	switch {
-	case len(l.signs) > 0:
-		anchor = &l.signs[0].name
+	case len(l.sightings) > 0:
+		anchor = &l.sightings[0].name
 	case len(l.links) > 0:
 		anchor = &l.links[0].a
 	default:
@@ -104,7 +104,7 @@ func (r *Registry) Snapshot() *Links {
 // sort puts links into an order that depends on them alone.
 func (l *Links) sort() {
 	slices.SortFunc(l.links, func(a, b link) int { return cmp.Or(a.a.compare(b.a), a.b.compare(b.b)) })
-	slices.SortFunc(l.signs, func(a, b sign) int { return a.name.compare(b.name) })
+	slices.SortFunc(l.sightings, func(a, b sighting) int { return a.name.compare(b.name) })
 	l.sortSources()
 }
 
@@ -149,16 +149,16 @@ func (g *graph) nameOf(i uint32) Name {
 func (r *Registry) about(l *Links, i uint32, n *node) {
 	g := r.g
 	if n.kind.ofProduct() || n.marks&shared != 0 {
-		s := sign{name: g.nameOf(i), began: n.began, heard: n.heard, seen: n.seen, marks: n.marks &^ suspect}
+		s := sighting{name: g.nameOf(i), began: n.began, heard: n.heard, seen: n.seen, marks: n.marks &^ suspect}
 		if n.card != 0 {
 			c := g.cards.at(n.card)
-			for p := range s.told {
+			for p := range s.values {
 				if c.at[p] != 0 {
-					s.told[p] = told{g.values.list[c.value[p]], c.at[p], c.rank[p]}
+					s.values[p] = reported{g.values.list[c.value[p]], c.at[p], c.rank[p]}
 				}
 			}
 		}
-		l.signs = append(l.signs, s)
+		l.sightings = append(l.sightings, s)
 	}
 	for at := n.edges; at != 0; {
 		e := g.edges.at(at)

@@ -140,7 +140,7 @@ func firstDifference(got, want string) string {
 	return "there is less"
 }
 
-// probe tells what names resolve to, and what contradicts itself.
+// probe returns what names resolve to, and what contradicts itself.
 func probe(t *testing.T, r *Registry) string {
 	rd := r.Reader()
 	defer rd.Close()

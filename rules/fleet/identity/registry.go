@@ -126,8 +126,8 @@ func (r *Registry) merge(l *Links) {
 	for i, name := range l.sources[:min(len(l.sources), maxSources)] {
 		sources[i] = g.sources.source(name)
 	}
-	for i := range l.signs {
-		r.mergeSign(&l.signs[i])
+	for i := range l.sightings {
+		r.mergeSighting(&l.sightings[i])
 	}
 	for i := range l.links {
 		k := &l.links[i]
@@ -171,7 +171,7 @@ func (r *Registry) note(i, began, heard, seen uint32, m marks) {
 	}
 }
 
-func (r *Registry) mergeSign(s *sign) {
+func (r *Registry) mergeSighting(s *sighting) {
 	g := r.g
 	i := g.obtain(&s.name)
 	if i == 0 {
@@ -189,9 +189,9 @@ func (r *Registry) mergeSign(s *sign) {
 	}
 	c := g.cards.at(n.card)
 	before := *c
-	for p := range s.told {
-		if s.told[p].at != 0 {
-			r.tell(c, Property(p), &s.told[p])
+	for p := range s.values {
+		if s.values[p].at != 0 {
+			r.report(c, Property(p), &s.values[p])
 		}
 	}
 	if *c != before {
@@ -199,10 +199,10 @@ func (r *Registry) mergeSign(s *sign) {
 	}
 }
 
-// tell keeps the property that is to be believed more.
-func (r *Registry) tell(c *card, p Property, t *told) {
+// report keeps the property that is to be believed more.
+func (r *Registry) report(c *card, p Property, t *reported) {
 	g := r.g
-	have := told{g.values.list[c.value[p]], c.at[p], c.rank[p]}
+	have := reported{g.values.list[c.value[p]], c.at[p], c.rank[p]}
 	if !have.yields(p, t) {
 		return
 	}
