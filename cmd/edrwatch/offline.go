@@ -178,6 +178,7 @@ func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge b
 	}
 	if judge {
 		job.fleet = fleet.New(fleet.DefaultConfig(), nil)
+		job.fleet.Know(processors.Registry)
 		job.Detector = detection.NewDetector(cfg.Pipeline.Lateness, job.fleet)
 	}
 	return job, closeAll, nil

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -327,7 +328,7 @@ func TestARegistryThatIsDownCondemnsNothing(t *testing.T) {
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(`
 # HELP edrwatch_schema_registry_lookups_total Schemas that the schema registry was asked for, by outcome: found, unknown (it has none, or one that cannot be used), failed (it could not be asked; the partition waits).
 # TYPE edrwatch_schema_registry_lookups_total counter
-edrwatch_schema_registry_lookups_total{outcome="failed",source="kafka"} 3
+edrwatch_schema_registry_lookups_total{outcome="failed",source="kafka"} 6
 edrwatch_schema_registry_lookups_total{outcome="found",source="kafka"} 1
 edrwatch_schema_registry_lookups_total{outcome="unknown",source="kafka"} 0
 `), "edrwatch_schema_registry_lookups_total"); err != nil {
@@ -340,7 +341,13 @@ edrwatch_schema_registry_lookups_total{outcome="unknown",source="kafka"} 0
 func TestNothingIsAllocated(t *testing.T) {
 	_, chain, _, _ := withRegistry(t)
 	long := []byte(`{"text":"` + strings.Repeat("heartbeat ", 300) + `"}`)
-	for name, value := range map[string][]byte{"json": []byte(heartbeat), "gzip": gzipped(long), "zstd": zstandard(t, long), "cbor": asCBOR(t), "avro": asAvro(t, 7)} {
+	samples := map[string][]byte{"json": []byte(heartbeat), "gzip": gzipped(long), "zstd": zstandard(t, long), "cbor": asCBOR(t), "avro": asAvro(t, 7)}
+	for _, name := range Names() {
+		if samples[name] == nil {
+			t.Errorf("%s has no sample", name)
+		}
+	}
+	for name, value := range samples {
 		in, ctx := &event.Record{Value: value}, context.Background()
 		decode := func() {
 			if got, err := chain.Decode(ctx, in); err != nil || got.Fault != nil {
@@ -351,6 +358,29 @@ func TestNothingIsAllocated(t *testing.T) {
 		if n := testing.AllocsPerRun(50, decode); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
 		}
+	}
+}
+
+// TestEveryDecoderIsDocumented finds each in the README, in the configuration that
+// explains every setting, and alone in a chain.
+func TestEveryDecoderIsDocumented(t *testing.T) {
+	s := registrytest.New(t)
+	for _, name := range Names() {
+		for _, file := range []string{"../../README.md", "../../deploy/config/edrwatch.yaml"} {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !strings.Contains(string(text), name) {
+				t.Errorf("%s does not say what %s is", file, name)
+			}
+		}
+		newDecoders(t, func(c *Config) {
+			c.Decoders = []string{name}
+			if name == "avro" {
+				c.SchemaRegistry.URLs = []string{s.URL}
+			}
+		})
 	}
 }
 

@@ -33,9 +33,6 @@ func DefaultConfig() Config {
 	return Config{Decoders: []string{auto}, SchemaRegistry: registry.DefaultConfig()}
 }
 
-// Names returns the names of the decoders, in the order in which they are asked.
-func Names() []string { return []string{"gzip", "zstd", "cbor", "avro"} }
-
 // Validate reports every setting that cannot work.
 func (c *Config) Validate() error {
 	var errs []error

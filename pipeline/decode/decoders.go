@@ -4,12 +4,39 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/edrwatch/edrwatch/pipeline/decode/registry"
 )
+
+// kind is an encoding. A new one is a file with its decoder and a line here; a
+// test then asks for its sample and its words in the README.
+type kind struct {
+	name string
+	make func(*Decoders) (decoder, error)
+}
+
+// kinds returns the encodings, in the order in which they are asked.
+func kinds() []kind {
+	return []kind{
+		{"gzip", func(*Decoders) (decoder, error) { return &gunzip{}, nil }},
+		{"zstd", func(*Decoders) (decoder, error) { return newUnzstd() }},
+		{"cbor", func(*Decoders) (decoder, error) { return newCBOR() }},
+		{"avro", func(d *Decoders) (decoder, error) { return &wire{schemas: d.schemas}, nil }},
+	}
+}
+
+// Names returns the names of the decoders, in the order in which they are asked.
+func Names() []string {
+	var names []string
+	for _, k := range kinds() {
+		names = append(names, k.name)
+	}
+	return names
+}
 
 // Settings are what the composition root gives to Decoders.
 type Settings struct {
@@ -57,25 +84,15 @@ func New(cfg Config, set Settings) (*Decoders, error) {
 // NewChain returns the decoders of one partition.
 func (d *Decoders) NewChain() (*Chain, error) {
 	c := &Chain{names: d.names}
-	for _, name := range d.names {
-		var made decoder
-		var err error
-		switch name {
-		case "gzip":
-			made = &gunzip{}
-		case "zstd":
-			made, err = newUnzstd()
-		case "cbor":
-			made, err = newCBOR()
-		case "avro":
-			made = &wire{schemas: d.schemas}
-		default:
-			err = fmt.Errorf("decoder %q cannot be built", name)
+	for _, k := range kinds() {
+		if !slices.Contains(d.names, k.name) {
+			continue
 		}
+		made, err := k.make(d)
 		if err != nil {
 			return nil, err
 		}
-		c.add(made, d.counters(name))
+		c.add(made, d.counters(k.name))
 	}
 	return c, nil
 }

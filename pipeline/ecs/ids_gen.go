@@ -2710,4 +2710,7 @@ const (
 	EDRDetectionVerdict                                         ID = 2700
 	EDRDetectionHandled                                         ID = 2701
 	EDRDetectionIncident                                        ID = 2702
+	EDRSiteNetwork                                              ID = 2703
+	EDREntityID                                                 ID = 2704
+	EDRHostAadID                                                ID = 2705
 )

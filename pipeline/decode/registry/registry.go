@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -37,7 +39,7 @@ type Registry[T any] struct {
 	stop context.CancelFunc
 
 	mu       sync.Mutex
-	last     error // of the last lookup; nil when the registry answered
+	waiting  map[int32]error // schemas that could not be asked for: records wait for them
 	requests *prometheus.CounterVec
 	up       prometheus.Gauge
 }
@@ -57,13 +59,13 @@ func New[T any](cfg Config, compile func(*Definition) (T, error), set Settings) 
 	}
 	labels := prometheus.Labels{"source": set.Source}
 	r := &Registry[T]{
-		client: c, compile: compile, set: set, known: newCache[T](cfg.MaxSchemas), unknown: newCache[error](cfg.MaxSchemas),
+		client: c, compile: compile, set: set, known: newCache[T](cfg.MaxSchemas), unknown: newCache[error](cfg.MaxSchemas), waiting: map[int32]error{},
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "edrwatch", Name: "schema_registry_lookups_total", ConstLabels: labels,
 			Help: "Schemas that the schema registry was asked for, by outcome: found, unknown (it has none, or one that cannot be used), failed (it could not be asked; the partition waits).",
 		}, []string{"outcome"}),
 		up: prometheus.NewGauge(prometheus.GaugeOpts{
-			Namespace: "edrwatch", Name: "schema_registry_up", ConstLabels: labels, Help: "1 when the schema registry answered the last time.",
+			Namespace: "edrwatch", Name: "schema_registry_up", ConstLabels: labels, Help: "1 while no record waits for a schema that the schema registry could not be asked for.",
 		}),
 	}
 	r.ctx, r.stop = context.WithCancel(context.Background())
@@ -110,52 +112,55 @@ func (r *Registry[T]) fetch(id int32) (T, error) {
 		var s T
 		if s, err = r.compile(d); err == nil {
 			r.known.put(id, s, time.Time{})
-			r.answered("found", nil)
+			r.answered(id, "found", nil)
 			return s, nil
 		}
 		f := fault.New(fault.Permanent, fault.UnknownSchema, "schema %d: %w", id, err)
 		err = f
 	}
 	if fault.Of(err).Class != fault.Permanent {
-		r.answered("failed", err)
+		r.answered(id, "failed", err)
 		return none, err
 	}
 	r.unknown.put(id, err, r.set.Now().Add(r.client.cfg.UnknownFor))
-	r.answered("unknown", nil)
+	r.answered(id, "unknown", nil)
 	return none, err
 }
 
-// answered counts a lookup and says whether the registry could be asked.
-func (r *Registry[T]) answered(outcome string, err error) {
+// answered counts a lookup, and keeps whether the registry could be asked.
+func (r *Registry[T]) answered(id int32, outcome string, err error) {
 	if r.ctx.Err() != nil {
 		return // It was closed meanwhile.
 	}
 	r.requests.WithLabelValues(outcome).Inc()
-	r.note(err)
-}
-
-// note keeps whether the registry can be asked.
-func (r *Registry[T]) note(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.last = err; err == nil {
+	if err == nil {
+		delete(r.waiting, id)
+	} else {
+		r.waiting[id] = err
+	}
+	if len(r.waiting) == 0 {
 		r.up.Set(1)
 	} else {
 		r.up.Set(0)
 	}
 }
 
-// Health returns why the registry cannot be asked, or nil. After a failure it
-// asks again: the partition that had to wait may belong to another gateway by now,
-// and no further lookup would tell.
+// Health returns why some schema cannot be asked for, or nil. It asks for those
+// that failed once more: the partition that waited may belong to another gateway by
+// now, and no further lookup would tell.
 func (r *Registry[T]) Health(ctx context.Context) error {
 	r.mu.Lock()
-	last := r.last
+	ids := slices.Sorted(maps.Keys(r.waiting))
 	r.mu.Unlock()
-	if last == nil || r.Check(ctx) != nil {
-		return last
+	for _, id := range ids {
+		if _, err := r.Schema(ctx, id); err != nil && fault.Of(err).Class != fault.Permanent {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.waiting[id]
+		}
 	}
-	r.note(nil)
 	return nil
 }
 

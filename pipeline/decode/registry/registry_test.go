@@ -152,6 +152,38 @@ func TestWhatAnAnswerMeans(t *testing.T) {
 	}
 }
 
+// TestOneSchemaThatCannotBeAskedForIsUnhealthy has a registry that answers, and
+// refuses one schema: what waits for it is not forgotten for what else is fine.
+func TestOneSchemaThatCannotBeAskedForIsUnhealthy(t *testing.T) {
+	s, other := registrytest.New(t), registrytest.New(t)
+	for id := range 3 {
+		other.Add(id, registrytest.Schema{Schema: fmt.Sprint(id)})
+	}
+	s.Answer(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/schemas/ids/1" {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		other.ServeHTTP(w, r)
+	})
+	r := newRegistry(t, s)
+	for id := range int32(3) {
+		if _, err := r.Schema(t.Context(), id); (err != nil) != (id == 1) {
+			t.Fatal(id, err)
+		}
+	}
+	if r.Check(t.Context()) != nil {
+		t.Error("the registry answers")
+	}
+	if err := r.Health(t.Context()); err == nil || !strings.Contains(err.Error(), "schema 1") {
+		t.Errorf("health: %v", err)
+	}
+	s.Answer(other.ServeHTTP)
+	if err := r.Health(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRedirectsAreNotFollowed keeps credentials and requests from servers that
 // nobody configured.
 func TestRedirectsAreNotFollowed(t *testing.T) {

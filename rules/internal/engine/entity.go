@@ -240,7 +240,9 @@ func (t *entities) obtain(text string) *Entity {
 // type or host name changed.
 func (t *entities) learn(e *event.Event, n *Entity) (renamed bool) {
 	keep(&n.HostID, e.Str(ecs.HostID))
-	t.share(&n.Version, e.Str(ecs.AgentVersion))
+	if e.Said(ecs.AgentVersion) { // What was filled in may be from before an update.
+		t.share(&n.Version, e.Str(ecs.AgentVersion))
+	}
 	t.share(&n.OSType, e.Str(ecs.HostOSType))
 	t.share(&n.HostType, e.Str(ecs.HostType))
 	t.share(&n.Content, e.Str(ecs.EDRContentVersion))

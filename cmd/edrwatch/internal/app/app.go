@@ -118,6 +118,7 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 	if a.processors, err = NewProcessors(&a.cfg, a.detection.Dictionary, a.log, a.registry); err != nil {
 		return nil, err
 	}
+	a.fleet.Know(a.processors.Registry)
 	if err := a.buildPipeline(); err != nil {
 		return nil, err
 	}
@@ -249,6 +250,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopReporting()
 	stopped := a.writeSelfReports(reporting)
 	watching.Go(func() { a.processors.Enricher.Run(serving) })
+	if names := a.recallNames(running); names != nil {
+		watching.Go(func() { names.Keep(serving, keepNamesWithin) })
+	}
 	watching.Go(func() { a.rules.run(serving) })
 	watching.Go(func() { a.mappings.run(serving) })
 	if a.exchange != nil {

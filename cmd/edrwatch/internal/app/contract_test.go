@@ -99,6 +99,7 @@ func runsOf(t *testing.T, dir, suite string) []string {
 // knows: it may find a default incomplete, but not the type unknown.
 func TestEveryComponentCanBeBuilt(t *testing.T) {
 	a := newEverything(t)
+	t.Chdir(t.TempDir()) // Defaults lie beside the process.
 	b := a.builder()
 	b.reg = nil
 	for _, c := range config.Components() {

@@ -89,7 +89,14 @@ func (r *reader) value(dst []byte, n *node, depth int) ([]byte, error) {
 		return r.record(dst, n, depth)
 	case array, mapping:
 		return r.blocks(dst, n, depth)
+	default:
+		return r.number(dst, n, depth)
 	}
+}
+
+// number appends what is encoded by a number: an integer, a symbol, or the value
+// of a branch of a union.
+func (r *reader) number(dst []byte, n *node, depth int) ([]byte, error) {
 	i, err := r.long()
 	if err != nil {
 		return dst, err
@@ -105,8 +112,9 @@ func (r *reader) value(dst []byte, n *node, depth int) ([]byte, error) {
 			return dst, fmt.Errorf("expected one of %d branches of a union, found number %d", len(n.parts), i)
 		}
 		return r.value(dst, n.parts[i], depth+1)
+	default:
+		return appendInteger(dst, n, i), nil
 	}
-	return appendInteger(dst, n, i), nil
 }
 
 // take returns the next n bytes.
@@ -222,10 +230,11 @@ func appendBytes(dst []byte, n *node, b []byte) ([]byte, error) {
 		return appendUUID(dst, b), nil
 	case duration:
 		return appendDuration(dst, b), nil
+	default:
+		dst = append(dst, '"')
+		dst = base64.StdEncoding.AppendEncode(dst, b)
+		return append(dst, '"'), nil
 	}
-	dst = append(dst, '"')
-	dst = base64.StdEncoding.AppendEncode(dst, b)
-	return append(dst, '"'), nil
 }
 
 // appendFloat appends a number; JSON has no NaN and no infinities: they are null.

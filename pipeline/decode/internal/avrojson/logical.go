@@ -41,6 +41,7 @@ func appendInteger(dst []byte, n *node, i int64) []byte {
 			dst = append(dst, '"')
 		}
 		return dst
+	default: // It stands for itself.
 	}
 	return strconv.AppendInt(dst, i, 10)
 }
