@@ -155,6 +155,9 @@ func TestSourceFiles(t *testing.T) {
 		if n := bytes.Count(src, []byte("\n")); n > 600 && !strings.HasSuffix(path, "_gen.go") {
 			t.Errorf("%s has %d lines: split it by concept", path, n)
 		}
+		if bytes.Contains(src, []byte(`flag.Bool(`+`"update"`)) {
+			t.Errorf("%s: golden files are written with EDRWATCH_UPDATE=1 (package goldentest), which works in all packages", path)
+		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, src, 0)
 		if err != nil {
 			return err
