@@ -64,6 +64,11 @@ func TestPapersNameWhatExists(t *testing.T) {
 			}
 		}
 	}
+	walkSources(t, ".md", func(name string, src []byte) {
+		if found := regexp.MustCompile("go test [^`\n]*-update\\b").Find(src); found != nil {
+			t.Errorf("%s says %q: golden files are written with EDRWATCH_UPDATE=1 go test", name, found)
+		}
+	})
 	for _, name := range awaited {
 		if present(name) {
 			t.Errorf("%s has come: take it out of the list", name)
