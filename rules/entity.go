@@ -250,6 +250,7 @@ func (t *entities) learn(e *event.Event, n *entity) (renamed bool) {
 	t.share(&n.State, e.Str(ecs.EDRState))
 	t.share(&n.Account, e.Str(ecs.EDRPrivilegeAccount))
 	t.share(&n.StartType, e.Str(ecs.EDRPrivilegeStartType))
+	t.share(&n.Owner, e.Str(ecs.EDRAssetOwner))
 	if v := e.Get(ecs.EDRPrivilegeProtected); v != nil {
 		n.Protected = fleet.Told(v.Bool())
 	}

@@ -53,6 +53,18 @@ func (r *roll) number(n *entity) int {
 	return len(r.list)
 }
 
+// persistPresence writes or reads since when agents are alive, or why not.
+func (r *roll) persistPresence(c *snapshot.Codec) {
+	n := c.Count(len(r.list), 1)
+	if c.Reading() && n != len(r.list) {
+		c.Fail("the presence of %d agents, of which there are %d", n, len(r.list))
+		return
+	}
+	for _, agent := range r.list {
+		agent.PersistPresence(c)
+	}
+}
+
 // agent is a reference to an agent.
 func (a *archive) agent(p **entity) {
 	number := 0
@@ -104,6 +116,7 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 	// Last, because by now it is known whom the rules remember.
 	w.Section("agents", sessionVersion, func(c *snapshot.Codec) { s.entities.persist(&archive{c, agents, nil}) })
 	w.Section("renamed", sessionVersion, func(c *snapshot.Codec) { s.entities.persistFormerly(&archive{c, agents, nil}) })
+	w.Section("presence", sessionVersion, agents.persistPresence)
 	if s.fleet != nil {
 		w.Section("fleet", sessionVersion, func(c *snapshot.Codec) { s.fleet.persist(&archive{c, agents, nil}) })
 	}
@@ -170,6 +183,11 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 	}
 	if f.Version("renamed") == sessionVersion { // Earlier releases did not write it.
 		if err := f.Read("renamed", func(c *snapshot.Codec) { s.entities.persistFormerly(&archive{c, agents, nil}) }); err != nil {
+			return report, err
+		}
+	}
+	if f.Version("presence") == sessionVersion { // Nor this.
+		if err := f.Read("presence", agents.persistPresence); err != nil {
 			return report, err
 		}
 	}

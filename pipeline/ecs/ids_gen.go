@@ -2681,7 +2681,7 @@ const (
 	EDRResponseStatus                                           ID = 2671
 	EDRResponseDryRun                                           ID = 2672
 	EDRResponseAttempt                                          ID = 2673
-	EDRFleetPresence                                            ID = 2674
+	EDRPresence                                                 ID = 2674
 	EDRFleetBehind                                              ID = 2675
 	EDRFleetLastSeen                                            ID = 2676
 	EDRFleetCadenceSeconds                                      ID = 2677
@@ -2704,4 +2704,9 @@ const (
 	EDRRolloutHarmed                                            ID = 2694
 	EDRRolloutFirstExposure                                     ID = 2695
 	EDRRolloutLastExposure                                      ID = 2696
+	EDREntityID                                                 ID = 2697
+	EDRFleetSince                                               ID = 2698
+	EDRFleetStateLastKnown                                      ID = 2699
+	EDRContentChannels                                          ID = 2700
+	EDRContentReceived                                          ID = 2701
 )

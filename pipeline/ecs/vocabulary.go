@@ -68,6 +68,7 @@ func Actions() []Action {
 var (
 	states     = [...]string{"uninstalled", "offline", "disabled", "reduced", "degraded", "isolated", "protecting", "unknown"}
 	modes      = [...]string{"kernel", "ebpf", "user", "unknown"}
+	presences  = [...]string{"alive", "silent", "asleep", "gone", "unknown"}
 	severities = [...]string{"info", "low", "medium", "high", "critical"}
 	statuses   = [...]string{"pending", "firing", "resolved"}
 	scopes     = [...]string{"host", "site", "cohort", "fleet", "pipeline"}
@@ -85,6 +86,10 @@ func States() []string { s := states; return s[:] }
 
 // Modes are the values of edr.mode.
 func Modes() []string { s := modes; return s[:] }
+
+// Presences are the values of edr.presence. Of an agent that is not alive,
+// edr.state is what was known last.
+func Presences() []string { p := presences; return p[:] }
 
 // AlertKinds are the values of edr.alert.kind.
 func AlertKinds() []string { s := alertKinds; return s[:] }

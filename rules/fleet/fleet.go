@@ -13,16 +13,16 @@ type Fleet struct {
 	now     func() time.Time
 	publish func(*Step) // nil: the shards here are the whole fleet
 
-	mu       sync.Mutex
-	judge    *Judge
-	shards   *collector
-	gateways *collector
-	rosters  map[Roster]struct{}
-	inbox    map[*Shard][][]HostEvent // what waits for shards
-	versions versions                 // as counted last
-	counted  time.Time                // when
-	heard    int64                    // the latest record of the exchange, nanoseconds since 1970
-	told     time.Time                // when it was announced last that steps will come
+	mu        sync.Mutex
+	judge     *Judge
+	shards    *collector
+	gateways  *collector
+	rosters   map[Roster]struct{}
+	inbox     map[*Shard][][]HostEvent // what waits for shards
+	knowledge *knowledge               // as counted last
+	counted   time.Time                // when
+	heard     int64                    // the latest record of the exchange, nanoseconds since 1970
+	told      time.Time                // when it was announced last that steps will come
 }
 
 // Shards and gateways of which nothing came for so long are not waited for. A

@@ -11,14 +11,61 @@ import (
 // evenly over an hour.
 func (f *Fleet) Part(part, of int) []Record {
 	ctx, lists := context.Background(), f.lists()
-	usual, _ := f.usual(ctx, lists) // The error would be that of ctx.
+	known, _ := f.known(ctx, lists) // The error would be that of ctx.
 	var records []Record
 	_ = agents(ctx, lists, func(a *Agent) {
 		if int(a.hash()%uint64(of)) == part {
-			records = append(records, a.record(usual.behind(a)))
+			r := a.record(known)
+			a.told = a.fingerprint(r.Presence)
+			records = append(records, r)
 		}
 	})
 	return records
+}
+
+// Changed returns the agents of which something else is known than Part and
+// Changed returned last: presence, state, version, mode or content. Of those that
+// neither has returned it returns most at most: after a start all are new.
+func (f *Fleet) Changed(most int) []Record {
+	ctx, lists := context.Background(), f.lists()
+	known, _ := f.known(ctx, lists) // The error would be that of ctx.
+	var records []Record
+	_ = agents(ctx, lists, func(a *Agent) {
+		now := a.fingerprint(a.presence(known.newest))
+		if now == a.told {
+			return
+		}
+		if a.told == 0 {
+			if most == 0 {
+				return
+			}
+			most--
+		}
+		a.told = now
+		records = append(records, a.record(known))
+	})
+	return records
+}
+
+// fingerprint stands for what a change of is told at once; it is never 0. Two
+// that are alike by chance are told of when their part is.
+func (a *Agent) fingerprint(presence string) uint32 {
+	const prime = 1099511628211 // FNV-1a
+	h := uint64(14695981039346656037)
+	add := func(s string) {
+		for i := range len(s) {
+			h = (h ^ uint64(s[i])) * prime
+		}
+		h = (h ^ 0xff) * prime
+	}
+	for _, s := range [...]string{presence, a.State, a.Version, a.Mode, a.Content} {
+		add(s)
+	}
+	for i := range a.channels {
+		add(a.channels[i].name)
+		add(a.channels[i].version)
+	}
+	return max(uint32(h^h>>32), 1)
 }
 
 // hash is the same for an agent as long as it is called the same.

@@ -48,7 +48,7 @@ func (a *App) tell(ctx context.Context) (stopped func(error)) {
 				Sent: func(n int, ok bool) { count(action, n, ok) },
 			}
 		}
-		f := &selfreport.Fleet{Periodic: periodic("inventory"), Agents: a.fleet.Part}
+		f := &selfreport.Fleet{Periodic: periodic("inventory"), Agents: a.fleet.Part, Changed: a.fleet.Changed}
 		telling.Go(func() { f.Run(ctx) })
 		r := &selfreport.Rollouts{Periodic: periodic("rollout-judged"), List: func() []fleet.Rollout { return a.fleet.Rollouts(a.cfg.RolloutPolicy) }}
 		telling.Go(func() { r.Run(ctx) })
