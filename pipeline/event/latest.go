@@ -30,3 +30,7 @@ func AlertVersion(status string, at, count int64) int64 {
 	}
 	return max(version, 1)
 }
+
+// Final reports whether the alert that it is the state of is resolved: an earlier
+// document says what it was about.
+func (l Latest) Final() bool { return l.Version&resolvedAt != 0 }
