@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -88,6 +89,17 @@ func (f *Fleet) Summarize(ctx context.Context, q Query) (Summary, error) {
 		sum.Tables = append(sum.Tables, t.table())
 	}
 	return sum, nil
+}
+
+// Table returns the table by the properties, joined by spaces; an empty one where
+// there is none.
+func (s *Summary) Table(by string) Table {
+	for _, t := range s.Tables {
+		if strings.Join(t.By, " ") == by {
+			return t
+		}
+	}
+	return Table{}
 }
 
 // counted is a Table in the making.

@@ -75,6 +75,7 @@ func (f *Fleet) tell(ctx context.Context, number int64, step time.Duration) {
 		docs := make([]*event.Document, len(records))
 		for i := range records {
 			docs[i] = f.document(&records[i], at, period, "info")
+			docs[i].Latest.Version = f.Now().UnixNano() // Above that of a change that was told within the minute.
 		}
 		if !f.deliver(ctx, docs, max(step, 10*time.Second), "documents about agents were not delivered; they come again in the next period") {
 			return
