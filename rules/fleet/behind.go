@@ -24,7 +24,7 @@ type peerVersions struct {
 const usualFor = 30 * time.Second
 
 // knowledge is what it takes all agents to know: their usual versions, and the
-// clock of the latest record of any.
+// clock by which they are alive or not.
 type knowledge struct {
 	versions
 	newest int64
@@ -34,18 +34,20 @@ type knowledge struct {
 func (f *Fleet) known(ctx context.Context, lists []Roster) (*knowledge, error) {
 	now := f.clock()
 	f.mu.Lock()
-	known, counted := f.knowledge, f.counted
+	known, counted, latest := f.knowledge, f.counted, f.latest
 	f.mu.Unlock()
-	if known != nil && !now.IsZero() && now.Sub(counted) < usualFor {
-		return known, nil
+	if known == nil || now.IsZero() || now.Sub(counted) >= usualFor {
+		var err error
+		if known, err = knowAll(ctx, lists); err != nil {
+			return nil, err
+		}
+		f.mu.Lock()
+		f.knowledge, f.counted = known, now
+		f.mu.Unlock()
 	}
-	known, err := knowAll(ctx, lists)
-	if err != nil {
-		return nil, err
+	if latest != 0 { // The clock goes on while the versions are not counted anew.
+		return &knowledge{known.versions, latest}, nil
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.knowledge, f.counted = known, now
 	return known, nil
 }
 

@@ -21,6 +21,7 @@ type Fleet struct {
 	inbox     map[*Shard][][]HostEvent // what waits for shards
 	knowledge *knowledge               // as counted last
 	counted   time.Time                // when
+	latest    int64                    // end of the latest step of a shard here
 	heard     int64                    // the latest record of the exchange, nanoseconds since 1970
 	told      time.Time                // when it was announced last that steps will come
 }
@@ -101,6 +102,7 @@ func (f *Fleet) Leave(s *Shard) {
 func (f *Fleet) Take(s *Shard, step *Step, rebuilt bool) []Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.latest = max(f.latest, step.At)
 	m := f.shards.members[s]
 	if m == nil {
 		return nil

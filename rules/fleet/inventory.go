@@ -247,8 +247,8 @@ func (a *Agent) record(known *knowledge) Record {
 		r.Protected = &yes
 	}
 	r.StateLastKnown = r.State != "" && r.Presence != Alive
-	if a.since != 0 && r.Presence != Unknown {
-		r.Since = stamp(a.since)
+	if since := a.sinceWhen(r.Presence); since != 0 {
+		r.Since = stamp(since)
 	}
 	r.LastContent = a.lastContent()
 	if len(a.channels) > 0 {

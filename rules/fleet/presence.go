@@ -14,7 +14,7 @@ import (
 // alive the state is what was known last.
 const (
 	Alive   = "alive"   // heard within its cadence
-	Silent  = "silent"  // overdue without a goodbye
+	Silent  = "silent"  // overdue, or quiet for half an hour before its cadence is known; without a goodbye
 	Asleep  = "asleep"  // its host was shut down, or is a computer that naps
 	Gone    = "gone"    // uninstalled, stopped, or replaced by another agent
 	Unknown = "unknown" // not heard often enough to know its cadence
@@ -85,13 +85,33 @@ func (a *Agent) presence(now int64) string {
 		case hostEnded:
 			return Asleep
 		case noGoodbye:
-			if !a.settled { // Its cadence is learned anew.
-				return Unknown
+			if !a.settled {
+				break // Its cadence is learned anew.
 			}
+			return Gone
+		default:
+			return Gone
 		}
-		return Gone
+	}
+	if a.happened > 0 && now-a.happened > unlearned {
+		return Silent
 	}
 	return Unknown
+}
+
+// unlearned is how long an agent that was heard, and too seldom to know when it is
+// due, may be quiet.
+const unlearned = int64(30 * time.Minute)
+
+// sinceWhen is when its presence began, 0 where that is not known.
+func (a *Agent) sinceWhen(presence string) int64 {
+	switch {
+	case presence == Unknown:
+		return 0
+	case presence == Silent && a.life != silent:
+		return a.happened
+	}
+	return a.since
 }
 
 func (a *Agent) napping(now int64) bool {

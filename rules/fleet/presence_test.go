@@ -31,6 +31,8 @@ func TestPresence(t *testing.T) {
 		{"gone by a snapshot that did not say how", Agent{life: gone, settled: true}, Gone},
 		{"cadence learned anew", Agent{life: gone}, Unknown},
 		{"never heard", Agent{}, Unknown},
+		{"heard once, a while ago", Agent{happened: now - hour/4}, Unknown},
+		{"heard once, and not for an hour", Agent{happened: now - hour}, Silent},
 	} {
 		c.a.State = "protecting"
 		if got := c.a.presence(now); got != c.want {
