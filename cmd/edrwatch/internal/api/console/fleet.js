@@ -35,7 +35,7 @@ export function fleetPage(app) {
       app.set({ state: same ? "" : v, presence: alive && !same ? "alive" : params.presence === "alive" ? "" : params.presence, page: "" });
     };
     show(breakdowns, breakdown("Presence", sum.presence, sum.agents, params.presence, pick("presence")),
-      breakdown("State of agents alive", sum.state, sum.agents - dead, params.presence === "alive" ? params.state : "", pickState(true)),
+      sum.agents === dead ? null : breakdown("State of agents alive", sum.state, sum.agents - dead, params.presence === "alive" ? params.state : "", pickState(true)),
       dead ? breakdown("Last known state of the others", sum.last_known_state, dead, params.presence === "alive" ? "" : params.state, pickState(false)) : null,
       breakdown("Type", sum.type, sum.agents, params.type, pick("type")),
       breakdown("Mode", sum.mode, sum.agents, params.mode, pick("mode")),
@@ -52,7 +52,7 @@ export function fleetPage(app) {
       h("button", { class: "button", type: "button", disabled: last >= fleet.total, onclick: () => app.set({ page: String(page + 1) }) }, "Next"));
   }
 
-  const columns = () => [["host", "Host", "c-host"], ["presence", "Presence", "c-presence"], ["state", "State", "c-state"], ["mode", "Mode", "c-mode"], ["version", "Agent", ""],
+  const columns = () => [["host", "Host", "c-host"], ["presence", "Presence", "c-presence"], ["state", "State (was: last known)", "c-state"], ["mode", "Mode", "c-mode"], ["version", "Agent", ""],
     ["content", "Content", "c-content"], ["ring", "Ring", "c-ring"], ["site", "Site", "c-site"], ["last_seen", "Last record (UTC)", "c-seen"]];
 
   function header(name, title, style) {

@@ -15,7 +15,7 @@ export const presences = ["alive", "silent", "asleep", "gone", "unknown"];
 export const presenceBadge = (presence) => h("span", { class: `badge ${presences.includes(presence) ? `p-${presence}` : ""}` }, presence || "unknown");
 
 /** lastKnown marks a state that is not that of now. */
-export const lastKnown = (state) => (state ? h("span", { class: "faint", title: "The agent is not alive: this is what was known last" }, `last known: ${state}`) : h("span", { class: "faint" }, "–"));
+export const lastKnown = (state) => (state ? h("span", { class: "faint", title: "The agent is not alive: this is what was known last" }, `was ${state}`) : h("span", { class: "faint" }, "–"));
 
 const states = ["protecting", "isolated", "degraded", "reduced", "disabled", "offline", "uninstalled", "unknown"];
 
