@@ -231,7 +231,7 @@ func missingPrivilege(reason string) string {
 	const before = "is granted by the "
 	at := strings.LastIndex(reason, before)
 	if at < 0 {
-		return "cluster monitor, and auto_configure and create_doc on the data streams"
+		return "cluster monitor, auto_configure and create_doc on the data streams, and index on the latest states"
 	}
 	text := reason[at+len(before):]
 	if end := strings.IndexByte(text, ']'); end >= 0 {
