@@ -3,6 +3,7 @@ package elasticsearch
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -69,6 +71,27 @@ func TestDeployedAssets(t *testing.T) {
 		} else if !bytes.Equal(got, body) {
 			t.Errorf("%s differs from what is generated: go test ./sinks/elasticsearch -run TestDeployedAssets -update", name)
 		}
+	}
+}
+
+// TestComposeGrantsWhatTheKeyDoes: the role of the example set-up is that of the
+// gateway's API key.
+func TestComposeGrantsWhatTheKeyDoes(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join("..", "..", "deploy", "compose", "users.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(script), "/_security/role/edrwatch '")
+	text, _, _ := strings.Cut(rest, "'")
+	var role object
+	var key struct {
+		Roles map[string]object `json:"role_descriptors"`
+	}
+	if err := errors.Join(json.Unmarshal([]byte(text), &role), json.Unmarshal(APIKeys()["gateway-api-key.json"], &key)); err != nil {
+		t.Fatal(err)
+	}
+	if want := key.Roles["edrwatch_gateway"]; !reflect.DeepEqual(role, want) {
+		t.Errorf("the role is %v, the API key's %v", role, want)
 	}
 }
 
