@@ -102,10 +102,10 @@ func TestRoomsOfRules(t *testing.T) {
 		room + "expression": {},
 		room + "table":      {room + "snapshot", room + "wording"},
 		room + "spec":       {room + "expression"},
-		room + "engine":     {room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet"},
-		room + "kinds":      {room + "engine", room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet"},
+		room + "engine":     {room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet", "rules/fleet/identity"},
+		room + "kinds":      {room + "engine", room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet", "rules/fleet/identity"},
 		room + "load":       {room + "engine", room + "spec", room + "expression"},
-		"rules/ruletest":    {room + "load", room + "engine", room + "spec", room + "expression", room + "wording", "rules/fleet"},
+		"rules/ruletest":    {room + "load", room + "engine", room + "spec", room + "expression", room + "wording", "rules/fleet", "rules/fleet/identity"},
 		"rules/author":      {room + "load", room + "engine", room + "spec"},
 	}
 	seen := 0
