@@ -53,7 +53,7 @@ func timeFormatByName(name string, zone *time.Location) (timeFormat, bool) {
 
 // timeFormatNames lists what timeFormatByName knows besides Go layouts.
 func timeFormatNames() []string {
-	return []string{"auto", "rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "cef"}
+	return []string{"auto", "rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "cef", "syslog (of timestamp)"}
 }
 
 func isNumber(s string) bool {

@@ -44,6 +44,14 @@ type Processor interface {
 	Process(e *event.Event)
 }
 
+// PerShard is a Processor that has a state for each shard: a shard uses what
+// ForShard returns in its place, in one goroutine. Where that has a method Close()
+// it is called when the shard is given up.
+type PerShard interface {
+	Processor
+	ForShard() Processor
+}
+
 // Detector judges events on a clock that only moves forward. Detect first
 // moves the clock to now (nanoseconds since 1970), which fires the timers that
 // are due, each stamped with its due time; then it judges e (nil: only the

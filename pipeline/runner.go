@@ -259,8 +259,8 @@ func (w *worker) alertCounter(kind, severity string) prometheus.Counter {
 	return c
 }
 
-// Close implements event.Worker. A detector that keeps shared accounts (how
-// many keys it holds) closes them.
+// Close implements event.Worker. A detector or processor that keeps shared accounts
+// (how many keys it holds) closes them.
 func (w *worker) Close() {
 	w.closeCheckpoints()
 	for _, part := range []any{w.shard.detector, w.shard.judge} {
@@ -268,4 +268,5 @@ func (w *worker) Close() {
 			c.Close()
 		}
 	}
+	w.shard.Close()
 }

@@ -97,11 +97,27 @@ type ShardStats struct {
 // NewShard returns a shard with state of its own. A nil detector only maps.
 // Every event goes through the processors in their order.
 func NewShard(cfg ShardConfig, m Mapper, d Detector, processors ...Processor) *Shard {
-	s := &Shard{cfg: cfg, mapper: m, detector: d, processors: processors, dedupe: newDedupe(cfg.DedupeWindow, cfg.DedupeLimit)}
+	s := &Shard{cfg: cfg, mapper: m, detector: d, dedupe: newDedupe(cfg.DedupeWindow, cfg.DedupeLimit)}
+	for _, p := range processors {
+		if per, ok := p.(PerShard); ok {
+			p = per.ForShard()
+		}
+		s.processors = append(s.processors, p)
+	}
 	s.judge, _ = m.(RecordJudge)
 	s.onEvent = s.event
 	s.onAlert = s.alert
 	return s
+}
+
+// Close releases what the shard's processors hold. The shard is not used
+// afterwards.
+func (s *Shard) Close() {
+	for _, p := range s.processors {
+		if c, ok := p.(interface{ Close() }); ok {
+			c.Close()
+		}
+	}
 }
 
 // Documents returns what the records since Reset became; valid until Reset.
@@ -222,6 +238,7 @@ func (s *Shard) event(e *event.Event) {
 	s.other, s.kind = e.Mapped == "", e.RecordType
 	e.Feed = s.partition.Topic
 	s.stampTime(e)
+	e.Clock = s.clock.now
 	s.id = event.AppendID(s.id[:0], s.partition, s.record.Offset, s.ordinal)
 	s.ordinal++
 	e.Set(ecs.EventID, event.CleanString(event.View(s.id)))

@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
 
 // TestReadme keeps the table of the shipped rules true; -update rewrites it.
@@ -34,13 +36,13 @@ func TestReadme(t *testing.T) {
 		t.Fatal("the markers are gone")
 	}
 	want := head + begin + b.String() + "\n" + end + tail
-	if *update {
+	if goldentest.Update() {
 		if err := os.WriteFile("README.md", []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if string(src) != want {
-		t.Error("the table in README.md is not that of the library; run go test ./rules -run Readme -update")
+		t.Error("the table in README.md is not that of the library; run EDRWATCH_UPDATE=1 go test ./rules -run Readme")
 	}
 }

@@ -93,7 +93,7 @@ func TestImportsPointOneWay(t *testing.T) {
 }
 
 func isTestHelper(pkg string) bool {
-	return within(pkg, "sources/sourcetest", "sinks/sinktest", "pipeline/respond/respondtest", "pipeline/decode/registry/registrytest")
+	return within(pkg, "sources/sourcetest", "sinks/sinktest", "pipeline/respond/respondtest", "pipeline/decode/registry/registrytest", "pipeline/goldentest", "pipeline/ecs/ecstest")
 }
 
 func TestEveryPackageSaysWhatItIs(t *testing.T) {

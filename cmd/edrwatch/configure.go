@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/rules"
@@ -91,7 +92,7 @@ func checkCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 	}
 	load := configFlag(cmd)
-	cmd.Flags().BoolVar(&noEnvironment, "no-environment", false, "only load files, reach out to nothing")
+	cmd.Flags().BoolVar(&noEnvironment, "no-environment", false, "only load the files, connect to nothing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		loaded, err := load()
 		if err != nil {
@@ -112,7 +113,7 @@ func checkCommand() *cobra.Command {
 
 func checkParts(cmd *cobra.Command, cfg config.Config) (err error) {
 	cfg.HTTP.Listen, cfg.HTTP.HealthListen = "127.0.0.1:0", "127.0.0.1:0" // a gateway may be running
-	gateway, err := app.New(cfg, app.Options{Logger: newLogger(cfg.Log, cmd.ErrOrStderr()), Stdout: cmd.OutOrStdout(), Version: version()})
+	gateway, err := app.New(cfg, app.Options{Logger: newLogger(cfg.Log, cmd.ErrOrStderr()), Stdout: cmd.OutOrStdout(), Build: buildinfo.Read()})
 	if err != nil {
 		return badConfig(err)
 	}

@@ -28,7 +28,7 @@ func explainCommand() *cobra.Command {
 		Short:   "Show why rules match records or not, part by part, and how near they came to an alert",
 		Long: "explain reads raw or capture lines, shows the event that a mapping makes of each, the path of the record that\n" +
 			"each field comes from, and what the conditions of the rules say about it. Only rules that the index proposes are shown, unless --rule or --all asks for more.\n" +
-			"At the end stands what all records together came to, on the clock of replay: the alerts of each rule, and the nearest misses since the last alert of a key,\n" +
+			"At the end stands the result of all records together, on the clock of replay: the alerts of each rule, and the nearest misses since the last alert of a key,\n" +
 			"such as 4 events of 5 in a window, or a step that was waited for.",
 		Example: "  edrwatch explain --in records.ndjson --rules my-rules --rule restart",
 		Args:    cobra.NoArgs,
@@ -93,7 +93,7 @@ type explainer struct {
 
 	record *explained
 	alerts []explainedAlert
-	told   int
+	raised int
 }
 
 // explanation is a form of the answer.
@@ -132,9 +132,9 @@ type explainedAlert struct {
 
 // explainedEnd is what all records together came to.
 type explainedEnd struct {
-	Alerts []explainedAlert `json:"alerts"`
-	More   int              `json:"more_alerts"` // That are not listed.
-	Misses []*rules.Miss    `json:"misses"`
+	Alerts []explainedAlert  `json:"alerts"`
+	More   int               `json:"more_alerts"` // That are not listed.
+	Misses []*rules.NearMiss `json:"misses"`
 }
 
 // Bounds of what is said about all records together.
@@ -172,11 +172,11 @@ func (x *explainer) run(ctx context.Context, lines *file.Reader) error {
 			return err
 		}
 	}
-	end := explainedEnd{Alerts: x.alerts, More: x.told - len(x.alerts)}
+	end := explainedEnd{Alerts: x.alerts, More: x.raised - len(x.alerts)}
 	for _, r := range x.rules.Rules() {
 		for _, m := range x.session.Misses(r, maxExplainedMisses) {
 			// Which conditions were not true stands with the records. What came to
-			// nothing at all is told of a rule that is asked about.
+			// nothing at all is printed about a rule that was asked for.
 			if x.rule != "" || m.Stage != rules.MissedCondition && m.Nearness > 0 {
 				end.Misses = append(end.Misses, m)
 			}

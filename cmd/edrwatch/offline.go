@@ -29,7 +29,7 @@ func (f *offlineFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.format, "format", "auto", "input format: raw, capture or auto (by shape)")
 	flags.StringVar(&f.dead, "dead", "", "write what could not be used to `FILE`, one {line,stage,reason,original} a line")
-	flags.StringVar(&f.summary, "summary", "", "write the account of all lines to `FILE` (- is standard output)")
+	flags.StringVar(&f.summary, "summary", "", "write the counts of all lines to `FILE` (- is standard output)")
 	flags.StringVarP(&f.config, "config", "c", "", "take mappings, rules and limits from this configuration `FILE`")
 	flags.StringSliceVar(&f.mappings, "mappings", nil, "read mapping files of this `DIR`, too")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
@@ -178,6 +178,7 @@ func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge b
 	}
 	if judge {
 		job.fleet = fleet.New(fleet.DefaultConfig(), nil)
+		job.fleet.Know(processors.Registry)
 		job.Detector = detection.NewDetector(cfg.Pipeline.Lateness, job.fleet)
 	}
 	return job, closeAll, nil

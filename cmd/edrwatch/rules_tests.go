@@ -53,7 +53,7 @@ func rulesTestCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&run, "run", "", "only tests whose \"rule name/test name\" matches `REGEXP`")
 	cmd.Flags().StringVar(&junit, "junit", "", "also write the results as JUnit XML to `FILE`")
-	cmd.Flags().BoolVar(&opts.Coverage, "coverage", false, "tell which parts of conditions no event of the tests satisfies")
+	cmd.Flags().BoolVar(&opts.Coverage, "coverage", false, "list the parts of conditions that no event of the tests satisfies")
 	cmd.Flags().BoolVar(&opts.Metamorphic, "metamorphic", false,
 		"also run each test with events duplicated, shuffled, split over two sessions, where the rule allows it, with restarts, and going on from snapshots: same alerts?")
 	cmd.Flags().DurationVar(&opts.Rewind, "rewind", 0, "with --metamorphic: how far back records are read again after a restart (default all)")

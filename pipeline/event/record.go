@@ -71,7 +71,7 @@ type Worker interface {
 	Close()
 }
 
-// Resumer is a Worker that may have kept its state elsewhere. Resume is called
+// Resumer is a Worker whose state may be restored from a snapshot. Resume is called
 // before the first Handle with the offset up to which records were acknowledged
 // and returns from where on the worker has to see them, not after committed;
 // without ok the source decides. What it found damaged counts as not there.

@@ -47,12 +47,6 @@ const (
 	Internal        Reason = "internal"         // a defect of edrwatch itself
 )
 
-// Reasons returns the closed list, for the metrics' documentation and tests.
-func Reasons() []Reason {
-	return []Reason{Unparsable, TooLarge, Undecodable, UnknownSchema, MappingRejected, Rejected, Unauthorized,
-		Misconfigured, Unavailable, Overloaded, Garbled, Internal}
-}
-
 // Error is a classified failure.
 type Error struct {
 	Class  Class

@@ -29,7 +29,7 @@ func (n *notebook) Done(_ context.Context, ids []string) (done []string, err err
 	return done, n.err
 }
 
-func (n *notebook) Note(_ context.Context, id string) error {
+func (n *notebook) RecordDone(_ context.Context, id string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.err == nil {

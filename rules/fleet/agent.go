@@ -30,6 +30,7 @@ type Agent struct {
 	settled, queued, evicted bool
 	Number                   uint32 // its owner's: place in the snapshot that is being written
 	sleeps                   bool   // it was switched off for long, and on again
+	disputed                 bool   // of a copy: records contradict each other about who it is
 	updated                  bool   // the start that belongs to the latest sensor has come
 }
 

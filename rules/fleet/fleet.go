@@ -3,6 +3,8 @@ package fleet
 import (
 	"sync"
 	"time"
+
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Fleet brings the steps of all shards of a gateway before one Judge. Where
@@ -18,6 +20,7 @@ type Fleet struct {
 	shards   *collector
 	gateways *collector
 	rosters  map[Roster]struct{}
+	names    *identity.Registry       // nil: none
 	inbox    map[*Shard][][]HostEvent // what waits for shards
 	versions versions                 // as counted last
 	counted  time.Time                // when

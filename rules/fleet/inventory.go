@@ -55,6 +55,9 @@ type Record struct {
 	// Behind says that its sensor, or its content of a channel, is older than
 	// what most agents of its product and ring have.
 	Behind bool `json:"behind"`
+	// Contradictions says that records disagree about who it is: its id is on
+	// several hosts at once, or its host has several ids of the product.
+	Contradictions bool `json:"contradictions,omitempty"`
 	// Cadence is the learned time between two signs of life, in seconds; 0 is
 	// not learned.
 	Cadence   float64   `json:"cadence_seconds,omitempty"`
@@ -104,6 +107,7 @@ type Summary struct {
 	Coverage
 }
 
+// lists returns who knows agents, so that each agent is known once.
 func (f *Fleet) lists() []Roster {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,7 +115,7 @@ func (f *Fleet) lists() []Roster {
 	for r := range f.rosters {
 		list = append(list, r)
 	}
-	return list
+	return []Roster{united{list, f.names}}
 }
 
 // agents calls yield for every agent of the lists until ctx ends. What is no
@@ -231,7 +235,7 @@ func (a *Agent) presence() string {
 func (a *Agent) record(behind bool) Record {
 	r := Record{
 		ID: a.ID, Host: a.HostName, HostID: a.HostID, Product: a.Type, Version: a.Version, Presence: a.presence(), State: a.State, Mode: a.Mode,
-		Ring: a.Ring, Site: a.Site, OS: a.OSType, HostType: a.HostType, Model: a.Model, Account: a.Account, StartType: a.StartType, Behind: behind,
+		Ring: a.Ring, Site: a.Site, OS: a.OSType, HostType: a.HostType, Model: a.Model, Account: a.Account, StartType: a.StartType, Behind: behind, Contradictions: a.disputed,
 		Cadence:   float64(a.cadence/int64(time.Millisecond)) / 1000,
 		FirstSeen: time.Unix(0, a.FirstSeen).UTC(), LastSeen: time.Unix(0, a.LastSeen).UTC(),
 	}

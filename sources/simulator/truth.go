@@ -10,6 +10,7 @@ import (
 type Truth struct {
 	Scenario   string
 	Agents     int // enrolled
+	Heard      int // of these, those of which a record was made
 	Start, End time.Time
 	Incidents  []Happening
 }
@@ -98,6 +99,11 @@ func (h Happening) Explains(a Alert) bool {
 // false: whom a spreading incident hits is known when it hits them.
 func (f *Fleet) Truth() Truth {
 	t := f.truth
+	for i := range f.agents {
+		if f.agents[i].sent > 0 {
+			t.Heard++
+		}
+	}
 	t.Incidents = slices.Clone(t.Incidents)
 	for i := range t.Incidents {
 		t.Incidents[i].Hosts = slices.Clone(t.Incidents[i].Hosts)

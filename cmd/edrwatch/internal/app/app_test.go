@@ -14,6 +14,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"go.uber.org/goleak"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/sinks/store"
 )
 
@@ -80,7 +81,7 @@ func TestEmbeddedGatewayRestarts(t *testing.T) {
 			t.Fatal(err)
 		}
 		cfg := Embedded(broker, EmbeddedConfig{Dir: dir, Listen: "127.0.0.1:0", HealthListen: "127.0.0.1:0"})
-		a, err := New(cfg, Options{Logger: discard(), Stdout: io.Discard, Version: "test"})
+		a, err := New(cfg, Options{Logger: discard(), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,6 +41,7 @@ condition: edr.resource.cpu_pct > 90
 // conditions than any other mapping has.
 const otherMapping = `vendor: native
 dataset: native.other
+voice: agent
 match:
   - {edrwatch: "*", action: "*", id: "*", time: "*", message: "*", agent.id: "*", agent.type: edrwatch-canary, host.name: "*", host.type: server}
 action: {from: action, otherwise: other}

@@ -17,6 +17,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/twmb/avro"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/pipeline/decode/registry/registrytest"
 	"github.com/edrwatch/edrwatch/sinks/store"
@@ -75,7 +76,7 @@ func TestAvroWaitsForItsRegistry(t *testing.T) {
 	cfg.Pipeline.Retry.Max = 50 * time.Millisecond
 	cfg.Pipeline.Retry.Min = 5 * time.Millisecond
 	said := &syncBuffer{}
-	a, err := New(cfg, Options{Logger: slog.New(slog.NewTextHandler(said, nil)), Stdout: io.Discard, Version: "test"})
+	a, err := New(cfg, Options{Logger: slog.New(slog.NewTextHandler(said, nil)), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func Embedded(broker *Broker, e EmbeddedConfig) config.Config {
 	return cfg
 }
 
-// DataDir is where the evaluation set-up keeps its data unless told otherwise:
+// DataDir is where the evaluation set-up keeps its data unless --data says otherwise:
 // edrwatch below the user's state directory (XDG Base Directory Specification).
 func DataDir() (string, error) {
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {

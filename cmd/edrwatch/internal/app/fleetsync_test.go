@@ -17,6 +17,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/goleak"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/decode"
@@ -79,7 +80,7 @@ func (s *site) start(change func(*config.Config)) *member {
 	dir := s.t.TempDir()
 	cfg := s.config(dir)
 	change(&cfg)
-	a, err := New(cfg, Options{Logger: discard(), Stdout: io.Discard, Version: "test"})
+	a, err := New(cfg, Options{Logger: discard(), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}})
 	if err != nil {
 		s.t.Fatal(err)
 	}

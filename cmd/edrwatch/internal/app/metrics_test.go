@@ -1,7 +1,6 @@
 package app
 
 import (
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,11 +13,11 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 	"github.com/edrwatch/edrwatch/rules"
 )
-
-var update = flag.Bool("update", false, "rewrite the README's table of metrics")
 
 // everything is a configuration with one component of every type.
 const everything = `
@@ -49,7 +48,7 @@ func newEverything(t *testing.T) *App {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(loaded.Config, Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Version: "test"})
+	a, err := New(loaded.Config, Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,12 +103,10 @@ func TestReadmeListsEveryMetric(t *testing.T) {
 	if have == want {
 		return
 	}
-	if !*update {
-		t.Fatalf("the README's table of metrics is not what the gateway registers: run this test with -update\nwant\n%s", want)
+	if !goldentest.Update() {
+		t.Fatalf("the README's table of metrics is not what the gateway registers: run this test with EDRWATCH_UPDATE=1\nwant\n%s", want)
 	}
-	if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	goldentest.Write(t, path, []byte(before+begin+want+end+after))
 }
 
 // TestRulesTellTheirCosts compares the API's rules with what they did.

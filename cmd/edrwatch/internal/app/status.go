@@ -63,7 +63,7 @@ func label(m *dto.Metric, name string) string {
 // Status implements api.Gateway.
 func (a *App) Status() api.Status {
 	s := api.Status{
-		Name: a.cfg.Cluster, Version: a.opts.Version, Started: a.started, Input: a.input(),
+		Name: a.cfg.Cluster, Version: a.opts.Build.Version, Started: a.started, Input: a.input(),
 		Gateway: a.gatewayName(), Records: map[string]uint64{}, Sinks: make([]api.SinkStatus, len(a.cfg.Sinks)),
 	}
 	if a.canary != nil {
@@ -99,7 +99,7 @@ func (a *App) Status() api.Status {
 		}
 	})
 	if err != nil {
-		a.log.Error("status is incomplete", "error", err)
+		a.log.Error("status lacks figures: the metrics could not be read", "error", err)
 	}
 	s.Records["mapped"] -= min(s.Records["mapped"], s.Records["other"])
 	if lagKnown {

@@ -112,7 +112,7 @@ func open(t *testing.T, tree fs.FS, registry *prometheus.Registry) (*way, *Canar
 	y.shard = pipeline.NewShard(pipeline.DefaultShardConfig(), plan.NewMapper(), y)
 	cfg := DefaultConfig()
 	cfg.Enabled = true
-	c, err := New(cfg, Settings{Logger: slog.New(slog.DiscardHandler), Metrics: registry, Tell: func(_ context.Context, p Problem) error {
+	c, err := New(cfg, Settings{Logger: slog.New(slog.DiscardHandler), Metrics: registry, Report: func(_ context.Context, p Problem) error {
 		y.change(func() { y.told = append(y.told, p) })
 		return nil
 	}})

@@ -66,11 +66,11 @@ type Config struct {
 type Log struct {
 	// Level is the least level that is logged: debug, info, warn or error.
 	Level string `yaml:"level"`
-	// Format is json, text, or auto: text on a terminal and json elsewhere.
+	// Format is json, text, or auto: text on a terminal, json otherwise.
 	Format string `yaml:"format"`
 }
 
-// HTTP configures the listeners. Both stay on this machine unless told otherwise.
+// HTTP configures the listeners. Both listen on loopback by default.
 type HTTP struct {
 	// Listen is the host:port of the API and the console.
 	Listen string `yaml:"listen"`
@@ -125,7 +125,7 @@ func (r *Rules) Validate() error {
 
 // Fleet says how several gateways judge one fleet, and how often they tell of it.
 type Fleet struct {
-	// Documents is the time in which every agent is told of once (metrics-edr.agent-*, event.action: inventory), so that
+	// Documents is the time in which every agent is written once (metrics-edr.agent-*, event.action: inventory), so that
 	// dashboards show the whole fleet, and every rollout (event.action: rollout-judged). 0 is never.
 	Documents time.Duration `yaml:"documents"`
 	// Exchange brings the steps of all gateways together that share the partitions; without a topic there is one gateway.

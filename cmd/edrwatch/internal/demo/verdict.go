@@ -24,7 +24,7 @@ type Verdict struct {
 	Dead       int // records in the dead letter
 }
 
-// Catch is an incident with the first alert that told of it and the last thing
+// Catch is an incident with the first alert about it and the last thing
 // that this alert's episode said, where it said more as it went on.
 type Catch struct {
 	simulator.Happening
@@ -34,7 +34,7 @@ type Catch struct {
 
 // settled waits until every produced record has its outcome.
 func settled(ctx context.Context, gateway *app.App, produced int64) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, settle, fmt.Errorf("the gateway did not work off its records within %s", settle))
+	ctx, cancel := context.WithTimeoutCause(ctx, settle, fmt.Errorf("the gateway did not finish its records within %s", settle))
 	defer cancel()
 	for {
 		done, err := gateway.RecordsDone()

@@ -83,6 +83,7 @@ func (j Job) Run(ctx context.Context) (Summary, error) {
 		shard:  pipeline.NewShard(cfg, j.Mapper, j.Detector, j.Processors...),
 		events: buffer(j.Out.Events), alerts: buffer(j.Out.Alerts), dead: buffer(j.Out.Dead),
 	}
+	defer run.shard.Close()
 	for _, in := range j.Inputs {
 		if err := run.file(ctx, in); err != nil {
 			return run.summary, err

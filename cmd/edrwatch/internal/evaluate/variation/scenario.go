@@ -277,7 +277,7 @@ func lateBatches(b *builder) {
 	}
 }
 
-// vpnAndReimages: the VPN is down for half an hour, hosts are set up anew
+// vpnAndReimages: the VPN is down for half an hour, hosts are re-imaged
 // under their names, and some are taken out of service.
 func vpnAndReimages(b *builder) {
 	for _, h := range b.hosts[:len(b.hosts):len(b.hosts)] {
