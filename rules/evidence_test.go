@@ -20,6 +20,7 @@ func TestEvidence(t *testing.T) {
 		"silence":     {"last_heard", "silent_for", "after"},
 		"spike":       {"condition", "values", "window", "value", "baseline", "windows", "times"},
 		"threshold":   {"condition", "values", "window", "window_kind", "threshold", "value", "event_ids", "event_ids_total"},
+		"trend":       {"condition", "field", "window", "threshold", "value", "unit", "change", "level", "first", "last", "span", "coverage", "slots"},
 		"value_count": {"condition", "values", "field", "window", "window_kind", "threshold", "value", "counted_values", "event_ids", "event_ids_at_least"},
 	}
 	for _, typ := range Types() {

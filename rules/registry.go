@@ -18,6 +18,7 @@ func Kinds() []Kind {
 		kinds.Silence(),
 		kinds.Spike(),
 		kinds.Threshold(),
+		kinds.Trend(),
 		kinds.ValueCount(),
 	}
 }

@@ -41,7 +41,7 @@ func Schema(kinds []engine.Kind) ([]byte, error) {
 		}
 		of := g.Struct(reflect.ValueOf(kind.New()).Elem())
 		properties := of["properties"].(schema.Object)
-		properties["type"] = schema.Object{"const": kind.Name, "description": "Type of the rule: when it alerts."}
+		properties["type"] = schema.Object{"const": kind.Name, "description": "It alerts when " + kind.Meaning + "."}
 		properties["maturity"].(schema.Object)["enum"] = spec.Maturities()
 		for key, words := range kind.Words {
 			properties[key].(schema.Object)["enum"] = words

@@ -13,8 +13,8 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/spec"
 )
 
-// arrival is one event of a test on its way.
-type arrival struct {
+// Arrival is one event of a test on its way.
+type Arrival struct {
 	At     int64
 	time   int64
 	number int
@@ -26,7 +26,7 @@ type arrival struct {
 }
 
 // Fill makes the event.
-func (a *arrival) Fill(e *event.Event) {
+func (a *Arrival) Fill(e *event.Event) {
 	e.Reset()
 	e.Set(ecs.Timestamp, event.Time(a.time))
 	if a.agent != "" {
@@ -40,8 +40,8 @@ func (a *arrival) Fill(e *event.Event) {
 }
 
 // arrivals lists the test's events in the order in which they arrive.
-func Arrivals(t *spec.TestCase, start int64) []arrival {
-	var list []arrival
+func Arrivals(t *spec.TestCase, start int64) []Arrival {
+	var list []Arrival
 	for _, e := range t.Events {
 		count, every := 1, time.Duration(0)
 		if e.Repeat != nil {
@@ -53,7 +53,7 @@ func Arrivals(t *spec.TestCase, start int64) []arrival {
 			if e.Time != nil {
 				when = start + int64(*e.Time) + int64(n)*int64(every)
 			}
-			list = append(list, arrival{At: at, time: when, number: n + 1, set: e.Set})
+			list = append(list, Arrival{At: at, time: when, number: n + 1, set: e.Set})
 		}
 	}
 	for i := range t.Fleet {
@@ -63,17 +63,17 @@ func Arrivals(t *spec.TestCase, start int64) []arrival {
 	return list
 }
 
-func byArrival(a, b arrival) int { return cmp.Compare(a.At, b.At) }
+func byArrival(a, b Arrival) int { return cmp.Compare(a.At, b.At) }
 
-func fleetArrivals(f *spec.TestFleet, start int64) []arrival {
-	var list []arrival
+func fleetArrivals(f *spec.TestFleet, start int64) []Arrival {
+	var list []Arrival
 	for n := 1; n <= f.Agents; n++ {
 		phase := int64(f.Every) * int64(n-1) / int64(f.Agents)
 		for at := int64(f.From) + phase; at <= int64(f.Until); at += int64(f.Every) {
 			if stopped(f, n, at) {
 				continue
 			}
-			list = append(list, arrival{
+			list = append(list, Arrival{
 				At: start + at, time: start + at, number: n, set: f.Set,
 				agent: fmt.Sprintf("%sagent-%d", f.Prefix, n), host: fmt.Sprintf("%shost-%d", f.Prefix, n),
 			})

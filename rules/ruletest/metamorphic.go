@@ -42,7 +42,7 @@ func relations() []relation {
 // metamorphosis is a test with its plain outcome.
 type metamorphosis struct {
 	set      *engine.Ruleset
-	arrivals []arrival
+	arrivals []Arrival
 	end      int64
 	session  engine.SessionOptions
 	rewind   int64
@@ -65,7 +65,7 @@ func (m *metamorphosis) run() []string {
 // duplicated hands in every event twice. What sinks store under one id counts
 // once.
 func (m *metamorphosis) duplicated() []string {
-	var twice []arrival
+	var twice []Arrival
 	for _, a := range m.arrivals {
 		twice = append(twice, a, a)
 	}
@@ -89,8 +89,8 @@ func (m *metamorphosis) shuffled() []string {
 	slices.SortStableFunc(late, byArrival)
 	// The plain run has to see as far as the delayed one.
 	end := m.end + int64(lateness)
-	inTime := slices.DeleteFunc(slices.Clone(m.arrivals), func(a arrival) bool { return a.At > m.end })
-	late = slices.DeleteFunc(late, func(a arrival) bool { return a.time > m.end })
+	inTime := slices.DeleteFunc(slices.Clone(m.arrivals), func(a Arrival) bool { return a.At > m.end })
+	late = slices.DeleteFunc(late, func(a Arrival) bool { return a.time > m.end })
 	return compare(subjectOf, play(m.set, inTime, end, nil, m.session, nil), play(m.set, late, end, nil, m.session, nil))
 }
 
@@ -155,7 +155,7 @@ func (m *metamorphosis) restarted() []string {
 			break
 		}
 		cut := m.arrivals[(len(m.arrivals)-1)*quarter/4].At
-		again := slices.DeleteFunc(slices.Clone(m.arrivals), func(a arrival) bool { return m.rewind > 0 && a.At < cut-m.rewind })
+		again := slices.DeleteFunc(slices.Clone(m.arrivals), func(a Arrival) bool { return m.rewind > 0 && a.At < cut-m.rewind })
 		after := func(list []Raised) []Raised {
 			return slices.DeleteFunc(slices.Clone(list), func(r Raised) bool { return r.at <= cut })
 		}

@@ -170,7 +170,7 @@ func runTest(result *TestResult, set *engine.Ruleset, t *spec.TestCase, o TestOp
 
 // missesOf runs the events of a test again and looks for what was nearly an
 // alert.
-func missesOf(set *engine.Ruleset, arrivals []arrival, end int64, o engine.SessionOptions) (list []*engine.NearMiss) {
+func missesOf(set *engine.Ruleset, arrivals []Arrival, end int64, o engine.SessionOptions) (list []*engine.NearMiss) {
 	o.Misses = func(*engine.Rule) bool { return true }
 	s := set.NewSession(o)
 	playOn(s, arrivals, end, nil, nil, func(s *engine.Session) *engine.Session { return s })
@@ -181,13 +181,13 @@ func missesOf(set *engine.Ruleset, arrivals []arrival, end int64, o engine.Sessi
 const maxNearest = 3
 
 // play runs events through a new session.
-func play(set *engine.Ruleset, arrivals []arrival, end int64, wheres []*expression.Expression, o engine.SessionOptions, seen *coverage) []Raised {
+func play(set *engine.Ruleset, arrivals []Arrival, end int64, wheres []*expression.Expression, o engine.SessionOptions, seen *coverage) []Raised {
 	return playOn(set.NewSession(o), arrivals, end, wheres, seen, func(s *engine.Session) *engine.Session { return s })
 }
 
 // playOn runs events through a session, and gives it to next whenever the
 // clock has moved and whenever an event was judged.
-func playOn(s *engine.Session, arrivals []arrival, end int64, wheres []*expression.Expression, seen *coverage, next func(*engine.Session) *engine.Session) []Raised {
+func playOn(s *engine.Session, arrivals []Arrival, end int64, wheres []*expression.Expression, seen *coverage, next func(*engine.Session) *engine.Session) []Raised {
 	defer func() { s.Close() }()
 	var got []Raised
 	env := expression.Env{}

@@ -8,31 +8,16 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/fleet"
-	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
-	"github.com/edrwatch/edrwatch/rules/internal/table"
 )
 
 // MaxHosts bounds the list of hosts of an alert; the evidence says when it was
 // cut.
 const MaxHosts = 100
 
-// Episode is one life of an alert: from firing to resolved. All its documents
-// carry the same edr.alert.id.
-type Episode struct {
-	ID       string
-	Start    int64 // Event time of what began it.
-	Count    int64
-	Sequence int // Documents written.
-
-	severity string // Of the first document; the others keep it.
-	risk     float64
-}
-
 // GroupAlert is the alert about many agents that stands for those about each of
 // them.
 type GroupAlert struct {
 	Episode
-	Firing bool
 	Folded int64 // Alerts of single agents that were not raised.
 }
 
@@ -73,14 +58,6 @@ type alertWriter struct {
 
 func (w *alertWriter) init(dict *ecs.Dictionary) { w.doc = event.New(dict) }
 
-// BeginEpisode starts an episode. What further distinguishes it may be empty.
-func BeginEpisode(r *Rule, key string, start int64, further string) Episode {
-	return Episode{
-		ID:    event.HashID(r.ID, strconv.Itoa(r.Version), key, strconv.FormatInt(start, 10), further),
-		Start: start,
-	}
-}
-
 // raise writes one document of an episode.
 func (s *Session) raise(r *Rule, ep *Episode, a *Alert) {
 	if s.nearMisses != nil && a.Status == "firing" && !a.notice {
@@ -107,7 +84,7 @@ func (s *Session) raise(r *Rule, ep *Episode, a *Alert) {
 	d.SetString(ecs.EventAction, "alert")
 	d.SetString(ecs.EventModule, "edrwatch")
 	d.SetString(ecs.EventDataset, "edr.alerts")
-	d.SetString(ecs.EventID, event.HashID(ep.ID, status, strconv.Itoa(ep.Sequence)))
+	d.SetString(ecs.EventID, event.HashID(ep.ID, status, strconv.Itoa(int(ep.Sequence))))
 	d.Set(ecs.EventSeverity, event.Int(ecs.SeverityNumber(ep.severity)))
 	d.Set(ecs.EventRiskScore, event.Float(ep.risk))
 	d.Set(ecs.EventStart, event.Time(ep.Start))
@@ -233,18 +210,4 @@ func subjectFields(dict *ecs.Dictionary) []bool {
 
 func Float(name string, f float64) Evidence {
 	return Evidence{name, string(event.AppendFloat(nil, f))}
-}
-
-func (ep *Episode) Weight() int { return table.Allocated(len(ep.ID)) }
-
-func (ep *Episode) Persist(a *Archive) {
-	a.Text(&ep.ID)
-	if ep.ID == "" {
-		return // Nothing was told yet.
-	}
-	a.Time(&ep.Start)
-	snapshot.Int(a.Codec, &ep.Count)
-	snapshot.Int(a.Codec, &ep.Sequence)
-	a.Shared(&ep.severity)
-	a.Float(&ep.risk)
 }

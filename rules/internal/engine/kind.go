@@ -22,6 +22,7 @@ type Declaration interface {
 // Kind is one type of rule.
 type Kind struct {
 	Name     string              // The value of type.
+	Meaning  string              // It alerts when …, for tables and editors.
 	New      func() Declaration  // An empty declaration with its defaults.
 	Keys     map[string]string   // What its own keys mean, for editors; by name.
 	Words    map[string][]string // The values of its own keys that take one of a few words; by name.

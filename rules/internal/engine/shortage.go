@@ -24,7 +24,6 @@ type shortages struct {
 // without.
 type shortage struct {
 	Episode
-	firing bool
 	reason table.Reason
 	last   int64 // Clock of the last one.
 }
@@ -39,12 +38,12 @@ const shortageKey = "memory"
 func (h *shortages) noteForgotten(number int, why table.Reason) {
 	k := &h.byRule[number]
 	k.last = h.s.now
-	if k.firing {
+	if k.Firing() {
 		k.Count++
 		return
 	}
 	k.Episode = BeginEpisode(h.s.set.rules[number], shortageKey, h.s.now, shortageKey)
-	k.Count, k.firing, k.reason = 1, true, why
+	k.Count, k.reason = 1, why
 	h.pending = append(h.pending, number)
 	h.s.wakeAt(k.last + shortageEnds)
 }
@@ -73,7 +72,7 @@ func (h *shortages) raise(place int, status string, at int64, reason string) {
 func (h *shortages) Next() int64 {
 	due := int64(math.MaxInt64)
 	for i := range h.byRule {
-		if k := &h.byRule[i]; k.firing {
+		if k := &h.byRule[i]; k.Firing() {
 			due = min(due, k.last+shortageEnds)
 		}
 	}
@@ -82,8 +81,8 @@ func (h *shortages) Next() int64 {
 
 func (h *shortages) Fire(due int64) {
 	for i := range h.byRule {
-		if k := &h.byRule[i]; k.firing && k.last+shortageEnds <= due {
-			k.firing = false
+		if k := &h.byRule[i]; k.Firing() && k.last+shortageEnds <= due {
+			k.Resolve()
 			h.raise(i, "resolved", due, fmt.Sprintf("no key was forgotten for %s; %s before", wording.Duration(shortageEnds), wording.Plural(k.Count, "key")))
 			return
 		}
@@ -92,14 +91,14 @@ func (h *shortages) Fire(due int64) {
 
 // endShortage ends the shortage of a rule that goes.
 func (h *shortages) endShortage(number int, end func(OpenAlert)) {
-	if k := &h.byRule[number]; k.firing {
+	if k := &h.byRule[number]; k.Firing() {
 		end(OpenAlert{Episode: &k.Episode, Key: shortageKey, Scope: "pipeline"})
 	}
 }
 
 // persist writes or reads a shortage that goes on.
 func (k *shortage) persist(c *snapshot.Codec) {
-	k.firing = true
+	k.State = Firing
 	k.Episode.Persist(&Archive{Codec: c})
 	snapshot.Int(c, &k.reason)
 	c.Time(&k.last)

@@ -47,7 +47,7 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 			continue
 		}
 		w.Section(r.section(), stateVersion, func(c *snapshot.Codec) { s.persistRule(&Archive{c, agents, s.entities.known}, i) })
-		if k := &s.shortages.byRule[i]; k.firing {
+		if k := &s.shortages.byRule[i]; k.Firing() {
 			w.Section("shortage of "+r.section(), sessionVersion, k.persist)
 		}
 	}

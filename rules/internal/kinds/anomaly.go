@@ -18,8 +18,9 @@ import (
 // Anomaly is the kind of rule that compares a figure with its own past.
 func Anomaly() engine.Kind {
 	return engine.Kind{
-		Name: "anomaly",
-		New:  func() engine.Declaration { return newAnomalyRule() },
+		Name:    "anomaly",
+		Meaning: "a figure is unlike its own past",
+		New:     func() engine.Declaration { return newAnomalyRule() },
 		Keys: map[string]string{
 			"field":     "The field of numbers that is compared with its own past.",
 			"method":    "novelty, ewma or seasonal.",

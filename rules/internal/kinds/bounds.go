@@ -1,6 +1,7 @@
 package kinds
 
 import (
+	"math"
 	"strings"
 
 	"github.com/edrwatch/edrwatch/rules/internal/engine"
@@ -57,4 +58,21 @@ func (b *bounds) nearness(f float64) float64 {
 		}
 	}
 	return near
+}
+
+// nearest is the bound that a number is nearest to of those that it does not
+// satisfy; 0 where it satisfies all.
+func (b *bounds) nearest(f float64) (bound float64) {
+	near := math.Inf(-1)
+	for _, p := range [...]bounds{{GT: b.GT}, {GTE: b.GTE}, {LT: b.LT}, {LTE: b.LTE}} {
+		if p.hold(f) {
+			continue
+		}
+		for _, limit := range [...]*float64{p.GT, p.GTE, p.LT, p.LTE} {
+			if limit != nil && engine.Closeness(f, *limit) > near {
+				near, bound = engine.Closeness(f, *limit), *limit
+			}
+		}
+	}
+	return bound
 }

@@ -21,8 +21,9 @@ import (
 // Change is the kind of rule that alerts when a field has another value than before.
 func Change() engine.Kind {
 	return engine.Kind{
-		Name: "change",
-		New:  func() engine.Declaration { return newChangeRule() },
+		Name:    "change",
+		Meaning: "a field has another value than before",
+		New:     func() engine.Declaration { return newChangeRule() },
 		Keys: map[string]string{
 			"field":     "The field whose value is watched.",
 			"condition": "Which events carry the value; without it all that have the field.",

@@ -122,7 +122,7 @@ func (st *fleetState) TakeFinding(f *fleet.Finding) {
 		}
 	}
 	ep := st.NewEpisode(f.Key, f.Start, "")
-	ep.Count, ep.Sequence = int64(f.Count), f.Number
+	ep.Count, ep.Sequence = int64(f.Count), int32(f.Number)
 	var evidence []engine.Evidence
 	for _, e := range f.Evidence {
 		if e.Text != "" {

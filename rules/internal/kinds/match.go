@@ -19,8 +19,9 @@ import (
 // Match is the kind of rule that alerts on events that satisfy a condition.
 func Match() engine.Kind {
 	return engine.Kind{
-		Name: "match",
-		New:  func() engine.Declaration { return newMatchRule() },
+		Name:    "match",
+		Meaning: "an event satisfies a condition, or every reading of a time does",
+		New:     func() engine.Declaration { return newMatchRule() },
 		Keys: map[string]string{
 			"for":     "How long every reading has to satisfy the condition.",
 			"no_data": "What becomes of an open episode when no reading comes: none, keep, alert or resolve.",
@@ -133,7 +134,6 @@ type matchState struct {
 type matchKey struct {
 	engine.Episode
 	dataKey
-	firing  bool
 	entity  *engine.Entity
 	last    int64 // Clock of the last match.
 	atLeast int64 // The episode does not end before.
@@ -193,7 +193,7 @@ func (st *matchState) Rewatch() {
 func (st *matchState) match(e *table.Entry[matchKey], m *engine.Evaluation) {
 	k := &e.Data
 	k.last, k.entity = m.Now, m.Entity
-	if k.firing {
+	if k.Firing() {
 		k.Count++
 		st.schedule(e)
 		return
@@ -207,7 +207,7 @@ func (st *matchState) match(e *table.Entry[matchKey], m *engine.Evaluation) {
 		k.Episode = st.NewEpisode(e.Key, m.At, "")
 		k.Count = 1
 	}
-	k.firing, k.atLeast = true, m.Now+st.Suppress()
+	k.atLeast = m.Now + st.Suppress()
 	st.raiseMatch(&k.Episode, e.Key, m, extra)
 	st.schedule(e)
 }
@@ -225,16 +225,16 @@ func (st *matchState) schedule(e *table.Entry[matchKey]) {
 // the longest gap is over continues the run: that ends a moment later.
 func (st *matchState) ends(k *matchKey) int64 {
 	due := k.last
-	if k.firing {
+	if k.Firing() {
 		due += st.KeepFiring()
 	}
 	if st.p.hold > 0 && k.readings > 0 {
 		due += st.staleAfter() + nextMoment
 	}
-	if k.firing {
+	if k.Firing() {
 		due = max(due, k.atLeast)
 	}
-	return st.watch.ends(&k.dataKey, k.firing, due)
+	return st.watch.ends(&k.dataKey, k.Firing(), due)
 }
 
 // nextMoment is the least time after another.
@@ -253,7 +253,7 @@ func (st *matchState) Fire(due int64) {
 		st.table.Wake(e, 0)
 		return
 	}
-	if k := &e.Data; k.firing {
+	if k := &e.Data; k.Firing() {
 		if k.readings > 0 && due == k.last+st.KeepFiring()+st.staleAfter()+nextMoment {
 			due -= nextMoment // It says when the gap was over.
 		}
@@ -264,7 +264,7 @@ func (st *matchState) Fire(due int64) {
 
 func (st *matchState) resolve(e *table.Entry[matchKey], at int64, source *event.Event) {
 	k := &e.Data
-	k.firing = false
+	k.Resolve()
 	st.Raise(&k.Episode, &engine.Alert{
 		At: at, End: k.last, Status: "resolved", Key: e.Key, Entity: k.entity, Source: source,
 		Reason: fmt.Sprintf("%s no longer matches; it matched %s in %s", engine.Subject(k.entity, e.Key), wording.Times(k.Count), wording.Duration(k.last-k.Start)),
@@ -297,17 +297,18 @@ func (st *matchState) read(key table.Key, m *engine.Evaluation) {
 	}
 	st.Mark(m)
 	k := &e.Data
-	forgotten := !k.firing && m.Now-k.last > st.staleAfter() // By a key that is kept for no_data.
+	forgotten := !k.Firing() && m.Now-k.last > st.staleAfter() // By a key that is kept for no_data.
 	if k.readings == 0 || forgotten || m.At-k.reading > st.staleAfter() {
 		k.since, k.reading, k.readings = m.At, m.At, 0
 	}
 	k.readings++
 	k.reading = max(k.reading, m.At)
 	k.entity, k.last = m.Entity, m.Now
-	if k.firing || m.At-k.since >= st.p.hold {
+	if k.Firing() || m.At-k.since >= st.p.hold {
 		st.match(e, m)
 		return
 	}
+	k.Await()
 	if st.NearMisses() != nil {
 		st.missed(e, m)
 	}
@@ -322,12 +323,15 @@ func (st *matchState) breakOff(e *table.Entry[matchKey], m *engine.Evaluation) {
 		return
 	}
 	k.readings = 0
-	if k.firing {
+	if k.Firing() {
 		if m.Now < max(k.last+st.KeepFiring(), k.atLeast) {
 			st.schedule(e)
 			return
 		}
 		st.resolve(e, m.Now, m.Event)
+	}
+	if k.State == engine.Pending {
+		k.State = engine.Inactive
 	}
 	if st.p.noData == noDataAlert { // Whoever was heard is waited for.
 		k.entity, k.last = m.Entity, m.Now
@@ -357,7 +361,7 @@ func (st *matchState) raiseMatch(ep *engine.Episode, key string, m *engine.Evalu
 func (k *matchKey) Weight() int { return k.Episode.Weight() + k.gone.Weight() }
 
 func (k *matchKey) OpenAlerts(end func(engine.OpenAlert), key string, _ *engine.Rule) {
-	if k.firing {
+	if k.Firing() {
 		end(engine.OpenAlert{Episode: &k.Episode, Key: key, Entity: k.entity})
 	}
 	k.dataKey.OpenAlerts(end, key, k.entity)
@@ -373,12 +377,14 @@ func (st *matchState) Persist(a *engine.Archive) {
 		k := &e.Data
 		k.Episode.Persist(a)
 		k.dataKey.persist(a)
-		a.Bool(&k.firing)
+		k.Episode.PersistFiring(a)
 		a.Agent(&k.entity)
 		for _, t := range []*int64{&k.last, &k.atLeast, &k.since, &k.reading} {
 			a.Time(t)
 		}
-		snapshot.Int(a.Codec, &k.readings)
+		if snapshot.Int(a.Codec, &k.readings); a.Reading() && k.readings > 0 && !k.Firing() {
+			k.Await()
+		}
 	})
 }
 

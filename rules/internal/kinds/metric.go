@@ -21,8 +21,9 @@ import (
 // Metric is the kind of rule that bounds a statistic of a field.
 func Metric() engine.Kind {
 	return engine.Kind{
-		Name: "metric",
-		New:  func() engine.Declaration { return newMetricRule() },
+		Name:    "metric",
+		Meaning: "a statistic of a field over a window satisfies having",
+		New:     func() engine.Declaration { return newMetricRule() },
 		Keys: map[string]string{
 			"field":      "The field of numbers that is measured.",
 			"function":   "sum, avg, min, max, or a percentile from p1 to p99.",
@@ -151,8 +152,7 @@ type metricKey struct {
 	dataKey
 	samples table.Queue[sample] // Ascending by time.
 	tally   tally               // Of the newest window.
-	firing  bool
-	last    int64 // Clock when the window last satisfied having.
+	last    int64               // Clock when the window last satisfied having.
 	newest  int64
 	atLeast int64 // The episode does not end before.
 	settled int64 // Windows that ended up to here are not judged again.
@@ -192,19 +192,19 @@ func (st *metricState) Observe(_ int, m *engine.Evaluation) {
 	pos := k.insert(sample{m.At, v.Float()}, k.newest-st.p.window-st.Lateness())
 	value, window, reached := st.reached(k, m.At, pos)
 	switch {
-	case reached && k.firing:
+	case reached && k.Firing():
 		k.Count, k.last = int64(max(int(k.Count), len(window))), m.Now
 	case reached:
 		st.begin(e, m, value, window)
-	case k.firing && st.watch.waits() && len(window) < st.p.least:
+	case k.Firing() && st.watch.waits() && len(window) < st.p.least:
 		// What comes again has to say something first.
-	case k.firing && m.At == k.newest && m.Now >= max(k.last+st.KeepFiring(), k.atLeast):
+	case k.Firing() && m.At == k.newest && m.Now >= max(k.last+st.KeepFiring(), k.atLeast):
 		why := fmt.Sprintf("%s is %s now", st.p.what(), wording.Decimal(value))
 		if len(window) < st.p.least {
 			why = "the window has only " + wording.Plural(int64(len(window)), "event") + " left"
 		}
 		st.resolve(e, m.Now, k.newest, why, m.Event)
-	case st.NearMisses() != nil && !k.firing:
+	case st.NearMisses() != nil && !k.Firing():
 		st.p.missed(&st.RuleSession, e.Key, m.At, value, len(window))
 	}
 	st.schedule(e)
@@ -235,7 +235,7 @@ func (st *metricState) reached(k *metricKey, at int64, pos int) (value float64, 
 	samples := k.samples.List()
 	if pos == len(samples)-1 {
 		k.tally.advance(&st.p.tally, samples, st.p.window)
-		if window = samples[k.tally.from:]; !k.firing && st.NearMisses() == nil && (len(window) < st.p.least || !k.tally.may(&st.p.tally, len(window))) {
+		if window = samples[k.tally.from:]; !k.Firing() && st.NearMisses() == nil && (len(window) < st.p.least || !k.tally.may(&st.p.tally, len(window))) {
 			return 0, window, false
 		}
 	} else {
@@ -243,7 +243,7 @@ func (st *metricState) reached(k *metricKey, at int64, pos int) (value float64, 
 	}
 	start := 0
 	for j := pos; j < len(samples) && samples[j].at-at < st.p.window; j++ {
-		if j+1 < len(samples) && samples[j+1].at == samples[j].at || !k.firing && samples[j].at <= k.settled {
+		if j+1 < len(samples) && samples[j+1].at == samples[j].at || !k.Firing() && samples[j].at <= k.settled {
 			continue // The window ends after the last of equal times.
 		}
 		for samples[start].at <= samples[j].at-st.p.window {
@@ -269,7 +269,7 @@ func (st *metricState) begin(e *table.Entry[metricKey], m *engine.Evaluation, va
 	// The windows of two episodes may have the first event in common, not the last.
 	end := window[len(window)-1].at
 	k.Episode = st.NewEpisode(e.Key, end, "")
-	k.Count, k.firing, k.last, k.atLeast = int64(len(window)), true, m.Now, m.Now+st.Suppress()
+	k.Count, k.last, k.atLeast = int64(len(window)), m.Now, m.Now+st.Suppress()
 	agent := k.entity(st.Rule())
 	st.Raise(&k.Episode, &engine.Alert{
 		At: m.Now, End: max(m.At, k.newest), Status: "firing", Key: e.Key, Entity: agent, Source: m.Event, Hosts: k.names(),
@@ -297,7 +297,8 @@ func (p *metricPlan) evidence(value float64, window []sample, m *engine.Evaluati
 // resolve ends an episode; what happened up to settled begins no other.
 func (st *metricState) resolve(e *table.Entry[metricKey], at, settled int64, why string, source *event.Event) {
 	k := &e.Data
-	k.firing, k.settled = false, settled
+	k.Resolve()
+	k.settled = settled
 	agent := k.entity(st.Rule())
 	st.Raise(&k.Episode, &engine.Alert{
 		At: at, End: k.newest, Status: "resolved", Key: e.Key, Entity: agent, Source: source, Hosts: k.names(),
@@ -323,10 +324,10 @@ func (st *metricState) schedule(e *table.Entry[metricKey]) {
 // ends is when the window is empty, or the key of no use.
 func (st *metricState) ends(k *metricKey) int64 {
 	own := max(k.newest+st.p.window, k.settled) + st.Lateness()
-	if k.firing {
+	if k.Firing() {
 		own = max(k.newest+st.p.window, k.last+st.KeepFiring(), k.atLeast)
 	}
-	return st.watch.ends(&k.dataKey, k.firing, own)
+	return st.watch.ends(&k.dataKey, k.Firing(), own)
 }
 
 // Fire ends an episode or forgets a key.
@@ -342,7 +343,7 @@ func (st *metricState) Fire(due int64) {
 		st.table.Wake(e, 0)
 		return
 	}
-	if !k.firing {
+	if !k.Firing() {
 		st.table.Remove(e)
 		return
 	}
@@ -356,7 +357,7 @@ func (k *metricKey) Weight() int {
 }
 
 func (k *metricKey) OpenAlerts(end func(engine.OpenAlert), key string, r *engine.Rule) {
-	k.openOf(k.firing, &k.Episode, end, key, r)
+	k.openOf(&k.Episode, end, key, r)
 	k.dataKey.OpenAlerts(end, key, k.entity(r))
 }
 
@@ -376,7 +377,7 @@ func (st *metricState) Persist(a *engine.Archive) {
 			a.Time(&s.at)
 			a.Float(&s.value)
 		})
-		a.Bool(&k.firing)
+		k.Episode.PersistFiring(a)
 		for _, t := range []*int64{&k.last, &k.newest, &k.atLeast, &k.settled} {
 			a.Time(t)
 		}

@@ -22,8 +22,9 @@ import (
 // NewTerms is the kind of rule that alerts on values not seen before.
 func NewTerms() engine.Kind {
 	return engine.Kind{
-		Name: "new_terms",
-		New:  func() engine.Declaration { return newNewTermsRule() },
+		Name:    "new_terms",
+		Meaning: "a value was not seen for a time before",
+		New:     func() engine.Declaration { return newNewTermsRule() },
 		Keys: map[string]string{
 			"fields":    "One to three fields whose combined value has to be new.",
 			"window":    "How far back a value is known.",

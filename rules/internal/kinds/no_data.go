@@ -52,9 +52,8 @@ type dataWatch struct {
 
 // dataKey is what it knows of one key.
 type dataKey struct {
-	heard   int64 // Clock of the last data.
-	missing bool  // An alert says so.
-	gone    engine.Episode
+	heard int64          // Clock of the last data.
+	gone  engine.Episode // Of the alert that it has stopped.
 }
 
 // step is that of state.
@@ -75,7 +74,7 @@ func (w *dataWatch) due(k *dataKey) int64 { return max(k.heard, w.stalled) + w.s
 // itself, or when it is of no use.
 func (w *dataWatch) ends(k *dataKey, firing bool, own int64) int64 {
 	switch {
-	case w.behavior == noDataAlert && !k.missing, w.behavior == noDataResolve && firing:
+	case w.behavior == noDataAlert && !k.gone.Firing(), w.behavior == noDataResolve && firing:
 		return w.due(k)
 	case w.behavior == noDataAlert, w.behavior == noDataKeep && firing:
 		return math.MaxInt64
@@ -90,10 +89,10 @@ func (w *dataWatch) waits() bool { return w.behavior == noDataKeep || w.behavior
 func (w *dataWatch) noteData(k *dataKey, m *engine.Evaluation, key string, agent *engine.Entity) {
 	silent := m.Now - k.heard
 	k.heard = m.Now
-	if !k.missing {
+	if !k.gone.Firing() {
 		return
 	}
-	k.missing = false
+	k.gone.Resolve()
 	w.rs.Raise(&k.gone, &engine.Alert{
 		At: m.Now, Status: "resolved", Key: key, Entity: agent, Source: m.Event,
 		Reason:   fmt.Sprintf("%s: %s comes again after %s", engine.Subject(agent, key), w.what, wording.Duration(silent)),
@@ -104,10 +103,9 @@ func (w *dataWatch) noteData(k *dataKey, m *engine.Evaluation, key string, agent
 // raiseMissing raises an alert when the data has stopped; false when it has not, or
 // nobody wants to know.
 func (w *dataWatch) raiseMissing(k *dataKey, due int64, key string, agent *engine.Entity) bool {
-	if w.behavior != noDataAlert || k.missing || w.due(k) > due {
+	if w.behavior != noDataAlert || k.gone.Firing() || w.due(k) > due {
 		return false
 	}
-	k.missing = true
 	k.gone = w.rs.NewEpisode(key, k.heard, "no data")
 	k.gone.Count = 1
 	w.rs.Raise(&k.gone, &engine.Alert{
@@ -121,14 +119,14 @@ func (w *dataWatch) raiseMissing(k *dataKey, due int64, key string, agent *engin
 }
 
 func (k *dataKey) OpenAlerts(end func(engine.OpenAlert), key string, agent *engine.Entity) {
-	if k.missing {
+	if k.gone.Firing() {
 		end(engine.OpenAlert{Episode: &k.gone, Key: key, Entity: agent})
 	}
 }
 
 func (k *dataKey) persist(a *engine.Archive) {
 	a.Time(&k.heard)
-	a.Bool(&k.missing)
+	k.gone.PersistFiring(a)
 	k.gone.Persist(a)
 }
 

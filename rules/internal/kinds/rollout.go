@@ -9,8 +9,9 @@ import (
 // Rollout is the kind of rule that alerts on a version that harms the agents that get it.
 func Rollout() engine.Kind {
 	return engine.Kind{
-		Name: "rollout",
-		New:  func() engine.Declaration { return newRolloutRule() },
+		Name:    "rollout",
+		Meaning: "a version harms the agents that get it",
+		New:     func() engine.Declaration { return newRolloutRule() },
 		Keys: map[string]string{
 			"of": "Kinds of versions: sensor, content or both.",
 		},

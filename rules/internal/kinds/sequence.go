@@ -19,8 +19,9 @@ import (
 // Sequence is the kind of rule that alerts on events one after the other.
 func Sequence() engine.Kind {
 	return engine.Kind{
-		Name: "sequence",
-		New:  func() engine.Declaration { return newSequenceRule() },
+		Name:    "sequence",
+		Meaning: "events satisfy several conditions one after the other, or one does not come",
+		New:     func() engine.Declaration { return newSequenceRule() },
 		Keys: map[string]string{
 			"steps":   "What happens one after the other.",
 			"maxspan": "The longest time from the first to the last step that has to come.",

@@ -21,8 +21,9 @@ import (
 // Silence is the kind of rule that alerts when events stop.
 func Silence() engine.Kind {
 	return engine.Kind{
-		Name: "silence",
-		New:  func() engine.Declaration { return newSilenceRule() },
+		Name:    "silence",
+		Meaning: "the events that keep an agent alive stop",
+		New:     func() engine.Declaration { return newSilenceRule() },
 		Keys: map[string]string{
 			"verdict":             "cohort, site or feed: what the fleet's judge found silent, in place of condition and after.",
 			"after":               "How long nothing has to be heard.",
@@ -229,7 +230,6 @@ type silenceKey struct {
 	cadence int64  // Mean time between signs of life, 0 while unknown.
 	feed    string // That brought the last one.
 	armed   bool
-	firing  bool
 	overdue bool // Counted by its cohort as silent.
 	place   int  // In the cohort's list, entries that left its front included.
 	cohort  *cohort
@@ -309,10 +309,10 @@ func (st *silenceState) returned(e *table.Entry[silenceKey], m *engine.Evaluatio
 	if k.overdue {
 		st.memberReturned(k, m.Now)
 	}
-	if !k.firing {
+	if !k.Firing() {
 		return
 	}
-	k.firing = false
+	k.Resolve()
 	st.Mark(m)
 	st.Raise(&k.Episode, &engine.Alert{
 		At: m.Now, Status: "resolved", Key: e.Key, Entity: k.entity, Source: m.Event,
@@ -324,8 +324,8 @@ func (st *silenceState) returned(e *table.Entry[silenceKey], m *engine.Evaluatio
 // disarm stops waiting for an agent that said goodbye.
 func (st *silenceState) disarm(e *table.Entry[silenceKey], m *engine.Evaluation) {
 	k := &e.Data
-	if k.firing {
-		k.firing = false
+	if k.Firing() {
+		k.Resolve()
 		st.Raise(&k.Episode, &engine.Alert{
 			At: m.Now, Status: "resolved", Key: e.Key, Entity: k.entity, Source: m.Event,
 			Reason: fmt.Sprintf("%s ended cleanly: %s", engine.Subject(k.entity, e.Key), m.Event.Str(ecs.EventAction)),
@@ -362,7 +362,7 @@ func (st *silenceState) Fire(due int64) {
 	}
 	st.table.Wake(e, 0)
 	k.Episode = st.NewEpisode(e.Key, k.heard, "")
-	k.Count, k.firing = 1, true
+	k.Count = 1
 	evidence := []engine.Evidence{
 		engine.Text("last_heard", string(event.AppendTime(nil, k.heard))), engine.Text("silent_for", wording.Duration(due-k.heard)), engine.Text("after", wording.Duration(st.p.after)),
 	}
@@ -387,7 +387,7 @@ func (st *silenceState) again(e *table.Entry[silenceKey], due int64) {
 // covers it, it is not of the hosts that the rule is about, or the rule asks for
 // a host that is up and it has not been heard steadily of late.
 func (st *silenceState) excused(k *silenceKey) bool {
-	if st.byEntity && k.entity != nil && k.entity.Fold != nil && k.entity.Fold.Firing {
+	if st.byEntity && k.entity != nil && k.entity.Fold != nil && k.entity.Fold.Firing() {
 		if fold := k.entity.Fold; k.folded != fold.ID {
 			k.folded = fold.ID
 			fold.Folded++
@@ -442,7 +442,7 @@ func (st *silenceState) Persist(a *engine.Archive) {
 		snapshot.Int(a.Codec, &k.cadence)
 		a.Shared(&k.feed)
 		a.Bool(&k.armed)
-		a.Bool(&k.firing)
+		k.Episode.PersistFiring(a)
 		a.Shared(&k.folded)
 		a.Agent(&k.entity)
 		place := places[k.cohort]
@@ -482,7 +482,7 @@ func checkFleetSilence(c *spec.Checker, d *silenceRule) {
 func (k *silenceKey) Weight() int { return k.Episode.Weight() }
 
 func (k *silenceKey) OpenAlerts(end func(engine.OpenAlert), key string, _ *engine.Rule) {
-	if k.firing {
+	if k.Firing() {
 		end(engine.OpenAlert{Episode: &k.Episode, Key: key, Entity: k.entity})
 	}
 }
@@ -490,7 +490,7 @@ func (k *silenceKey) OpenAlerts(end func(engine.OpenAlert), key string, _ *engin
 func (st *silenceState) OpenAlerts(end func(engine.OpenAlert)) {
 	engine.OpenAlertsIn(st.table, st.Rule(), end)
 	for _, key := range slices.Sorted(maps.Keys(st.cohorts)) {
-		if c := st.cohorts[key]; c.Firing {
+		if c := st.cohorts[key]; c.Firing() {
 			end(engine.OpenAlert{Episode: &c.Episode, Key: c.key, Scope: "cohort"})
 		}
 	}
@@ -542,7 +542,7 @@ func (st *silenceState) missedExcuse(e *table.Entry[silenceKey], due int64) {
 	k := &e.Data
 	reason := "its host was not heard steadily (host: up)"
 	switch n := k.entity; {
-	case st.byEntity && n != nil && n.Fold != nil && n.Fold.Firing:
+	case st.byEntity && n != nil && n.Fold != nil && n.Fold.Firing():
 		reason = "an alert about its cohort tells of it"
 	case n != nil && st.SilenceExplained(n):
 		reason = "its goodbye, its dark site or its feed explains it"

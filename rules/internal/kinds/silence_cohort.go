@@ -66,7 +66,7 @@ func (c *cohort) surprising(times float64) float64 { return times*c.usual + 4*ma
 // is firing is not usual.
 func (c *cohort) roll(now, within, first int64) {
 	number := (now - first) / within
-	for ; c.bucket < number && !c.Firing; c.bucket++ {
+	for ; c.bucket < number && !c.Firing(); c.bucket++ {
 		count := float64(c.fresh)
 		if c.past > 0 {
 			count = min(count, c.usual+2*math.Sqrt(c.usual)+1)
@@ -211,7 +211,7 @@ func (st *silenceState) missing(e *table.Entry[silenceKey], due int64) {
 	if k.entity != nil {
 		k.entity.Fold = &c.GroupAlert
 	}
-	if c.Firing {
+	if c.Firing() {
 		c.roll(due, st.p.cohort.within, c.since)
 		st.grow(c, due)
 		return
@@ -233,7 +233,7 @@ func (st *silenceState) missing(e *table.Entry[silenceKey], due int64) {
 		}
 		return
 	}
-	c.Firing, c.Folded = true, 0
+	c.Folded = 0
 	start := k.heard
 	for _, s := range c.silent {
 		if s.key != nil {
@@ -287,10 +287,10 @@ func (st *silenceState) memberReturned(k *silenceKey, now int64) {
 // resolveCohort resolves the alert of a cohort of which few agents are silent still.
 func (st *silenceState) resolveCohort(c *cohort, now int64) {
 	n, all := c.missing, c.all()
-	if !c.Firing || float64(n) >= st.p.cohort.percent/200*float64(all) {
+	if !c.Firing() || float64(n) >= st.p.cohort.percent/200*float64(all) {
 		return
 	}
-	c.Firing = false
+	c.Resolve()
 	st.raiseCohort(c, now, "resolved", fmt.Sprintf("%s of %s agents of %s are still silent, after %s at the worst", wording.Grouped(n), wording.Grouped(all), c.key,
 		wording.Grouped(c.most)))
 	st.expire(c, now+st.p.cohort.within) // What is still silent is left to the rules about single agents.
@@ -352,7 +352,7 @@ func (c *cohort) persist(a *engine.Archive) {
 	a.Shared(&c.agentType)
 	a.Time(&c.since)
 	snapshot.List(a.Codec, &c.silent, func(m *missingMember) { a.Time(&m.at) })
-	a.Bool(&c.Firing)
+	c.Episode.PersistFiring(a)
 	for _, n := range []*int64{&c.Folded, &c.reported, &c.most, &c.bucket, &c.fresh} {
 		snapshot.Int(a.Codec, n)
 	}

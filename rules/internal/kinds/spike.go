@@ -18,8 +18,9 @@ import (
 // Spike is the kind of rule that compares a count with its own past.
 func Spike() engine.Kind {
 	return engine.Kind{
-		Name: "spike",
-		New:  func() engine.Declaration { return newSpikeRule() },
+		Name:    "spike",
+		Meaning: "the number of events is a multiple, or a fraction, of its own past",
+		New:     func() engine.Declaration { return newSpikeRule() },
 		Keys: map[string]string{
 			"window":      "Length of the windows, which are tumbling and aligned to 1970.",
 			"history":     "Windows of the past that are compared with.",

@@ -39,8 +39,8 @@ func (w *subjects) names() []string { return slices.Clone(w.hosts) }
 func (w *subjects) Weight() int { return table.TextsWeight(w.hosts) }
 
 // openOf calls end for an episode that is about somebody.
-func (w *subjects) openOf(firing bool, ep *engine.Episode, end func(engine.OpenAlert), key string, r *engine.Rule) {
-	if firing {
+func (w *subjects) openOf(ep *engine.Episode, end func(engine.OpenAlert), key string, r *engine.Rule) {
+	if ep.Firing() {
 		end(engine.OpenAlert{Episode: ep, Key: key, Entity: w.entity(r), Hosts: w.names()})
 	}
 }

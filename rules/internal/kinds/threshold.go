@@ -2,7 +2,6 @@ package kinds
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -18,8 +17,9 @@ import (
 // Threshold is the kind of rule that counts events.
 func Threshold() engine.Kind {
 	return engine.Kind{
-		Name: "threshold",
-		New:  func() engine.Declaration { return newThresholdRule() },
+		Name:    "threshold",
+		Meaning: "the number of matching events in a window satisfies having",
+		New:     func() engine.Declaration { return newThresholdRule() },
 		Keys: map[string]string{
 			"debounce": "Events closer than this to one that was counted are the same occurrence.",
 		},
@@ -120,14 +120,19 @@ func (p *thresholdPlan) NewState(s *engine.Session, r *engine.Rule) engine.State
 			keep: p.keep,
 		})
 	}
-	return &thresholdState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[thresholdKey](s, r)}
+	st := &thresholdState{RuleSession: engine.NewRuleSession(s, r), p: p}
+	st.episodes = episodes[thresholdKey, *thresholdKey]{rs: &st.RuleSession, table: engine.NewTable[thresholdKey](s, r), ends: st.ends, resolved: st.resolve}
+	if p.keep {
+		st.unheardFor = p.window
+	}
+	return st
 }
 
 // thresholdState holds the windows of a threshold rule.
 type thresholdState struct {
 	engine.RuleSession
-	p     *thresholdPlan
-	table *table.Keyed[thresholdKey]
+	episodes[thresholdKey, *thresholdKey]
+	p *thresholdPlan
 }
 
 // thresholdKey is the state of one key.
@@ -136,20 +141,15 @@ type thresholdKey struct {
 	subjects
 	trace
 	times   table.Queue[int64] // Of the latest events, ascending.
-	firing  bool
-	newest  int64 // Latest event time counted.
-	atLeast int64 // The episode does not end before.
-	settled int64 // When the last episode ended: windows up to here are not judged again.
+	newest  int64              // Latest event time counted.
+	atLeast int64              // The episode does not end before.
+	settled int64              // When the last episode ended: windows up to here are not judged again.
 }
+
+func (k *thresholdKey) episode() *engine.Episode { return &k.Episode }
+func (k *thresholdKey) about() *subjects         { return &k.subjects }
 
 func (st *thresholdState) KeyCount() (int, uint64) { return st.table.Held(), st.table.Evicted }
-
-func (st *thresholdState) Next() int64 {
-	if e := st.table.Next(); e != nil {
-		return e.Due
-	}
-	return math.MaxInt64
-}
 
 func (st *thresholdState) Observe(_ int, m *engine.Evaluation) {
 	if m.Late {
@@ -164,19 +164,19 @@ func (st *thresholdState) Observe(_ int, m *engine.Evaluation) {
 	e, _ := st.table.Obtain(key)
 	k := &e.Data
 	k.newest = max(k.newest, m.At)
-	timed := k.firing // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
+	timed := k.Firing() // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
 	k.subjects.add(st.Rule(), m)
 	if k.near(m.At, st.p.debounce) {
 		return
 	}
 	k.trace.add(m)
-	pos := k.insert(m.At, st.p.room(k.firing, st.Lateness()))
+	pos := k.insert(m.At, st.p.room(k.Firing(), st.Lateness()))
 	spare := k.times.Len()
-	if k.firing { // The last ones that were enough tell when the episode ends.
+	if k.Firing() { // The last ones that were enough tell when the episode ends.
 		spare -= int(st.p.low)
 	}
 	k.prune(k.newest-st.p.window-st.Lateness(), spare)
-	if k.firing {
+	if k.Firing() {
 		k.Count++
 		st.sustain(k, k.times.Len()-pos)
 	} else if first, count, ok := st.crossing(k, m.At, pos); ok {
@@ -257,7 +257,7 @@ func (st *thresholdState) crossing(k *thresholdKey, at int64, fromEnd int) (firs
 func (st *thresholdState) begin(e *table.Entry[thresholdKey], m *engine.Evaluation, first, count int64) {
 	k := &e.Data
 	k.Episode = st.NewEpisode(e.Key, first, "")
-	k.Count, k.firing, k.atLeast = count, true, m.Now+st.Suppress()
+	k.Count, k.atLeast = count, m.Now+st.Suppress()
 	evidence := append(engine.Clauses(st.p.x, m), st.p.windows.evidence()...)
 	evidence = append(evidence, engine.Text("threshold", st.p.having), engine.Number("value", count))
 	evidence = append(evidence, k.before(first, st.p.window)...)
@@ -284,44 +284,18 @@ func (st *thresholdState) sustain(k *thresholdKey, fresh int) {
 	}
 }
 
-// schedule sets the timer to the end of the episode or of the key. A timer
-// that runs out earlier is left: fire finds that it is not time yet.
-func (st *thresholdState) schedule(e *table.Entry[thresholdKey]) {
-	due := max(st.ends(&e.Data), st.Now()+1)
-	if !e.Timed() || due < e.Due {
-		st.table.Wake(e, due)
-		st.WakeAt(due)
-	}
-}
-
 // ends is when the threshold is no longer reached, or the key is empty.
 func (st *thresholdState) ends(k *thresholdKey) int64 {
-	if k.firing {
+	if k.Firing() {
 		return k.atLeast
 	}
 	return max(k.newest+st.p.window, k.settled) + st.Lateness()
 }
 
-// Fire ends an episode or forgets a key.
-func (st *thresholdState) Fire(due int64) {
-	e := st.table.Next()
+// resolve writes the document that ends the alert of a key.
+func (st *thresholdState) resolve(e *table.Entry[thresholdKey], due int64) {
 	k := &e.Data
-	if at := st.ends(k); at > due {
-		st.table.Wake(e, at)
-		st.WakeAt(at)
-		return
-	}
-	if !k.firing {
-		st.table.Remove(e)
-		return
-	}
-	if st.p.keep && st.Unheard(k.agent, due, st.p.window) {
-		st.table.Wake(e, due+st.p.window) // Who is silent has not recovered.
-		st.WakeAt(e.Due)
-		return
-	}
-	st.table.Wake(e, 0)
-	k.firing, k.settled = false, due-1 // A window that ends when the episode does may begin the next.
+	k.settled = due - 1 // A window that ends when the episode does may begin the next.
 	agent := k.entity(st.Rule())
 	st.Raise(&k.Episode, &engine.Alert{
 		At: due, End: k.newest, Status: "resolved", Key: e.Key, Entity: agent, Hosts: k.names(),
@@ -329,8 +303,6 @@ func (st *thresholdState) Fire(due int64) {
 			wording.TimeText(k.Start)),
 		Evidence: append(st.p.windows.evidence(), engine.Text("threshold", st.p.having), engine.Number("value", k.Count)),
 	})
-	k.hosts = nil
-	st.schedule(e)
 }
 
 func (k *thresholdKey) Weight() int {
@@ -338,7 +310,7 @@ func (k *thresholdKey) Weight() int {
 }
 
 func (k *thresholdKey) OpenAlerts(end func(engine.OpenAlert), key string, r *engine.Rule) {
-	k.openOf(k.firing, &k.Episode, end, key, r)
+	k.openOf(&k.Episode, end, key, r)
 }
 
 func (st *thresholdState) OpenAlerts(end func(engine.OpenAlert)) {
@@ -352,11 +324,11 @@ func (st *thresholdState) Persist(a *engine.Archive) {
 		k.subjects.persist(a)
 		k.trace.persist(a)
 		persistTimes(a, &k.times)
-		a.Bool(&k.firing)
+		k.Episode.PersistFiring(a)
 		for _, t := range []*int64{&k.newest, &k.atLeast, &k.settled} {
 			a.Time(t)
 		}
-		if k.firing && int64(k.times.Len()) < st.p.low {
+		if k.Firing() && int64(k.times.Len()) < st.p.low {
 			a.Fail("an alert for %d events has %d", st.p.low, k.times.Len())
 		}
 	})

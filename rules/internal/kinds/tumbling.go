@@ -2,7 +2,6 @@ package kinds
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,8 +31,8 @@ type counted struct {
 // episode lasts until the window closes.
 type bucketState struct {
 	engine.RuleSession
+	episodes[bucketKey, *bucketKey]
 	p       counted
-	table   *table.Keyed[bucketKey]
 	dropped uint64
 }
 
@@ -44,25 +43,25 @@ type bucketKey struct {
 	trace
 	samples bucketSamples
 	marks   []int64 // A time in each window that was reported, ascending by report.
-	firing  bool
-	close   int64 // Latest end of a window that satisfied having in the episode.
+	close   int64   // Latest end of a window that satisfied having in the episode.
 	newest  int64
 	atLeast int64 // The episode does not end before.
 }
 
 func newBucketState(s *engine.Session, r *engine.Rule, p counted) *bucketState {
-	return &bucketState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[bucketKey](s, r)}
+	st := &bucketState{RuleSession: engine.NewRuleSession(s, r), p: p}
+	st.episodes = episodes[bucketKey, *bucketKey]{rs: &st.RuleSession, table: engine.NewTable[bucketKey](s, r), ends: st.ends, resolved: st.resolve}
+	if p.keep {
+		st.unheardFor = p.size
+	}
+	return st
 }
+
+func (k *bucketKey) episode() *engine.Episode { return &k.Episode }
+func (k *bucketKey) about() *subjects         { return &k.subjects }
 
 func (st *bucketState) KeyCount() (int, uint64) {
 	return st.table.Held(), st.table.Evicted + st.dropped
-}
-
-func (st *bucketState) Next() int64 {
-	if e := st.table.Next(); e != nil {
-		return e.Due
-	}
-	return math.MaxInt64
 }
 
 func (st *bucketState) Observe(_ int, m *engine.Evaluation) {
@@ -84,7 +83,7 @@ func (st *bucketState) Observe(_ int, m *engine.Evaluation) {
 	e, _ := st.table.Obtain(key)
 	k := &e.Data
 	k.newest = max(k.newest, m.At)
-	timed := k.firing // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
+	timed := k.Firing() // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
 	k.subjects.add(st.Rule(), m)
 	if st.p.debounce > 0 && k.samples.near(m.At, st.p.debounce) {
 		return
@@ -109,15 +108,15 @@ func (st *bucketState) judge(e *table.Entry[bucketKey], m *engine.Evaluation) {
 	b := k.samples.holding(&st.p.windowPlan, m.At)
 	n := st.count(k.samples[b.from:b.to])
 	reached := n >= st.p.low && n <= st.p.high
-	if k.firing {
+	if k.Firing() {
 		if st.p.values == nil {
 			k.Count++
 		} else {
 			k.Count = max(k.Count, n)
 		}
 	}
-	if !reached && !(k.firing && n > st.p.high) {
-		if st.NearMisses() != nil && !k.firing {
+	if !reached && !(k.Firing() && n > st.p.high) {
+		if st.NearMisses() != nil && !k.Firing() {
 			st.missed(e, m, n)
 		}
 		return
@@ -127,7 +126,7 @@ func (st *bucketState) judge(e *table.Entry[bucketKey], m *engine.Evaluation) {
 		k.mark(b.start, m.Now-2*st.p.size-st.Lateness())
 	}
 	switch {
-	case k.firing:
+	case k.Firing():
 		k.close = max(k.close, b.close)
 	case !reported && reached:
 		st.begin(e, m, b, n)
@@ -163,7 +162,7 @@ func (k *bucketKey) mark(at, oldest int64) {
 func (st *bucketState) begin(e *table.Entry[bucketKey], m *engine.Evaluation, b bucket, n int64) {
 	k := &e.Data
 	k.Episode = st.NewEpisode(e.Key, b.start, "")
-	k.Count, k.firing, k.close, k.atLeast = n, true, b.close, m.Now+st.Suppress()
+	k.Count, k.close, k.atLeast = n, b.close, m.Now+st.Suppress()
 	first, last := k.samples[b.from].at, k.samples[b.to-1].at
 	agent := k.entity(st.Rule())
 	evidence := append(engine.Clauses(st.p.x, m), st.p.evidence()...)
@@ -192,44 +191,17 @@ func (st *bucketState) sample(samples []bucketSample) string {
 	return wording.JSONList(list)
 }
 
-// schedule sets the timer to the end of the episode or of the key. A timer
-// that runs out earlier is left: fire finds that it is not time yet.
-func (st *bucketState) schedule(e *table.Entry[bucketKey]) {
-	due := max(st.ends(&e.Data), st.Now()+1)
-	if !e.Timed() || due < e.Due {
-		st.table.Wake(e, due)
-		st.WakeAt(due)
-	}
-}
-
 // ends is when the windows of the episode have closed, or the key is of no use.
 func (st *bucketState) ends(k *bucketKey) int64 {
-	if k.firing {
+	if k.Firing() {
 		return max(k.close+st.KeepFiring(), k.atLeast)
 	}
 	return k.newest + max(st.p.patience(), st.p.debounce) + st.Lateness()
 }
 
-// Fire ends an episode or forgets a key.
-func (st *bucketState) Fire(due int64) {
-	e := st.table.Next()
+// resolve writes the document that ends the alert of a key.
+func (st *bucketState) resolve(e *table.Entry[bucketKey], due int64) {
 	k := &e.Data
-	if at := st.ends(k); at > due {
-		st.table.Wake(e, at)
-		st.WakeAt(at)
-		return
-	}
-	if !k.firing {
-		st.table.Remove(e)
-		return
-	}
-	if st.p.keep && st.Unheard(k.agent, due, st.p.size) {
-		st.table.Wake(e, due+st.p.size) // Who is silent has not recovered.
-		st.WakeAt(e.Due)
-		return
-	}
-	st.table.Wake(e, 0)
-	k.firing = false
 	agent := k.entity(st.Rule())
 	st.Raise(&k.Episode, &engine.Alert{
 		At: due, End: k.newest, Status: "resolved", Key: e.Key, Entity: agent, Hosts: k.names(),
@@ -237,8 +209,6 @@ func (st *bucketState) Fire(due int64) {
 			wording.TimeText(k.Start)),
 		Evidence: append(st.p.evidence(), engine.Text("threshold", st.p.having), engine.Number("value", k.Count)),
 	})
-	k.hosts = nil
-	st.schedule(e)
 }
 
 func (k *bucketKey) Weight() int {
@@ -246,7 +216,7 @@ func (k *bucketKey) Weight() int {
 }
 
 func (k *bucketKey) OpenAlerts(end func(engine.OpenAlert), key string, r *engine.Rule) {
-	k.openOf(k.firing, &k.Episode, end, key, r)
+	k.openOf(&k.Episode, end, key, r)
 }
 
 func (st *bucketState) OpenAlerts(end func(engine.OpenAlert)) {
@@ -261,7 +231,7 @@ func (st *bucketState) Persist(a *engine.Archive) {
 		k.trace.persist(a)
 		k.samples.persist(a)
 		snapshot.List(a.Codec, &k.marks, a.Time)
-		a.Bool(&k.firing)
+		k.Episode.PersistFiring(a)
 		for _, t := range []*int64{&k.close, &k.newest, &k.atLeast} {
 			a.Time(t)
 		}

@@ -18,8 +18,9 @@ import (
 // ValueCount is the kind of rule that counts different values.
 func ValueCount() engine.Kind {
 	return engine.Kind{
-		Name: "value_count",
-		New:  func() engine.Declaration { return newValueCountRule() },
+		Name:    "value_count",
+		Meaning: "a field has many different values in a window",
+		New:     func() engine.Declaration { return newValueCountRule() },
 		Keys: map[string]string{
 			"field": "The field whose different values are counted; entity counts agents.",
 		},
@@ -130,16 +131,21 @@ func (p *valueCountPlan) NewState(s *engine.Session, r *engine.Rule) engine.Stat
 			keep: p.keep, noun: "different " + p.name, field: p.name, values: func(m *engine.Evaluation) []string { return p.values(m, &one) },
 		})
 	}
-	return &valueCountState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[valueCountKey](s, r), seed: maphash.MakeSeed()}
+	st := &valueCountState{RuleSession: engine.NewRuleSession(s, r), p: p, seed: maphash.MakeSeed()}
+	st.episodes = episodes[valueCountKey, *valueCountKey]{rs: &st.RuleSession, table: engine.NewTable[valueCountKey](s, r), ends: st.ends, resolved: st.resolve}
+	if p.keep {
+		st.unheardFor = p.window
+	}
+	return st
 }
 
 // valueCountState holds the windows of a value_count rule.
 type valueCountState struct {
 	engine.RuleSession
-	p     *valueCountPlan
-	table *table.Keyed[valueCountKey]
-	seed  maphash.Seed // Of the hashes of values.
-	one   [1]string
+	episodes[valueCountKey, *valueCountKey]
+	p    *valueCountPlan
+	seed maphash.Seed // Of the hashes of values.
+	one  [1]string
 }
 
 // valueCountKey is the state of one key.
@@ -148,21 +154,16 @@ type valueCountKey struct {
 	subjects
 	trace
 	seen    table.DistinctWindow
-	firing  bool
 	newest  int64
 	atLeast int64 // The episode does not end before.
 	enough  int64 // Latest time from which on as many values were seen as having asks for.
 	settled int64 // When the last episode ended: windows up to here are not judged again.
 }
 
-func (st *valueCountState) KeyCount() (int, uint64) { return st.table.Held(), st.table.Evicted }
+func (k *valueCountKey) episode() *engine.Episode { return &k.Episode }
+func (k *valueCountKey) about() *subjects         { return &k.subjects }
 
-func (st *valueCountState) Next() int64 {
-	if e := st.table.Next(); e != nil {
-		return e.Due
-	}
-	return math.MaxInt64
-}
+func (st *valueCountState) KeyCount() (int, uint64) { return st.table.Held(), st.table.Evicted }
 
 // values are what the event has in the field.
 func (p *valueCountPlan) values(m *engine.Evaluation, one *[1]string) []string {
@@ -204,29 +205,29 @@ func (st *valueCountState) Observe(_ int, m *engine.Evaluation) {
 	e, _ := st.table.Obtain(key)
 	k := &e.Data
 	k.newest = max(k.newest, m.At)
-	timed := k.firing // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
+	timed := k.Firing() // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
 	k.subjects.add(st.Rule(), m)
 	k.trace.add(m)
 	for _, value := range values {
 		place, fresh := k.seen.See(st.seed, m.At, value, st.p.window, k.settled)
-		if fresh && !k.firing {
+		if fresh && !k.Firing() {
 			if end, count, ok := st.crossing(k, m.At, place); ok {
 				st.begin(e, m, end, count)
 			}
 		}
-		if fresh && k.firing {
+		if fresh && k.Firing() {
 			for ; place != 0 && k.seen.Node(place).At-m.At < st.p.window; place = k.seen.Node(place).Newer {
 				k.enough = max(k.enough, k.seen.Latest(st.p.low, k.seen.Node(place).At, st.p.window))
 			}
 		}
 	}
-	if k.firing {
+	if k.Firing() {
 		k.enough = max(k.enough, k.seen.Latest(st.p.low, k.newest, st.p.window))
 	} else if st.NearMisses() != nil {
 		st.missed(e, m)
 	}
-	k.seen.Prune(k.newest-st.p.window-st.Lateness(), st.p.room(k.firing, st.Lateness()))
-	if k.firing {
+	k.seen.Prune(k.newest-st.p.window-st.Lateness(), st.p.room(k.Firing(), st.Lateness()))
+	if k.Firing() {
 		k.Count = max(k.Count, k.seen.Within(k.newest, st.p.window))
 	}
 	if !timed {
@@ -263,7 +264,7 @@ func (st *valueCountState) begin(e *table.Entry[valueCountKey], m *engine.Evalua
 	evidence := append(append(engine.Clauses(st.p.x, m), engine.Text("field", st.p.name)), st.p.windows.evidence()...)
 	evidence = append(evidence, engine.Text("threshold", st.p.having), engine.Number("value", count), engine.Evidence{Name: "counted_values", JSON: k.seen.Sample(first, end)})
 	k.Episode = st.NewEpisode(e.Key, end, "")
-	k.Count, k.firing, k.atLeast, k.enough = count, true, m.Now+st.Suppress(), 0
+	k.Count, k.atLeast, k.enough = count, m.Now+st.Suppress(), 0
 	agent := k.entity(st.Rule())
 	st.Raise(&k.Episode, &engine.Alert{
 		At: m.Now, End: max(m.At, k.newest), Status: "firing", Key: e.Key, Entity: agent, Source: m.Event, Hosts: k.names(),
@@ -273,52 +274,24 @@ func (st *valueCountState) begin(e *table.Entry[valueCountKey], m *engine.Evalua
 	})
 }
 
-// schedule sets the timer to the end of the episode or of the key. A timer
-// that runs out earlier is left: fire finds that it is not time yet.
-func (st *valueCountState) schedule(e *table.Entry[valueCountKey]) {
-	due := max(st.ends(&e.Data), st.Now()+1)
-	if !e.Timed() || due < e.Due {
-		st.table.Wake(e, due)
-		st.WakeAt(due)
-	}
-}
-
 // ends is when the window has too few values, or the key is empty.
 func (st *valueCountState) ends(k *valueCountKey) int64 {
-	if !k.firing {
+	if !k.Firing() {
 		return max(k.newest+st.p.window, k.settled) + st.Lateness()
 	}
 	return max(k.enough+st.p.window+st.KeepFiring(), k.atLeast)
 }
 
-// Fire ends an episode or forgets a key.
-func (st *valueCountState) Fire(due int64) {
-	e := st.table.Next()
+// resolve writes the document that ends the alert of a key.
+func (st *valueCountState) resolve(e *table.Entry[valueCountKey], due int64) {
 	k := &e.Data
-	if at := st.ends(k); at > due {
-		st.table.Wake(e, at)
-		st.WakeAt(at)
-		return
-	}
-	if !k.firing {
-		st.table.Remove(e)
-		return
-	}
-	if st.p.keep && st.Unheard(k.agent, due, st.p.window) {
-		st.table.Wake(e, due+st.p.window) // Who is silent has not recovered.
-		st.WakeAt(e.Due)
-		return
-	}
-	st.table.Wake(e, 0)
-	k.firing, k.settled = false, due-1 // A window that ends when the episode does may begin the next.
+	k.settled = due - 1 // A window that ends when the episode does may begin the next.
 	agent := k.entity(st.Rule())
 	st.Raise(&k.Episode, &engine.Alert{
 		At: due, End: k.newest, Status: "resolved", Key: e.Key, Entity: agent, Hosts: k.names(),
 		Reason:   fmt.Sprintf("%s has fewer values of %s again; it had up to %s", engine.Subject(agent, e.Key), st.p.name, wording.Grouped(k.Count)),
 		Evidence: []engine.Evidence{engine.Text("field", st.p.name), engine.Text("threshold", st.p.having), engine.Number("value", k.Count)},
 	})
-	k.hosts = nil
-	st.schedule(e)
 }
 
 func (k *valueCountKey) Weight() int {
@@ -326,7 +299,7 @@ func (k *valueCountKey) Weight() int {
 }
 
 func (k *valueCountKey) OpenAlerts(end func(engine.OpenAlert), key string, r *engine.Rule) {
-	k.openOf(k.firing, &k.Episode, end, key, r)
+	k.openOf(&k.Episode, end, key, r)
 }
 
 func (st *valueCountState) OpenAlerts(end func(engine.OpenAlert)) {
@@ -340,7 +313,7 @@ func (st *valueCountState) Persist(a *engine.Archive) {
 		k.subjects.persist(a)
 		k.trace.persist(a)
 		k.seen.Persist(a.Codec, st.seed)
-		a.Bool(&k.firing)
+		k.Episode.PersistFiring(a)
 		for _, t := range []*int64{&k.newest, &k.atLeast, &k.enough, &k.settled} {
 			a.Time(t)
 		}
