@@ -16,7 +16,8 @@ type graph struct {
 	texts    texts
 	values   interned // of properties
 	products interned
-	sources  Links // its sources alone
+	sources  Links               // its sources alone
+	doubted  map[uint32]struct{} // names that may contradict others, or that too many share
 }
 
 // slot of the index: a hash table with linear probing.
@@ -86,7 +87,7 @@ func (t *interned) add(text string) (uint32, bool) {
 }
 
 func newGraph() *graph {
-	g := &graph{seed: maphash.MakeSeed(), index: make([]slot, 1<<10)}
+	g := &graph{seed: maphash.MakeSeed(), index: make([]slot, 1<<10), doubted: map[uint32]struct{}{}}
 	g.values.add("")
 	g.products.add("")
 	return g
@@ -265,6 +266,7 @@ func (g *graph) unlist(node, gone uint32) {
 func (g *graph) sharedBy(i uint32) {
 	n := g.nodes.at(i)
 	n.marks |= shared
+	g.doubted[i] = struct{}{}
 	for n.edges != 0 {
 		g.disconnect(n.edges)
 	}
