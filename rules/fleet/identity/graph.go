@@ -126,6 +126,24 @@ func (g *graph) productOf(name string) (uint16, bool) {
 	return uint16(i), ok
 }
 
+// mostProducts is in how many products a sensor id without one is looked for.
+const mostProducts = 64
+
+// productBy returns the only product that has a sensor id; "" where none or several
+// have it.
+func (g *graph) productBy(sensor string) (product string) {
+	for i, name := range g.products.list[:min(len(g.products.list), mostProducts)] {
+		if name == "" || g.find(SensorID, uint16(i), sensor) == 0 {
+			continue
+		}
+		if product != "" {
+			return ""
+		}
+		product = name
+	}
+	return product
+}
+
 // named returns the node of a name.
 func (g *graph) named(n *Name) uint32 {
 	product, ok := uint16(0), true
