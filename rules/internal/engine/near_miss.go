@@ -38,6 +38,7 @@ const (
 	MissedBound                          // It was taken in, and was not enough.
 )
 
+// String is the stage as programs read it.
 func (s NearMissStage) String() string {
 	return [...]string{"condition", "entry", "bound"}[s]
 }
