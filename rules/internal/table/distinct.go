@@ -59,7 +59,7 @@ func (l *DistinctWindow) next(n *Appearance) int64 {
 	return l.Node(n.later).At
 }
 
-// See adds a appearance and returns its place; false when it makes no difference
+// See adds an appearance and returns its place; false when it makes no difference
 // to any window that ends after settled.
 func (l *DistinctWindow) See(seed maphash.Seed, at int64, text string, window, settled int64) (place int32, fresh bool) {
 	hash := uint32(maphash.String(seed, text))
@@ -87,7 +87,7 @@ func (l *DistinctWindow) See(seed maphash.Seed, at int64, text string, window, s
 	return l.insert(at, value, after), true
 }
 
-// insert puts a appearance in its place; after is the next of the value, 0 for
+// insert puts an appearance in its place; after is the next of the value, 0 for
 // none.
 func (l *DistinctWindow) insert(at int64, value, after int32) int32 {
 	place := l.freeNode
@@ -133,7 +133,7 @@ func (l *DistinctWindow) join(older, newer int32) {
 	}
 }
 
-// remove forgets a appearance, and its value with the last.
+// remove forgets an appearance, and its value with the last.
 func (l *DistinctWindow) remove(place int32) {
 	n := *l.Node(place)
 	l.join(n.older, n.Newer)
