@@ -52,7 +52,7 @@ func explainCommand() *cobra.Command {
 			// What the gateway does to events before it judges and stores them: secrets
 			// are shown by no command either.
 			x.shard = pipeline.NewShard(defaults.Pipeline.Shard(), x.mapper, x, processors.List()...)
-			x.session = x.rules.NewSession(rules.SessionOptions{Lateness: defaults.Pipeline.Lateness, Misses: x.about})
+			x.session = x.rules.NewSession(rules.SessionOptions{Lateness: defaults.Pipeline.Lateness, NearMisses: x.about})
 			defer x.session.Close()
 			x.out = &explainText{w: cmd.OutOrStdout(), byName: x.rule != ""}
 			if output == "json" {
@@ -161,7 +161,7 @@ func (x *explainer) run(lines *file.Reader) error {
 	}
 	end := explainedEnd{Alerts: x.alerts, More: x.told - len(x.alerts)}
 	for _, r := range x.rules.Rules() {
-		for _, m := range x.session.Misses(r, maxExplainedMisses) {
+		for _, m := range x.session.NearMisses(r, maxExplainedMisses) {
 			// Which conditions were not true stands with the records. What came to
 			// nothing at all is told of a rule that is asked about.
 			if x.rule != "" || m.Stage != rules.MissedCondition && m.Nearness > 0 {
