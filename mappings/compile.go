@@ -154,6 +154,9 @@ func (c *compiler) unfold(spec *fileSpec) {
 			continue
 		case pairs && (u.Key == "" || u.Value == ""):
 			c.problemAt(u.As, "such as key: Key and value: ValueString", "pairs needs key and value, the members that hold name and value")
+		case u.As.Value == "by_key" && (u.Key == "" || u.Value != ""):
+			c.problemAt(u.As, "such as key: entityType", "by_key needs key, the member that says what an element is")
+		case u.As.Value == "by_key":
 		case !pairs && u.Key+u.Value != "":
 			c.problemAt(u.As, "", "key and value belong to pairs")
 		case strings.Contains(u.To, "."):

@@ -14,8 +14,9 @@ type timeSource struct {
 	source
 	parts  []transform
 	format timeFormat
-	// notAfter is a later stamp of the same record: a clock that is ahead of it
-	// is wrong, and the next source has its turn.
+	// notAfter is when somebody took the record, by another clock: a time that
+	// is ahead of it is wrong, and the next source has its turn. Else it is
+	// event.created.
 	notAfter []source
 	// local says that a time without an offset is that of the place where it was
 	// written; received is when the collector there took it, by the same clock.
@@ -45,7 +46,7 @@ func (s *timestamp) run(m *Mapper) {
 			continue
 		}
 		ns, told, ok := from.read(m, t.s)
-		if !ok || from.after(m, ns) {
+		if !ok || from.notAfter != nil && !from.bounded(m, ns) {
 			continue
 		}
 		if from.local && !told {
@@ -59,15 +60,24 @@ func (s *timestamp) run(m *Mapper) {
 	}
 }
 
-// after reports whether a time is later than the record's later stamp.
-func (s *timeSource) after(m *Mapper, ns int64) bool {
-	if s.notAfter == nil {
-		return false
+// bounded reports whether a time is not after the record's arrival, which
+// becomes event.created then; a record that does not tell it is believed.
+func (s *timeSource) bounded(m *Mapper, ns int64) bool {
+	for i := range s.notAfter {
+		t, ok := m.text(&s.notAfter[i])
+		if !ok {
+			continue
+		}
+		later, _, ok := s.read(m, t.s)
+		if !ok {
+			continue
+		}
+		if ns > later {
+			return false
+		}
+		m.event.Set(ecs.EventCreated, event.Time(later))
+		m.use(s.notAfter[i].key)
+		return true
 	}
-	t, ok := m.firstText(s.notAfter)
-	if !ok {
-		return false
-	}
-	later, _, ok := s.read(m, t.s)
-	return ok && ns > later
+	return true
 }

@@ -20,14 +20,14 @@ import (
 // read again.
 type unfolding struct {
 	sources    []source
-	format     string // json, cef, key_value, xml, pairs, otlp_metrics or wazuh_windows
+	format     string // json, cef, key_value, xml, pairs, by_key, otlp_metrics or wazuh_windows
 	to         string
 	key, value string // of pairs: members that hold name and value
 }
 
 // unfoldFormats lists the formats that files name in as:.
 func unfoldFormats() []string {
-	return []string{"json", "cef", "key_value", "xml", "pairs", "otlp_metrics", "wazuh_windows"}
+	return []string{"json", "cef", "key_value", "xml", "pairs", "by_key", "otlp_metrics", "wazuh_windows"}
 }
 
 // level is a tape with the text that it is about. The first is of the record
@@ -177,6 +177,9 @@ func (m *Mapper) endOfMember(index uint32) int {
 func (m *Mapper) appendUnfolded(u *unfolding, index int, n *scan.Node) (bool, error) {
 	if u.format == "pairs" {
 		return n.Kind == scan.Array && m.appendPairs(u, index), nil
+	}
+	if u.format == "by_key" {
+		return n.Kind == scan.Array && m.appendByKey(u.key, index), nil
 	}
 	if u.format == "otlp_metrics" {
 		return n.Kind == scan.Array && m.appendMetrics(index), nil

@@ -107,6 +107,7 @@ type goldenDocument struct {
 		State, Mode string
 		Isolated    *bool
 		Component   struct{ Name, Status string }
+		Detection   struct{ Status, Verdict, Handled string }
 		Content     struct{ Channel, Status string }
 		Provenance  struct{ Voice string }
 	}

@@ -45,7 +45,8 @@ func TestMessages(t *testing.T) {
 
 // notOfTheProgram are directories whose texts no user of the program sees.
 var notOfTheProgram = []string{
-	"testdata", ".git", "deploy/testbed", "deploy/checks", "sinks/sinktest", "sources/sourcetest", "pipeline/respond/respondtest", "pipeline/decode/registry/registrytest", "pipeline/goldentest", "pipeline/ecs/ecstest", "pipeline/ecs/internal",
+	"testdata", ".git", "deploy/testbed", "deploy/checks", "sinks/sinktest", "sources/sourcetest", "pipeline/goldentest",
+	"pipeline/ecs/ecstest", "pipeline/ecs/internal", "pipeline/respond/respondtest", "pipeline/decode/registry/registrytest",
 }
 
 // recordMakers are directories whose texts, apart from errors, are records.

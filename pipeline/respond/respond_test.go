@@ -20,7 +20,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/fault"
 )
 
-// receiver remembers acts and fails as it is told to.
+// receiver remembers acts and fails as the test says.
 type receiver struct {
 	got   []Act
 	fails []error
@@ -93,7 +93,7 @@ func (b *bench) write(docs ...*event.Document) ([]event.Result, error) {
 	return results, err
 }
 
-// responses lists edr.response of what was told of, by responder, in order.
+// responses lists edr.response of the events, by responder, in order.
 func (b *bench) responses() []map[string]any {
 	var list []map[string]any
 	for _, t := range b.told {
@@ -105,7 +105,7 @@ func (b *bench) responses() []map[string]any {
 	return list
 }
 
-// statuses lists what was told of, by responder, in order.
+// statuses lists the statuses of the events, by responder, in order.
 func (b *bench) statuses() string {
 	var list []string
 	for _, r := range b.responses() {

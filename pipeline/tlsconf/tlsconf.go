@@ -1,4 +1,4 @@
-// Package tlsconf is how every client of edrwatch, whatever it speaks, is told
+// Package tlsconf is how every client of edrwatch, whatever its protocol, is configured
 // to use TLS: authorities, certificate and key from files, version 1.2 or
 // later, the server verified unless that is switched off with a warning.
 package tlsconf

@@ -62,7 +62,7 @@ func newClient(cfg Config, log *slog.Logger) (*client, error) {
 	}
 	return &client{cfg: cfg, urls: urls, transport: transport, log: log, http: &http.Client{
 		Transport: transport,
-		// A redirect would carry credentials elsewhere, to whom nobody configured; it is reported instead.
+		// A redirect would carry credentials to a server that nobody configured; it is reported instead.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}, nil
 }

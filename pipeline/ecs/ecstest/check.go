@@ -53,7 +53,7 @@ func NewChecker(dict *ecs.Dictionary, roots ...string) (*Checker, error) {
 const maxFlattenedDepth = 20
 
 // Check returns what is wrong with a document of nested ECS JSON, in the order
-// in which it stands there: names that the dictionary does not know, dotted
+// of the document: names that the dictionary does not know, dotted
 // and repeated keys, values that do not have the field's type or that its
 // vocabulary does not hold, single values where ECS wants arrays and arrays
 // where it does not, and event.type values that ECS expects under none of the

@@ -32,7 +32,7 @@ func Read(b []byte) (*Links, error) {
 const mostPlain = 16
 
 func (l *Links) persist(c *snapshot.Codec) {
-	var base uint32 // Times are told relative to the one before.
+	var base uint32 // Times are written relative to the one before.
 	few := l.Len() <= mostPlain
 	c.Bool(&few)
 	text := c.Shared
@@ -52,21 +52,21 @@ func (l *Links) persist(c *snapshot.Codec) {
 		snapshot.Int(c, &k.marks)
 		snapshot.Int(c, &k.from)
 	})
-	snapshot.List(c, &l.signs, func(s *sign) {
+	snapshot.List(c, &l.sightings, func(s *sighting) {
 		persistName(c, &s.name, text)
 		persistTime(c, &s.began, &base)
 		persistTime(c, &s.heard, &base)
 		persistTime(c, &s.seen, &base)
 		snapshot.Int(c, &s.marks)
 		var which uint8
-		for i := range s.told {
-			if s.told[i].at != 0 {
+		for i := range s.values {
+			if s.values[i].at != 0 {
 				which |= 1 << i
 			}
 		}
 		snapshot.Int(c, &which)
-		for i := range s.told {
-			if t := &s.told[i]; which&(1<<i) != 0 {
+		for i := range s.values {
+			if t := &s.values[i]; which&(1<<i) != 0 {
 				text(&t.value)
 				persistTime(c, &t.at, &base)
 				snapshot.Int(c, &t.rank)

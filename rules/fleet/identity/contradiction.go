@@ -7,7 +7,7 @@ import (
 )
 
 // Contradiction is what names of agents say that cannot be true of one agent on
-// one host. It is told, and nothing is merged because of it.
+// one host. It is listed and counted, and nothing is merged because of it.
 type Contradiction struct {
 	Reason Reason   `json:"reason"`
 	Agents []Agent  `json:"agents"`

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"bytes"
 	"cmp"
 	"iter"
 	"slices"
@@ -9,7 +10,7 @@ import (
 // Export calls yield for what has changed since an earlier export, by key: an
 // agent's is its entity. The value is of [Links.AppendTo]; nil says that it was
 // forgotten. Next is what the next export begins with; the first begins with 0.
-// It holds Apply up, and no reader.
+// What was absorbed is no change. It holds Apply up, and no reader.
 func (r *Registry) Export(since uint32) (next uint32, entries iter.Seq2[string, []byte]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -26,10 +27,8 @@ func (r *Registry) Export(since uint32) (next uint32, entries iter.Seq2[string, 
 		if n.changed <= since {
 			return
 		}
-		l := &Links{}
-		r.about(l, i, n)
-		if !l.Empty() {
-			all = append(all, entry{r.g.keyOf(n), l.AppendTo(nil)})
+		if value := r.valueOf(i, n); value != nil {
+			all = append(all, entry{r.g.keyOf(n), value})
 		}
 	})
 	slices.SortStableFunc(all, func(a, b entry) int { return cmp.Compare(a.key, b.key) })
@@ -42,16 +41,71 @@ func (r *Registry) Export(since uint32) (next uint32, entries iter.Seq2[string, 
 	}
 }
 
+// valueOf returns what is exported of a name; nil for nothing. The same knowledge
+// gives the same bytes.
+func (r *Registry) valueOf(i uint32, n *node) []byte {
+	l := &Links{}
+	r.about(l, i, n)
+	if l.Empty() {
+		return nil
+	}
+	l.sort()
+	return l.AppendTo(nil)
+}
+
+// Absorb applies what another registry exported. Where this one knows more it is
+// exported anew, so that the last to write has what all know. A value of nothing
+// is no news: another registry has less room. The error says what is wrong with
+// the value.
+func (r *Registry) Absorb(value []byte) error {
+	if len(value) == 0 {
+		return nil
+	}
+	l, err := Read(value)
+	if err != nil {
+		return err
+	}
+	var anchor *Name
+	switch {
+	case len(l.sightings) > 0:
+		anchor = &l.sightings[0].name
+	case len(l.links) > 0:
+		anchor = &l.links[0].a
+	default:
+		return nil
+	}
+	r.Apply(l)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := r.g.named(anchor)
+	if i == 0 {
+		return nil
+	}
+	n := r.g.nodes.at(i)
+	if bytes.Equal(r.valueOf(i, n), value) {
+		n.changed = 0
+		return nil
+	}
+	r.changes++
+	n.changed = r.changes
+	return nil
+}
+
 // Snapshot returns all that is known, in an order that depends on it alone.
 func (r *Registry) Snapshot() *Links {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l := &Links{}
 	r.eachNode(func(i uint32, n *node) { r.about(l, i, n) })
-	slices.SortFunc(l.links, func(a, b link) int { return cmp.Or(a.a.compare(b.a), a.b.compare(b.b)) })
-	slices.SortFunc(l.signs, func(a, b sign) int { return a.name.compare(b.name) })
-	l.sortSources()
+	l.sort()
 	return l
+}
+
+// sort puts links into an order that depends on them alone.
+func (l *Links) sort() {
+	slices.SortFunc(l.links, func(a, b link) int { return cmp.Or(a.a.compare(b.a), a.b.compare(b.b)) })
+	slices.SortFunc(l.sightings, func(a, b sighting) int { return a.name.compare(b.name) })
+	l.sortSources()
 }
 
 func (n Name) compare(o Name) int {
@@ -95,16 +149,16 @@ func (g *graph) nameOf(i uint32) Name {
 func (r *Registry) about(l *Links, i uint32, n *node) {
 	g := r.g
 	if n.kind.ofProduct() || n.marks&shared != 0 {
-		s := sign{name: g.nameOf(i), began: n.began, heard: n.heard, seen: n.seen, marks: n.marks &^ suspect}
+		s := sighting{name: g.nameOf(i), began: n.began, heard: n.heard, seen: n.seen, marks: n.marks &^ suspect}
 		if n.card != 0 {
 			c := g.cards.at(n.card)
-			for p := range s.told {
+			for p := range s.values {
 				if c.at[p] != 0 {
-					s.told[p] = told{g.values.list[c.value[p]], c.at[p], c.rank[p]}
+					s.values[p] = reported{g.values.list[c.value[p]], c.at[p], c.rank[p]}
 				}
 			}
 		}
-		l.signs = append(l.signs, s)
+		l.sightings = append(l.sightings, s)
 	}
 	for at := n.edges; at != 0; {
 		e := g.edges.at(at)

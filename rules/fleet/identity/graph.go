@@ -94,7 +94,7 @@ func newGraph() *graph {
 
 func (g *graph) textOf(n *node) string { return g.texts.view(n.text, n.length) }
 
-// hash is of a name's text; mark tells kinds and products apart.
+// hash is of a name's text; kinds and products differ.
 func (g *graph) hash(kind Kind, product uint16, text string) uint64 {
 	h := maphash.String(g.seed, text)
 	h ^= (uint64(kind)<<16 | uint64(product)) * 0x9e3779b97f4a7c15

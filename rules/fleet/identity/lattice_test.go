@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -68,7 +69,7 @@ func storm(t *testing.T, rng *rand.Rand, records int) []*Links {
 // TestOrderMakesNoDifference: links that are applied in any order, one by one or
 // together, once or several times, over the wire or not, make one registry.
 func TestOrderMakesNoDifference(t *testing.T) {
-	for seed := range uint64(10) {
+	for seed := range uint64(6) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		all := storm(t, rng, 800)
 		var want []byte
@@ -139,7 +140,7 @@ func firstDifference(got, want string) string {
 	return "there is less"
 }
 
-// probe tells what names resolve to, and what contradicts itself.
+// probe returns what names resolve to, and what contradicts itself.
 func probe(t *testing.T, r *Registry) string {
 	rd := r.Reader()
 	defer rd.Close()
@@ -206,4 +207,114 @@ func TestBadBytes(t *testing.T) {
 			New(Config{}).Apply(l)
 		}
 	}
+}
+
+// TestExportsConverge: registries that absorb each other's exports know the same
+// in the end, and then have nothing more to export.
+func TestExportsConverge(t *testing.T) {
+	all := storm(t, rand.New(rand.NewPCG(5, 6)), 400)
+	topic := map[string][]byte{} // Compacted.
+	registries, since := []*Registry{New(Config{}), New(Config{}), New(Config{})}, [3]uint32{}
+	whole := New(Config{})
+	whole.Apply(all...)
+	for i, l := range all {
+		registries[i%3].Apply(l)
+	}
+	for round := range 10 {
+		written := 0
+		for i, r := range registries {
+			for _, value := range topic {
+				if err := r.Absorb(value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			next, entries := r.Export(since[i])
+			since[i] = next
+			for key, value := range entries {
+				if !bytes.Equal(topic[key], value) {
+					topic[key] = value
+					written++
+				}
+			}
+		}
+		if written == 0 {
+			break
+		}
+		if round == 9 {
+			t.Fatal("there is always something new")
+		}
+	}
+	want := whole.Snapshot().AppendTo(nil)
+	again := New(Config{})
+	for _, value := range topic {
+		if err := again.Absorb(value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, r := range append(registries, again) {
+		if !bytes.Equal(r.Snapshot().AppendTo(nil), want) {
+			t.Errorf("registry %d knows something else", i)
+		}
+	}
+}
+
+// TestForgotten: beyond its room a registry forgets whom it did not see for
+// longest, says so, and exports that they are gone.
+func TestForgotten(t *testing.T) {
+	r := New(Config{MaxNames: 1000})
+	rd, e := r.Reader(), newEvent(t)
+	for n := range 5000 {
+		say(t, e, record{time.Duration(n) * time.Minute, fmt.Sprintf("type=%s,id=agent-%d,host=pc-%d", falcon, n, n)})
+		rd.Resolve(e, e.Clock)
+		rd.Learn(e)
+		l, _ := rd.TakeLinks(100)
+		r.Apply(l)
+	}
+	s := r.Stats()
+	if s.Names > 1000 || s.Names < 900 || s.Evicted != uint64(10_000-s.Names) {
+		t.Errorf("%+v", s)
+	}
+	for n, want := range map[int]bool{10: false, 3000: false, 4600: true, 4999: true} {
+		say(t, e, record{5000 * time.Minute, fmt.Sprintf("type=%s,id=agent-%d", falcon, n)})
+		rd.Resolve(e, e.Clock)
+		if got := e.Str(ecs.HostName) != ""; got != want {
+			t.Errorf("agent %d: host is known: %v, want %v", n, got, want)
+		}
+	}
+	gone, kept := 0, 0
+	_, entries := r.Export(0)
+	for _, value := range entries {
+		if value == nil {
+			gone++
+		} else {
+			kept++
+		}
+	}
+	if gone != 5000-kept {
+		t.Errorf("%d are exported as gone, %d as known", gone, kept)
+	}
+}
+
+// TestReadersWhileLinksAreApplied is for the race detector.
+func TestReadersWhileLinksAreApplied(t *testing.T) {
+	r := New(Config{MaxNames: 500})
+	var group sync.WaitGroup
+	for shard := range 4 {
+		group.Go(func() {
+			s, e := NewIdentifier(r, nil, nil).ForShard(), newEvent(t)
+			defer s.Close()
+			for n := range 3000 {
+				say(t, e, record{time.Duration(n) * 20 * time.Second, fmt.Sprintf("type=%s,id=agent-%d,host=pc-%d,version=%d,site=s%d", falcon, n%700, n%700+shard, n%5, n%3)})
+				s.Process(e)
+			}
+		})
+	}
+	group.Go(func() {
+		for range 20 {
+			r.Snapshot()
+			r.Stats()
+			r.Contradictions(10)
+		}
+	})
+	group.Wait()
 }

@@ -6,9 +6,9 @@ import "slices"
 // agents. They are made by one [Reader], may be encoded, and are applied to any
 // number of registries. They are not changed once they are taken.
 type Links struct {
-	links   []link
-	signs   []sign
-	sources []string // that the bits of link.sources stand for
+	links     []link
+	sightings []sighting
+	sources   []string // that the bits of link.sources stand for
 }
 
 // link says that records named a and b together.
@@ -20,16 +20,16 @@ type link struct {
 	from        marks // of a
 }
 
-// sign is what is known of one name alone.
-type sign struct {
+// sighting is what is known of one name alone.
+type sighting struct {
 	name               Name
-	began, heard, seen uint32 // seconds since 1970; heard is by its own voice
+	began, heard, seen uint32 // seconds since 1970; heard counts own records alone
 	marks              marks
-	told               [properties]told
+	values             [properties]reported
 }
 
-// told is a property of an agent as a record told it.
-type told struct {
+// reported is a property of an agent as a record gave it.
+type reported struct {
 	value string
 	at    uint32 // seconds since 1970
 	rank  Rank
@@ -49,7 +49,7 @@ const (
 	properties
 )
 
-// Rank says how much a property is to be believed, beside when it was told.
+// Rank says how much a property is to be believed, beside when it was reported.
 type Rank uint8
 
 // The ranks, the weakest first.
@@ -64,10 +64,10 @@ const (
 type marks uint8
 
 const (
-	upperCase marks = 1 << iota // told with letters, all of them capitals
-	otherCase                   // told in any other way
-	asHost                      // of a link: told as the host's name, not derived
-	shared                      // of a sign: too many have the name; it links nothing
+	upperCase marks = 1 << iota // written with letters, all of them capitals
+	otherCase                   // written in any other way
+	asHost                      // of a link: given as the host's name, not derived
+	shared                      // of a sighting: too many have the name; it links nothing
 	suspect                     // there may be a contradiction; not for others
 )
 
@@ -75,17 +75,17 @@ const (
 const spelling = upperCase | otherCase
 
 // Empty reports whether there is nothing.
-func (l *Links) Empty() bool { return l == nil || len(l.links)+len(l.signs) == 0 }
+func (l *Links) Empty() bool { return l == nil || len(l.links)+len(l.sightings) == 0 }
 
 // Len is how many facts there are.
 func (l *Links) Len() int {
 	if l == nil {
 		return 0
 	}
-	return len(l.links) + len(l.signs)
+	return len(l.links) + len(l.sightings)
 }
 
-// maxSources is how many sources links can tell apart. The last stands for all
+// maxSources is how many sources links distinguish. The last stands for all
 // others.
 const maxSources = 32
 

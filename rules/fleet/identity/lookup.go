@@ -7,7 +7,7 @@ func (rd *Reader) AgentOn(product, hostID, host string) (id, key string) {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
 	g := rd.g
-	v := voice{product: product}
+	v := mention{product: product}
 	if text := string(appendID(nil, hostID)); !isPlaceholder(text) {
 		v.host[HostID].text = text
 	}
@@ -47,7 +47,7 @@ func (rd *Reader) Replaced(product, id string) bool {
 	if host == 0 {
 		return false
 	}
-	v := voice{product: product}
+	v := mention{product: product}
 	if whole := g.one(agent, FQDN); whole != 0 { // A host of another domain takes nobody's place.
 		v.host[FQDN] = term{text: g.textOf(g.nodes.at(whole)), node: whole}
 	}

@@ -190,7 +190,7 @@ func cutHost(room []byte, host string) (hostName, []byte) {
 		}
 	}
 	if i := strings.IndexByte(h.short, '.'); i > 0 {
-		// .local tells no two hosts apart.
+		// .local distinguishes no two hosts.
 		if suffix := h.short[i+1:]; suffix != "local" && !isSaying(suffix) {
 			h.fqdn = h.short
 		}

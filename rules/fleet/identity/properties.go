@@ -14,7 +14,7 @@ type origins [properties]Rank
 // properties fills in what is known of the agent of the event and the event does
 // not say, or says with less right; and notes what it says.
 //
-// What other shards were told is seen once it is applied; what came through this
+// What came through other shards is seen once it is applied; what came through this
 // one at once: an event must not say again what was true of its agent before.
 func (rd *Reader) properties(e *event.Event, by origins) {
 	g, f := rd.g, &rd.f
@@ -28,12 +28,12 @@ func (rd *Reader) properties(e *event.Event, by origins) {
 	late := rd.noted()
 	for p := range properties {
 		id := homes[p]
-		have := told{}
+		have := reported{}
 		if known != nil && known.at[p] != 0 {
-			have = told{g.values.list[known.value[p]], known.at[p], known.rank[p]}
+			have = reported{g.values.list[known.value[p]], known.at[p], known.rank[p]}
 		}
-		if late != nil && late.told[p].at != 0 && have.yields(p, &late.told[p]) {
-			have = late.told[p]
+		if late != nil && late.values[p].at != 0 && have.yields(p, &late.values[p]) {
+			have = late.values[p]
 		}
 		if !e.Has(id) {
 			if have.at != 0 {
@@ -41,7 +41,7 @@ func (rd *Reader) properties(e *event.Event, by origins) {
 			}
 			continue
 		}
-		says := told{e.Str(id), rd.v.at, by[p]}
+		says := reported{e.Str(id), rd.v.at, by[p]}
 		switch {
 		case p != Version && have.at != 0 && says.rank < have.rank:
 			e.Fill(id, event.String(have.value))
@@ -49,10 +49,10 @@ func (rd *Reader) properties(e *event.Event, by origins) {
 			// A file says it again of every event.
 		case have.value == says.value && have.rank == says.rank && have.at+againUsually > says.at:
 		case have.at == 0 || have.yields(p, &says):
-			if s := rd.sign(); s != nil {
+			if s := rd.sighting(); s != nil {
 				says.value = string(append([]byte(nil), says.value...))
-				if s.told[p].at == 0 || s.told[p].yields(p, &says) {
-					s.told[p] = says
+				if s.values[p].at == 0 || s.values[p].yields(p, &says) {
+					s.values[p] = says
 				}
 				late = s
 			}
@@ -61,9 +61,9 @@ func (rd *Reader) properties(e *event.Event, by origins) {
 }
 
 // yields reports whether another is to be believed more: that of the higher rank,
-// of two the later, of two the greater text, so that the order of telling makes
+// of two the later, of two the greater text, so that the order of reports makes
 // no difference.
-func (t *told) yields(p Property, to *told) bool {
+func (t *reported) yields(p Property, to *reported) bool {
 	switch {
 	case t.at == 0:
 		return to.at != 0
@@ -77,7 +77,7 @@ func (t *told) yields(p Property, to *told) bool {
 
 // noted returns what waits to be taken about the agent of the event; nil for
 // nothing.
-func (rd *Reader) noted() *sign {
+func (rd *Reader) noted() *sighting {
 	if len(rd.signed) == 0 {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (rd *Reader) noted() *sign {
 		return nil
 	}
 	if i, ok := rd.signed[rd.hashOf(kind, text)]; ok {
-		return &rd.pending.signs[i]
+		return &rd.pending.sightings[i]
 	}
 	return nil
 }

@@ -18,11 +18,11 @@ type Reader struct {
 	mu sync.Mutex
 	g  *graph
 
-	v       voice
+	v       mention
 	f       found
 	pending Links
 	linked  map[uint64]int32 // place in pending.links, by hash
-	signed  map[uint64]int32 // place in pending.signs, by hash
+	signed  map[uint64]int32 // place in pending.sightings, by hash
 	cut     uint64
 }
 
@@ -33,7 +33,7 @@ const (
 	againSuspect = 10
 )
 
-// mostPending bounds what waits to be taken. What finds no place is told again by
+// mostPending bounds what waits to be taken. What finds no place is sent again by
 // the records that follow.
 const mostPending = 1 << 18
 
@@ -55,7 +55,7 @@ func (rd *Reader) resolve(e *event.Event, now int64) {
 	v.parse(e, now)
 	rd.f = found{}
 	if v.product == event.CanaryType {
-		*v = voice{}
+		*v = mention{}
 		return
 	}
 	if v.sensor.text != "" {
@@ -123,7 +123,7 @@ func (rd *Reader) learn(e *event.Event) {
 			return
 		}
 	} else {
-		rd.see(e)
+		rd.sighted(e)
 	}
 	from := &v.sensor
 	if anchor != SensorID {
@@ -142,10 +142,10 @@ func (rd *Reader) learn(e *event.Event) {
 // lately.
 func (rd *Reader) link(e *event.Event, anchor Kind, from *term, kind Kind, to *term) {
 	g, v := rd.g, &rd.v
-	told := to.marks
+	written := to.marks
 	if kind == Short || kind == FQDN {
 		if !(kind == FQDN && v.derived) {
-			told |= asHost
+			written |= asHost
 		}
 	}
 	if from.node != 0 && to.node != 0 {
@@ -158,7 +158,7 @@ func (rd *Reader) link(e *event.Event, anchor Kind, from *term, kind Kind, to *t
 			again = againSuspect
 		}
 		if at := g.between(from.node, to.node); at != 0 {
-			if k := g.edges.at(at); k.last+again > v.at && told&^k.marks == 0 && from.marks&^a.marks == 0 {
+			if k := g.edges.at(at); k.last+again > v.at && written&^k.marks == 0 && from.marks&^a.marks == 0 {
 				return
 			}
 		}
@@ -166,7 +166,7 @@ func (rd *Reader) link(e *event.Event, anchor Kind, from *term, kind Kind, to *t
 	h := rd.hashOf(anchor, from.text)*31 + rd.hashOf(kind, to.text)
 	if i, ok := rd.linked[h]; ok {
 		k := &rd.pending.links[i]
-		k.first, k.last, k.marks = earlier(k.first, v.at), max(k.last, v.at), k.marks|told
+		k.first, k.last, k.marks = earlier(k.first, v.at), max(k.last, v.at), k.marks|written
 		k.from |= from.marks
 		k.sources |= rd.pending.source(e.Mapped)
 		return
@@ -176,7 +176,7 @@ func (rd *Reader) link(e *event.Event, anchor Kind, from *term, kind Kind, to *t
 	}
 	rd.linked = remember(rd.linked, h, len(rd.pending.links))
 	rd.pending.links = append(rd.pending.links, link{
-		a: rd.name(anchor, from.text), b: rd.name(kind, to.text), first: v.at, last: v.at, sources: rd.pending.source(e.Mapped), marks: told, from: from.marks,
+		a: rd.name(anchor, from.text), b: rd.name(kind, to.text), first: v.at, last: v.at, sources: rd.pending.source(e.Mapped), marks: written, from: from.marks,
 	})
 }
 
@@ -213,8 +213,8 @@ func (rd *Reader) name(kind Kind, text string) Name {
 	return n
 }
 
-// see notes that an agent was seen, unless that was noted lately.
-func (rd *Reader) see(e *event.Event) {
+// sighted notes that an agent was seen, unless that was noted lately.
+func (rd *Reader) sighted(e *event.Event) {
 	v := &rd.v
 	if v.sensor.node != 0 {
 		n := rd.g.nodes.at(v.sensor.node)
@@ -226,7 +226,7 @@ func (rd *Reader) see(e *event.Event) {
 			return
 		}
 	}
-	if s := rd.sign(); s != nil {
+	if s := rd.sighting(); s != nil {
 		s.began, s.seen, s.marks = earlier(s.began, v.at), max(s.seen, v.at), s.marks|v.sensor.marks
 		if v.own {
 			s.heard = max(s.heard, v.at)
@@ -234,23 +234,23 @@ func (rd *Reader) see(e *event.Event) {
 	}
 }
 
-// sign returns what is noted of the agent of the event; nil where it names none,
+// sighting returns what is noted of the agent of the event; nil where it names none,
 // or there is no more room.
-func (rd *Reader) sign() *sign {
+func (rd *Reader) sighting() *sighting {
 	kind, text := rd.who()
 	if text == "" {
 		return nil
 	}
 	h := rd.hashOf(kind, text)
 	if i, ok := rd.signed[h]; ok {
-		return &rd.pending.signs[i]
+		return &rd.pending.sightings[i]
 	}
 	if rd.full() {
 		return nil
 	}
-	rd.signed = remember(rd.signed, h, len(rd.pending.signs))
-	rd.pending.signs = append(rd.pending.signs, sign{name: rd.name(kind, text), began: rd.v.at, seen: rd.v.at})
-	return &rd.pending.signs[len(rd.pending.signs)-1]
+	rd.signed = remember(rd.signed, h, len(rd.pending.sightings))
+	rd.pending.sightings = append(rd.pending.sightings, sighting{name: rd.name(kind, text), began: rd.v.at, seen: rd.v.at})
+	return &rd.pending.sightings[len(rd.pending.sightings)-1]
 }
 
 // who returns the name under which the agent of the event is noted.
@@ -271,11 +271,11 @@ func (rd *Reader) TakeLinks(limit int) (l *Links, left int) {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
 	l = &Links{sources: rd.pending.sources}
-	n := min(len(rd.pending.signs), limit)
-	l.signs = rd.pending.signs[:n:n]
+	n := min(len(rd.pending.sightings), limit)
+	l.sightings = rd.pending.sightings[:n:n]
 	k := min(len(rd.pending.links), limit-n)
 	l.links = rd.pending.links[:k:k]
-	rest := Links{signs: append([]sign(nil), rd.pending.signs[n:]...), links: append([]link(nil), rd.pending.links[k:]...)}
+	rest := Links{sightings: append([]sighting(nil), rd.pending.sightings[n:]...), links: append([]link(nil), rd.pending.links[k:]...)}
 	if len(rest.links) > 0 {
 		rest.sources = append([]string(nil), l.sources...)
 	}

@@ -1,6 +1,7 @@
 package identity
 
 import (
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -8,13 +9,24 @@ import (
 
 // Config bounds a registry.
 type Config struct {
-	// MaxNames is how many names are known at most; beyond it those that were not
-	// seen for longest are forgotten. A million agents have about 5 million.
+	// MaxNames is how many names of agents and hosts are known at most; those that were not seen for longest are forgotten
+	// for new ones. A million agents with four names each take about 450 MiB.
 	MaxNames int `yaml:"max_names"`
 }
 
-// DefaultConfig returns bounds for about a million agents.
+// DefaultConfig returns bounds for more than a million agents.
 func DefaultConfig() Config { return Config{MaxNames: 6_000_000} }
+
+// leastNames is the least MaxNames that makes sense.
+const leastNames = 1000
+
+// Validate reports settings that make no sense.
+func (c *Config) Validate() error {
+	if c.MaxNames < leastNames {
+		return fmt.Errorf("max_names: expected at least %d, found %d", leastNames, c.MaxNames)
+	}
+	return nil
+}
 
 // Registry knows the names of agents and hosts. It is safe for concurrent use.
 // Readers do not wait for each other; they wait while links are applied.
@@ -106,15 +118,16 @@ func (r *Registry) Apply(batches ...*Links) {
 	r.stats.applied.Add(uint64(n))
 }
 
-// merge adds links without a look at what they contradict.
+// merge adds links without a look at what they contradict. Names of which it says
+// nothing new are left untouched.
 func (r *Registry) merge(l *Links) {
 	g := r.g
 	var sources [maxSources]uint32
 	for i, name := range l.sources[:min(len(l.sources), maxSources)] {
 		sources[i] = g.sources.source(name)
 	}
-	for i := range l.signs {
-		r.mergeSign(&l.signs[i])
+	for i := range l.sightings {
+		r.mergeSighting(&l.sightings[i])
 	}
 	for i := range l.links {
 		k := &l.links[i]
@@ -123,13 +136,9 @@ func (r *Registry) merge(l *Links) {
 			r.stats.refused.Add(1)
 			continue
 		}
-		na, nb := g.nodes.at(a), g.nodes.at(b)
-		for _, n := range [...]*node{na, nb} {
-			n.began, n.seen = earlier(n.began, k.first), max(n.seen, k.last)
-		}
-		na.marks |= k.from & spelling
-		nb.marks |= k.marks & spelling
-		if (na.marks|nb.marks)&shared != 0 {
+		r.note(a, k.first, 0, k.last, k.from&spelling)
+		r.note(b, k.first, 0, k.last, k.marks&spelling)
+		if (g.nodes.at(a).marks|g.nodes.at(b).marks)&shared != 0 {
 			continue
 		}
 		var e *edge
@@ -138,44 +147,62 @@ func (r *Registry) merge(l *Links) {
 		} else {
 			e = g.connect(a, b)
 		}
+		before := *e
 		e.first, e.last, e.marks = earlier(e.first, k.first), max(e.last, k.last), e.marks|k.marks
 		for bit := range len(l.sources) {
 			if k.sources&(1<<bit) != 0 {
 				e.sources |= sources[bit]
 			}
 		}
-		r.touch(a)
-		r.touch(b)
+		if *e != before {
+			r.touch(a)
+			r.touch(b)
+		}
 	}
 }
 
-func (r *Registry) mergeSign(s *sign) {
+// note keeps when a name was seen and how it was written.
+func (r *Registry) note(i, began, heard, seen uint32, m marks) {
+	n := r.g.nodes.at(i)
+	before := *n
+	n.began, n.heard, n.seen, n.marks = earlier(n.began, began), max(n.heard, heard), max(n.seen, seen, heard), n.marks|m
+	if *n != before {
+		r.touch(i)
+	}
+}
+
+func (r *Registry) mergeSighting(s *sighting) {
 	g := r.g
 	i := g.obtain(&s.name)
 	if i == 0 {
 		r.stats.refused.Add(1)
 		return
 	}
+	r.note(i, s.began, s.heard, s.seen, s.marks&^(shared|suspect))
 	n := g.nodes.at(i)
-	n.began, n.heard, n.seen = earlier(n.began, s.began), max(n.heard, s.heard), max(n.seen, s.seen, s.heard)
 	if s.marks&shared != 0 && n.marks&shared == 0 {
 		g.sharedBy(i)
+		r.touch(i)
 	}
-	n.marks |= s.marks &^ (shared | suspect)
-	if c := n.card; c != 0 {
-		for p := range s.told {
-			if s.told[p].at != 0 {
-				r.tell(g.cards.at(c), Property(p), &s.told[p])
-			}
+	if n.card == 0 {
+		return
+	}
+	c := g.cards.at(n.card)
+	before := *c
+	for p := range s.values {
+		if s.values[p].at != 0 {
+			r.report(c, Property(p), &s.values[p])
 		}
 	}
-	r.touch(i)
+	if *c != before {
+		r.touch(i)
+	}
 }
 
-// tell keeps the property that is to be believed more.
-func (r *Registry) tell(c *card, p Property, t *told) {
+// report keeps the property that is to be believed more.
+func (r *Registry) report(c *card, p Property, t *reported) {
 	g := r.g
-	have := told{g.values.list[c.value[p]], c.at[p], c.rank[p]}
+	have := reported{g.values.list[c.value[p]], c.at[p], c.rank[p]}
 	if !have.yields(p, t) {
 		return
 	}

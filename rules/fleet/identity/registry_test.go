@@ -178,7 +178,7 @@ func TestScenes(t *testing.T) {
 				default:
 					want = entity(product, want)
 				}
-				if got := s.tell(st.at, st.text); got != want {
+				if got := s.take(st.at, st.text); got != want {
 					t.Errorf("%s: is about %q, want %s (%s)", st.text, got, st.want, want)
 				}
 			}
@@ -193,9 +193,9 @@ func TestScenes(t *testing.T) {
 // records say it; what it says stays.
 func TestFilled(t *testing.T) {
 	s := newScene(t)
-	s.tell(0, "type="+falcon+",id=A1B2,host=PC-1,domain=corp.example")
-	s.tell(1, "type="+falcon+",host=pc-1,hostid=4C4C-44")
-	s.tell(1, "type="+defender+",id=d1,host=srv-2.corp.example")
+	s.take(0, "type="+falcon+",id=A1B2,host=PC-1,domain=corp.example")
+	s.take(1, "type="+falcon+",host=pc-1,hostid=4C4C-44")
+	s.take(1, "type="+defender+",id=d1,host=srv-2.corp.example")
 	for _, tc := range []struct{ text, want string }{
 		{"type=" + falcon + ",id=a1b2", "A1B2 PC-1 4C4C-44"},
 		{"type=" + falcon + ",id=a1b2,host=other", "a1b2 other 4C4C-44"},
@@ -225,8 +225,8 @@ func TestPools(t *testing.T) {
 	for day := range 200 {
 		at := time.Duration(day) * 4 * time.Hour
 		id := fmt.Sprintf("%032x", day*7919+1)
-		s.tell(at, "type="+falcon+",id="+id+",host=vdi-017,serial=VMware-42 1d,mac=ac:de:48:00:00:01")
-		if got := s.tell(at+time.Hour, "type="+falcon+",host=VDI-017.corp.example"); got != entity(falcon, id) {
+		s.take(at, "type="+falcon+",id="+id+",host=vdi-017,serial=VMware-42 1d,mac=ac:de:48:00:00:01")
+		if got := s.take(at+time.Hour, "type="+falcon+",host=VDI-017.corp.example"); got != entity(falcon, id) {
 			t.Fatalf("day %d: is about %s", day, got)
 		}
 	}
@@ -243,8 +243,8 @@ func TestPools(t *testing.T) {
 func TestSharedByMany(t *testing.T) {
 	s := newScene(t)
 	for n := range 100 {
-		s.tell(time.Duration(n)*time.Minute, fmt.Sprintf("type=%s,id=f%03d,host=pc-%03d,serial=GOLDEN,mac=ac:de:48:00:00:01,hostid=cccc-dddd", falcon, n, n))
-		s.tell(time.Duration(n)*time.Minute, fmt.Sprintf("type=%s,id=cloned,host=copy-%03d", falcon, n))
+		s.take(time.Duration(n)*time.Minute, fmt.Sprintf("type=%s,id=f%03d,host=pc-%03d,serial=GOLDEN,mac=ac:de:48:00:00:01,hostid=cccc-dddd", falcon, n, n))
+		s.take(time.Duration(n)*time.Minute, fmt.Sprintf("type=%s,id=cloned,host=copy-%03d", falcon, n))
 	}
 	for _, tc := range []struct{ text, want string }{
 		{"type=" + falcon + ",serial=golden", ""},
@@ -255,7 +255,7 @@ func TestSharedByMany(t *testing.T) {
 		{"type=" + falcon + ",host=copy-042", nobody(falcon, "copy-042")},
 		{"type=" + falcon + ",id=cloned", entity(falcon, "cloned")},
 	} {
-		if got := s.tell(2*time.Hour, tc.text); got != tc.want {
+		if got := s.take(2*time.Hour, tc.text); got != tc.want {
 			t.Errorf("%s: is about %q, want %q", tc.text, got, tc.want)
 		}
 		if strings.Contains(tc.text, "cloned") && s.e.Has(ecs.HostName) {

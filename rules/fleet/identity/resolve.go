@@ -21,7 +21,7 @@ type found struct {
 }
 
 // resolve finds whom the names of a record mean.
-func (g *graph) resolve(v *voice) (f found) {
+func (g *graph) resolve(v *mention) (f found) {
 	switch {
 	case v.sensor.text != "":
 		f.agent = v.sensor.node
@@ -58,7 +58,7 @@ func (g *graph) resolve(v *voice) (f found) {
 var byName = [...]Kind{HostID, DeviceID, EntraID, FQDN, Domain, Short, Serial, MAC}
 
 // agentOf finds the agent of the record's product on the host that it names.
-func (g *graph) agentOf(v *voice) (agent uint32, ambiguous bool) {
+func (g *graph) agentOf(v *mention) (agent uint32, ambiguous bool) {
 	product, ok := g.productOf(v.product)
 	if !ok {
 		return 0, false
@@ -97,7 +97,7 @@ func (g *graph) agentOf(v *voice) (agent uint32, ambiguous bool) {
 // current finds the agent of a product that has a name now. Of several the one
 // that has it last has taken it over from those that were not heard since; where
 // another still is, it is ambiguous.
-func (g *graph) current(name uint32, product uint16, v *voice) (agent uint32, ambiguous bool) {
+func (g *graph) current(name uint32, product uint16, v *mention) (agent uint32, ambiguous bool) {
 	n := g.nodes.at(name)
 	if n.marks&suspect == 0 { // Nearly always: one agent.
 		for at := n.edges; at != 0; {
@@ -136,7 +136,7 @@ func (g *graph) current(name uint32, product uint16, v *voice) (agent uint32, am
 	return agent, false
 }
 
-// life is when an agent was alive last, as far as is known: by its own voice, or
+// life is when an agent was alive last, as far as is known: by its own records, or
 // by what others say where it has never been heard.
 func (g *graph) life(agent uint32, e *edge) uint32 {
 	if n := g.nodes.at(agent); n.heard != 0 {
@@ -186,7 +186,7 @@ func oneAtATime(kind Kind) bool {
 // fits reports whether an agent that was found by a host's name without its
 // domain can be on the host that the record means: where both name a domain it
 // is the same.
-func (g *graph) fits(agent uint32, by *node, v *voice) bool {
+func (g *graph) fits(agent uint32, by *node, v *mention) bool {
 	if by.kind != Short || v == nil {
 		return true
 	}
@@ -250,7 +250,7 @@ func (g *graph) sameHost(a, b uint32) bool {
 }
 
 // hostOf returns the name of the host that an agent or a host's id has now, in
-// the form in which records tell it; 0 where there is none or several.
+// the form in which records give it; 0 where there is none or several.
 func (g *graph) hostOf(i uint32) uint32 {
 	short := g.one(i, Short)
 	if short == 0 {
@@ -270,7 +270,7 @@ func (g *graph) hostOf(i uint32) uint32 {
 }
 
 // unnamed says who an agent without an id is: the one of its product on a host.
-func (g *graph) unnamed(v *voice, f *found) {
+func (g *graph) unnamed(v *mention, f *found) {
 	switch {
 	case v.host[HostID].text != "" && !g.isShared(v.host[HostID].node):
 		f.key, f.keyKind = v.host[HostID].text, HostID

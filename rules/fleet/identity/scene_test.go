@@ -74,8 +74,8 @@ func newScene(t *testing.T) *scene {
 	return &scene{t, r, r.Reader(), newEvent(t)}
 }
 
-// tell takes a record and returns who it is about, with what was filled in.
-func (s *scene) tell(at time.Duration, text string) string {
+// take takes a record and returns who it is about, with what was filled in.
+func (s *scene) take(at time.Duration, text string) string {
 	s.t.Helper()
 	say(s.t, s.e, record{at, text})
 	s.rd.Resolve(s.e, s.e.Clock)

@@ -250,6 +250,9 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopReporting()
 	stopped := a.writeSelfReports(reporting)
 	watching.Go(func() { a.processors.Enricher.Run(serving) })
+	if names := a.recallNames(running); names != nil {
+		watching.Go(func() { names.Keep(serving, keepNamesWithin) })
+	}
 	watching.Go(func() { a.rules.run(serving) })
 	watching.Go(func() { a.mappings.run(serving) })
 	if a.exchange != nil {

@@ -275,7 +275,7 @@ func (s *site) gateways(n int, change func(*config.Config)) []*member {
 	return members
 }
 
-// july19 is what is told of the bad version by a fleet of so many gateways.
+// july19 is what is reported about the bad version by a fleet of so many gateways.
 func july19(t *testing.T, gateways int, exchanged bool) []told {
 	s := newSite(t)
 	members := s.gateways(gateways, func(cfg *config.Config) {

@@ -14,7 +14,7 @@ import (
 
 // TestEveryMetricIsRegisteredByEverything finds the names of metrics in the
 // sources and in the README: one that is made only under a condition that no test
-// meets would have no row. Names that are put together elsewhere are not found
+// meets would have no row. Names that are put together in other ways are not found
 // here; the table of what is registered has those.
 func TestEveryMetricIsRegisteredByEverything(t *testing.T) {
 	const root = "../../../.."

@@ -36,7 +36,7 @@ func NewProcessors(cfg *config.Config, dict *ecs.Dictionary, log *slog.Logger, r
 	if err != nil {
 		return nil, fmt.Errorf("redact: %w", err)
 	}
-	registry := identity.New(identity.DefaultConfig())
+	registry := identity.New(cfg.Identity)
 	if reg != nil {
 		if err := reg.Register(registryMetrics{registry}); err != nil {
 			return nil, fmt.Errorf("identity: %w", err)

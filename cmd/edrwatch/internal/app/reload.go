@@ -190,7 +190,7 @@ func (d *liveDetector) Canary(now int64, e *event.Event) {
 	set := d.live.current.Load()
 	if set != d.heard {
 		d.heard = set
-		d.canary.Anew()
+		d.canary.Abandon()
 	}
 	d.session.Canary(set, now, e, d.canary.Hear)
 }

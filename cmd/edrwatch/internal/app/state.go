@@ -58,3 +58,26 @@ func (a *App) keptJudge() func(context.Context, func([]byte) error) (int64, bool
 		return offset, ok
 	}
 }
+
+// How long the names of agents may take to be read before the first record, and
+// to be written after the last.
+const (
+	recallNamesWithin = 2 * time.Minute
+	keepNamesWithin   = 20 * time.Second
+)
+
+// recallNames reads what is known of agents' names from the state topic, so that
+// records are resolved as before a restart. It returns what keeps them there; nil
+// where no state is kept.
+func (a *App) recallNames(ctx context.Context) *state.Names {
+	if a.state == nil {
+		return nil
+	}
+	names := a.state.Names(a.processors.Registry)
+	ctx, cancel := context.WithTimeout(ctx, recallNamesWithin)
+	defer cancel()
+	if err := names.Load(ctx); err != nil {
+		a.log.Warn("names of agents cannot be read from the state topic; they are learned again from records", "error", err)
+	}
+	return names
+}

@@ -191,8 +191,8 @@ func (c *Canary) Hear(s rules.CanarySign) {
 	}
 }
 
-// Anew says that rules or mappings were read again: proofs in progress count for nothing.
-func (c *Canary) Anew() {
+// Abandon says that rules or mappings were read again: proofs in progress count for nothing.
+func (c *Canary) Abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, w := range c.watches {

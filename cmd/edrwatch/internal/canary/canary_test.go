@@ -136,7 +136,7 @@ func open(t *testing.T, tree fs.FS, registry *prometheus.Registry) (*way, *Canar
 	return y, c
 }
 
-// expect waits and compares the canary's state and what was told.
+// expect waits and compares the canary's state and what was reported.
 func expect(t *testing.T, y *way, c *Canary, wait time.Duration, state State, told string) Status {
 	t.Helper()
 	time.Sleep(wait)

@@ -14,6 +14,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/redact"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Version is the version of the configuration's format.
@@ -36,6 +37,8 @@ type Config struct {
 	Mappings Files `yaml:"mappings"`
 	// Enrich adds what is known about hosts to their events, before rules judge them.
 	Enrich enrich.Config `yaml:"enrich"`
+	// Identity concerns the names by which records of one agent are found to be of one.
+	Identity identity.Config `yaml:"identity"`
 	// Redact takes secrets and names of people out of events, before rules judge them. The dead letter is not redacted.
 	Redact redact.Config `yaml:"redact"`
 	// Rules judge events.
@@ -175,6 +178,7 @@ func Default() Config {
 		HTTP:     HTTP{Listen: "127.0.0.1:8686", HealthListen: "127.0.0.1:8687"},
 		Mappings: Files{Library: true},
 		Enrich:   enrich.DefaultConfig(),
+		Identity: identity.DefaultConfig(),
 		Redact:   redact.DefaultConfig(),
 		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000, MaxState: 2 << 30},
 		State:    state.DefaultConfig(),

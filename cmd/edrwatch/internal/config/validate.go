@@ -52,6 +52,7 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	l.listeners(report)
 	check(root.Get("pipeline"), &c.Pipeline)
 	check(root.Get("enrich"), &c.Enrich)
+	check(root.Get("identity"), &c.Identity)
 	check(root.Get("redact"), &c.Redact)
 	check(root.Get("rules"), &c.Rules)
 	check(root.Get("fleet"), &c.Fleet)

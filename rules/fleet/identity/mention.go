@@ -5,8 +5,8 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
-// voice is what one record calls its agent and its host.
-type voice struct {
+// mention is what one record calls its agent and its host.
+type mention struct {
 	product string
 	sensor  term
 	host    [kinds]term // By kind; those of SensorID and Unnamed are never set.
@@ -22,7 +22,7 @@ type term struct {
 	marks marks
 }
 
-// oldest is how far back a record's time is believed, in seconds: what tells of
+// oldest is how far back a record's time is believed, in seconds: what lists
 // agents can be older than what they say themselves.
 const (
 	oldestOwn = 7 * 86400
@@ -31,8 +31,8 @@ const (
 
 // parse reads the names of an event, on the clock in nanoseconds since 1970. The
 // texts are views of the event and of its scratch room.
-func (v *voice) parse(e *event.Event, now int64) {
-	*v = voice{product: e.Str(ecs.AgentType), own: isOwn(e.Str(ecs.EventAction))}
+func (v *mention) parse(e *event.Event, now int64) {
+	*v = mention{product: e.Str(ecs.AgentType), own: isOwn(e.Str(ecs.EventAction))}
 	v.at = clamp(e.Timestamp(), now, v.own)
 	agent := e.Str(ecs.AgentID)
 	if agent != "" {
@@ -105,7 +105,7 @@ func isPlain(id string) bool {
 	return true
 }
 
-func (v *voice) parseMAC(e *event.Event, mac *event.Value) {
+func (v *mention) parseMAC(e *event.Event, mac *event.Value) {
 	list := mac.List()
 	for i := range max(len(list), 1) {
 		text := mac.Str()
@@ -122,7 +122,7 @@ func (v *voice) parseMAC(e *event.Event, mac *event.Value) {
 	}
 }
 
-func (v *voice) parseHost(e *event.Event, name string) {
+func (v *mention) parseHost(e *event.Event, name string) {
 	if len(name) > maxText {
 		return
 	}
@@ -165,8 +165,8 @@ func hasDot(text string) bool {
 	return false
 }
 
-// bestName returns the kind of the strongest name of the host that is told.
-func (v *voice) bestName() (Kind, bool) {
+// bestName returns the kind of the strongest name of the host that is given.
+func (v *mention) bestName() (Kind, bool) {
 	for _, kind := range [...]Kind{FQDN, Short} {
 		if v.host[kind].text != "" {
 			return kind, true
@@ -175,7 +175,7 @@ func (v *voice) bestName() (Kind, bool) {
 	return 0, false
 }
 
-// isOwn reports whether an action is one that an agent tells of itself. What
+// isOwn reports whether an action is one that an agent reports of itself. What
 // inventories, consoles and logs of the host say of it shows no life.
 func isOwn(action string) bool {
 	switch action {
