@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -168,7 +169,7 @@ func unite(known, a *Agent) *Agent {
 		{&first.ID, second.ID}, {&first.Version, second.Version}, {&first.HostName, second.HostName}, {&first.HostID, second.HostID},
 		{&first.HostType, second.HostType}, {&first.OSType, second.OSType}, {&first.Model, second.Model}, {&first.Site, second.Site},
 		{&first.Ring, second.Ring}, {&first.Content, second.Content}, {&first.Mode, second.Mode}, {&first.State, second.State},
-		{&first.Account, second.Account}, {&first.StartType, second.StartType},
+		{&first.Account, second.Account}, {&first.StartType, second.StartType}, {&first.Owner, second.Owner},
 	} {
 		if *text.have == "" {
 			*text.have = text.more
@@ -180,6 +181,10 @@ func unite(known, a *Agent) *Agent {
 	if len(first.channels) == 0 {
 		first.channels = second.channels
 	}
+	if first.Entity == 0 || a.ID != "" && a.Entity != 0 { // What has an id is the agent itself.
+		first.Entity = cmp.Or(a.Entity, known.Entity)
+	}
+	first.naps = first.naps || second.naps
 	first.FirstSeen, first.LastSeen = min(first.FirstSeen, second.FirstSeen), max(first.LastSeen, second.LastSeen)
 	return first
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // MaxHosts bounds the list of hosts of an alert; the evidence says when it was
@@ -137,6 +138,9 @@ func (s *Session) raise(r *Rule, ep *Episode, a *Alert) {
 // describeSubject names the agent and the hosts that the alert is about.
 func (s *Session) describeSubject(d *event.Event, a *Alert) {
 	if n := a.Entity; n != nil {
+		if n.Entity != 0 {
+			setString(d, ecs.EDREntityID, identity.Entity(n.Entity).String())
+		}
 		setString(d, ecs.AgentID, n.ID)
 		setString(d, ecs.AgentType, n.Type)
 		setString(d, ecs.AgentVersion, n.Version)

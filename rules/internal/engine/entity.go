@@ -7,6 +7,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 	"github.com/edrwatch/edrwatch/rules/internal/table"
 )
 
@@ -239,6 +240,9 @@ func (t *entities) obtain(text string) *Entity {
 // learn copies what the event says about the agent and reports whether its
 // type or host name changed.
 func (t *entities) learn(e *event.Event, n *Entity) (renamed bool) {
+	if n.Entity == 0 {
+		n.Entity = identity.Parse(e.Str(ecs.EDREntityID))
+	}
 	keep(&n.HostID, e.Str(ecs.HostID))
 	if e.Said(ecs.AgentVersion) { // What was filled in may be from before an update.
 		t.share(&n.Version, e.Str(ecs.AgentVersion))
@@ -253,6 +257,7 @@ func (t *entities) learn(e *event.Event, n *Entity) (renamed bool) {
 	t.share(&n.State, e.Str(ecs.EDRState))
 	t.share(&n.Account, e.Str(ecs.EDRPrivilegeAccount))
 	t.share(&n.StartType, e.Str(ecs.EDRPrivilegeStartType))
+	t.share(&n.Owner, e.Str(ecs.EDRAssetOwner))
 	if v := e.Get(ecs.EDRPrivilegeProtected); v != nil {
 		n.Protected = fleet.Told(v.Bool())
 	}

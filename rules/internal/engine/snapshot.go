@@ -55,6 +55,7 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 	// Last, because by now it is known whom the rules remember.
 	w.Section("agents", sessionVersion, func(c *snapshot.Codec) { s.entities.persist(&Archive{c, agents, nil}) })
 	w.Section("renamed", sessionVersion, func(c *snapshot.Codec) { s.entities.persistFormerly(&Archive{c, agents, nil}) })
+	w.Section("presence", sessionVersion, agents.persistPresence)
 	if s.fleet != nil {
 		w.Section("fleet", sessionVersion, func(c *snapshot.Codec) { s.fleet.Persist(&Archive{c, agents, nil}) })
 	}
@@ -121,6 +122,11 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 	}
 	if f.Version("renamed") == sessionVersion { // Earlier releases did not write it.
 		if err := f.Read("renamed", func(c *snapshot.Codec) { s.entities.persistFormerly(&Archive{c, agents, nil}) }); err != nil {
+			return report, err
+		}
+	}
+	if f.Version("presence") == sessionVersion { // Nor this.
+		if err := f.Read("presence", agents.persistPresence); err != nil {
 			return report, err
 		}
 	}
