@@ -229,7 +229,7 @@ dead_letter: {type: file, path: %q}
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateway, err := app.New(loaded.Config, app.Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Version: "test", Playback: true})
+	gateway, err := app.New(loaded.Config, app.Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Playback: true})
 	if err != nil {
 		t.Fatal(err)
 	}

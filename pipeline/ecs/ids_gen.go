@@ -2704,9 +2704,17 @@ const (
 	EDRRolloutHarmed                                            ID = 2694
 	EDRRolloutFirstExposure                                     ID = 2695
 	EDRRolloutLastExposure                                      ID = 2696
-	EDREntityID                                                 ID = 2697
-	EDRFleetSince                                               ID = 2698
-	EDRFleetStateLastKnown                                      ID = 2699
-	EDRContentChannels                                          ID = 2700
-	EDRContentReceived                                          ID = 2701
+	EDRProvenanceVoice                                          ID = 2697
+	EDRContentAge                                               ID = 2698
+	EDRDetectionStatus                                          ID = 2699
+	EDRDetectionVerdict                                         ID = 2700
+	EDRDetectionHandled                                         ID = 2701
+	EDRDetectionIncident                                        ID = 2702
+	EDRSiteNetwork                                              ID = 2703
+	EDREntityID                                                 ID = 2704
+	EDRHostAadID                                                ID = 2705
+	EDRFleetSince                                               ID = 2706
+	EDRFleetStateLastKnown                                      ID = 2707
+	EDRContentChannels                                          ID = 2708
+	EDRContentReceived                                          ID = 2709
 )

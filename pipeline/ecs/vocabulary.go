@@ -71,6 +71,7 @@ var (
 	presences  = [...]string{"alive", "silent", "asleep", "gone", "unknown"}
 	severities = [...]string{"info", "low", "medium", "high", "critical"}
 	statuses   = [...]string{"pending", "firing", "resolved"}
+	voices     = [...]string{"agent", "host", "server", "unknown"}
 	scopes     = [...]string{"host", "site", "cohort", "fleet", "pipeline"}
 	alertKinds = [...]string{
 		"cpu_spike", "memory_leak", "restart_storm", "crash_loop", "silent_host", "silent_alive", "mass_silence",
@@ -90,6 +91,11 @@ func Modes() []string { s := modes; return s[:] }
 // Presences are the values of edr.presence. Of an agent that is not alive,
 // edr.state is what was known last.
 func Presences() []string { p := presences; return p[:] }
+
+// Voices are the values of edr.provenance.voice: the agent itself, its host
+// about it, a server (console, inventory, API of a vendor's cloud) about it, or
+// nobody knows.
+func Voices() []string { v := voices; return v[:] }
 
 // AlertKinds are the values of edr.alert.kind.
 func AlertKinds() []string { s := alertKinds; return s[:] }

@@ -3,21 +3,25 @@ package fleet
 import (
 	"sync"
 	"time"
+
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Fleet brings the steps of all shards of a gateway before one Judge. Where
 // several gateways share the partitions each publishes the steps of its shards,
 // and hears those of all. It is safe for concurrent use.
 type Fleet struct {
-	cfg     Config
-	now     func() time.Time
-	publish func(*Step) // nil: the shards here are the whole fleet
+	cfg      Config
+	now      func() time.Time
+	publish  func(*Step) // nil: the shards here are the whole fleet
+	reported reported    // of agents, to documents
 
 	mu        sync.Mutex
 	judge     *Judge
 	shards    *collector
 	gateways  *collector
 	rosters   map[Roster]struct{}
+	names     *identity.Registry       // nil: none
 	inbox     map[*Shard][][]HostEvent // what waits for shards
 	knowledge *knowledge               // as counted last
 	counted   time.Time                // when

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Roster is who knows agents: the session of a partition.
@@ -65,6 +67,9 @@ type Record struct {
 	// Behind says that its sensor, or its content of a channel, is older than
 	// what most agents of its product and ring have.
 	Behind bool `json:"behind"`
+	// Contradictions says that records disagree about who it is: its id is on
+	// several hosts at once, or its host has several ids of the product.
+	Contradictions bool `json:"contradictions,omitempty"`
 	// Cadence is the learned time between two signs of life, in seconds; 0 is
 	// not learned.
 	Cadence   float64   `json:"cadence_seconds,omitempty"`
@@ -100,6 +105,7 @@ type Page struct {
 	Coverage
 }
 
+// lists returns who knows agents, so that each agent is known once.
 func (f *Fleet) lists() []Roster {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -107,7 +113,7 @@ func (f *Fleet) lists() []Roster {
 	for r := range f.rosters {
 		list = append(list, r)
 	}
-	return list
+	return []Roster{united{list, f.names}}
 }
 
 // agents calls yield for every agent of the lists until ctx ends. What is no
@@ -237,8 +243,8 @@ func (q *Query) selectsText(a *Agent) bool {
 // record copies what is known of the agent.
 func (a *Agent) record(known *knowledge) Record {
 	r := Record{
-		Entity: strconv.FormatUint(a.hash(), 16), ID: a.ID, Host: a.HostName, HostID: a.HostID, Product: a.Type, Version: a.Version, Presence: a.presence(known.newest), State: a.State, Mode: a.Mode,
-		Ring: a.Ring, Site: a.Site, Owner: a.Owner, OS: a.OSType, HostType: a.HostType, Model: a.Model, Account: a.Account, StartType: a.StartType, Behind: known.behind(a),
+		Entity: a.entity(), ID: a.ID, Host: a.HostName, HostID: a.HostID, Product: a.Type, Version: a.Version, Presence: a.presence(known.newest), State: a.State, Mode: a.Mode,
+		Ring: a.Ring, Site: a.Site, Owner: a.Owner, OS: a.OSType, HostType: a.HostType, Model: a.Model, Account: a.Account, StartType: a.StartType, Behind: known.behind(a), Contradictions: a.disputed,
 		Cadence:   float64(a.cadence/int64(time.Millisecond)) / 1000,
 		FirstSeen: time.Unix(0, a.FirstSeen).UTC(), LastSeen: time.Unix(0, a.LastSeen).UTC(),
 	}
@@ -260,6 +266,11 @@ func (a *Agent) record(known *knowledge) Record {
 		r.Content = map[string]string{"": a.Content}
 	}
 	return r
+}
+
+// entity is the agent's id in documents.
+func (a *Agent) entity() string {
+	return cmp.Or(identity.Of(a.Type, a.ID, a.HostID, a.HostName).String(), strconv.FormatUint(a.hash(), 16))
 }
 
 func (a *Agent) lastContent() *ContentVersion {

@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"context"
+	"sync"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -16,11 +17,51 @@ func (f *Fleet) Part(part, of int) []Record {
 	_ = agents(ctx, lists, func(a *Agent) {
 		if int(a.hash()%uint64(of)) == part {
 			r := a.record(known)
-			a.told = a.fingerprint(r.Presence)
+			f.reported.note(a, a.fingerprint(r.Presence))
 			records = append(records, r)
 		}
 	})
 	return records
+}
+
+// reported is what was told of agents last, by Agent.hash: about 30 MB for a
+// million. It is kept apart from the agents, because a listing makes one of the
+// several records of an agent. It is safe for concurrent use.
+type reported struct {
+	mu     sync.Mutex
+	prints map[uint64]uint32
+}
+
+func (r *reported) note(a *Agent, print uint32) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.prints == nil {
+		r.prints = map[uint64]uint32{}
+	}
+	r.prints[a.hash()] = print
+}
+
+func (r *reported) of(a *Agent) uint32 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.prints[a.hash()]
+}
+
+// forget keeps what was told of those agents that are still known, once there are
+// many others.
+func (r *reported) forget(known []uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.prints) <= 2*len(known)+1000 {
+		return
+	}
+	kept := make(map[uint64]uint32, len(known))
+	for _, h := range known {
+		if print, ok := r.prints[h]; ok {
+			kept[h] = print
+		}
+	}
+	r.prints = kept
 }
 
 // Changed returns the agents of which something else is known than Part and
@@ -30,20 +71,23 @@ func (f *Fleet) Changed(most int) []Record {
 	ctx, lists := context.Background(), f.lists()
 	known, _ := f.known(ctx, lists) // The error would be that of ctx.
 	var records []Record
+	var seen []uint64
 	_ = agents(ctx, lists, func(a *Agent) {
-		now := a.fingerprint(a.presence(known.newest))
-		if now == a.told {
+		seen = append(seen, a.hash())
+		now, before := a.fingerprint(a.presence(known.newest)), f.reported.of(a)
+		if now == before {
 			return
 		}
-		if a.told == 0 {
+		if before == 0 {
 			if most == 0 {
 				return
 			}
 			most--
 		}
-		a.told = now
+		f.reported.note(a, now)
 		records = append(records, a.record(known))
 	})
+	f.reported.forget(seen)
 	return records
 }
 

@@ -225,8 +225,9 @@ func (s *Shard) hear(a *Agent, e *event.Event, now, at int64, number int32) {
 	case kind > noBeat && kind >= a.beat:
 		s.beatOf(a, kind, at, number)
 	case a.life == silent || a.life == gone:
-		// Anything that the agent itself sends shows that it is back.
-		if e.Has(ecs.AgentID) && a.settled && a.stratum >= 0 {
+		// Anything that the agent itself sends shows that it is back; not what was
+		// only found to be about it.
+		if e.Said(ecs.AgentID) && a.settled && a.stratum >= 0 {
 			s.revive(a)
 		}
 	}

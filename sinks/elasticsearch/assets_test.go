@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -18,9 +17,8 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/fault"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
-
-var update = flag.Bool("update", false, "rewrite the files of deploy/elasticsearch")
 
 func dictionary(t *testing.T, custom ...ecs.Field) *ecs.Dictionary {
 	t.Helper()
@@ -46,7 +44,7 @@ func TestDeployedAssets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
+	if goldentest.Update() {
 		for _, path := range have {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
@@ -69,7 +67,7 @@ func TestDeployedAssets(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		} else if !bytes.Equal(got, body) {
-			t.Errorf("%s differs from what is generated: go test ./sinks/elasticsearch -run TestDeployedAssets -update", name)
+			t.Errorf("%s differs from what is generated: EDRWATCH_UPDATE=1 go test ./sinks/elasticsearch -run TestDeployedAssets", name)
 		}
 	}
 }
