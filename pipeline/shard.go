@@ -75,6 +75,7 @@ type Shard struct {
 	// made once because a closure per record would allocate.
 	partition *event.Partition
 	record    *event.Record
+	tick      event.Record // stands for a record where only the clock moves
 	ordinal   int
 	repeated  bool
 	other     bool
@@ -99,6 +100,7 @@ type ShardStats struct {
 func NewShard(cfg ShardConfig, m Mapper, d Detector, processors ...Processor) *Shard {
 	s := &Shard{cfg: cfg, mapper: m, detector: d, processors: processors, dedupe: newDedupe(cfg.DedupeWindow, cfg.DedupeLimit)}
 	s.judge, _ = m.(RecordJudge)
+	s.partition = &event.Partition{}
 	s.onEvent = s.event
 	s.onAlert = s.alert
 	return s
@@ -132,12 +134,8 @@ func (s *Shard) Ingest(at int64) { s.ingested = at }
 // state: it is mapped and judged, and leaves no document.
 func (s *Shard) Process(p *event.Partition, r *event.Record, muted bool) RecordOutcome {
 	s.partition, s.record = p, r
-	if muted != s.muted {
-		s.muted = muted
-		if d, ok := s.detector.(Rebuilder); ok {
-			d.Rebuild(muted)
-		}
-	}
+	s.mute(muted)
+	s.tick.Offset = r.Offset
 	s.ordinal, s.repeated, s.other, s.canary = 0, false, false, false
 	before := s.clock
 	if r.Time > 0 {
@@ -168,6 +166,29 @@ func (s *Shard) Process(p *event.Partition, r *event.Record, muted bool) RecordO
 		return Other
 	}
 	return Mapped
+}
+
+// Tick moves the clock to a time at which no record came, which fires what is
+// due until then. Muted as Process is.
+func (s *Shard) Tick(now int64, muted bool) {
+	s.mute(muted)
+	s.record = &s.tick
+	s.tick = event.Record{Offset: s.tick.Offset, Time: now / int64(time.Millisecond)}
+	s.clock.now = max(s.clock.now, now)
+	if s.detector != nil {
+		s.detector.Detect(s.clock.now, nil, s.onAlert)
+	}
+}
+
+// mute says whether what follows leaves documents.
+func (s *Shard) mute(on bool) {
+	if on == s.muted {
+		return
+	}
+	s.muted = on
+	if d, ok := s.detector.(Rebuilder); ok {
+		d.Rebuild(on)
+	}
 }
 
 // mapSafely turns a panic of the mapper into a dead letter: one record that
