@@ -30,8 +30,7 @@ func (b *Bulletin) Publish(ctx context.Context, at int64, raise func(emit func(a
 	s := b.w.shard
 	s.Reset()
 	s.Ingest(b.w.runner.set.Now().Truncate(time.Millisecond).UnixNano())
-	s.Tick(at, false)
-	raise(s.onAlert)
+	s.Raise(at, raise)
 	docs := s.Documents()
 	if len(docs) == 0 {
 		return nil

@@ -18,14 +18,14 @@ type Member struct {
 	tick  func(ctx context.Context, end int64) error
 
 	// Guarded by the pacer's mutex.
-	at      int64         // end of the last step that it has ended; 0 before the first
-	next    int64         // beginning of the step of the record that it waits with
-	waiting bool          // for a step to be closed
-	free    int64         // nothing is left of it up to here
-	busy    bool          // a record came since that was not judged yet
-	moved   time.Time     // when it last did something
-	left    bool          // nobody waits for it
-	gone    bool          // it was given up
+	at      int64     // end of the last step that it has ended; 0 before the first
+	next    int64     // beginning of the step of the record that it waits with
+	waiting bool      // for a step to be closed
+	free    int64     // nothing is left of it up to here
+	busy    bool      // a record came since that was not judged yet
+	moved   time.Time // when it last did something
+	left    bool      // nobody waits for it
+	gone    bool      // it was given up
 	// A partition handles its records, or is moved to the end of a step without
 	// any: not both at the same time.
 	handling, ticking bool

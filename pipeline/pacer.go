@@ -20,6 +20,9 @@ type PacerConfig struct {
 	// MaxHold is for how long, by the gateway's clock, a partition with lag of
 	// which nothing comes holds the others.
 	MaxHold time.Duration
+	// EveryStep says that long gaps without a record are not passed over: other
+	// gateways may have some.
+	EveryStep bool
 	// Close judges the step that ends at end, nanoseconds since 1970, which all
 	// partitions have ended, and returns when what was found is delivered. Partial
 	// says that a partition was not waited for. Until it returns nobody judges a
@@ -174,6 +177,9 @@ func (p *Pacer) close(end int64) {
 		if m.waiting && m.next >= end {
 			upcoming = min(upcoming, m.next)
 		}
+	}
+	if p.cfg.EveryStep {
+		upcoming = p.steps.next()
 	}
 	p.steps.close(upcoming)
 	p.closing = false

@@ -180,6 +180,13 @@ func (s *Shard) Tick(now int64, muted bool) {
 	}
 }
 
+// Raise makes documents of the alerts that find emits, at a time at which no
+// record came.
+func (s *Shard) Raise(at int64, find func(emit func(alert *event.Event))) {
+	s.Tick(at, false)
+	find(s.onAlert)
+}
+
 // mute says whether what follows leaves documents.
 func (s *Shard) mute(on bool) {
 	if on == s.muted {

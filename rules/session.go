@@ -72,8 +72,8 @@ type Session struct {
 
 	clock      func() time.Time // nil: nothing is timed.
 	budget     time.Duration
-	costs      []cost       // By number of the rule, where there is a clock.
-	fleet      *fleetWatch  // nil where no rule is about the fleet.
+	costs      []cost      // By number of the rule, where there is a clock.
+	fleet      *fleetWatch // nil where no rule is about the fleet.
 	partition  string
 	roster     *fleet.Fleet // That lists the session's agents; nil without one.
 	now        int64

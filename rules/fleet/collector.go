@@ -27,6 +27,8 @@ type collector struct {
 type toldPartition struct {
 	at   int64 // end of the last step that was told
 	last *Step // as it was told; nil before
+	// skipped says that steps are closed without it until it is told of again.
+	skipped bool
 }
 
 func newCollector() collector {
@@ -35,14 +37,19 @@ func newCollector() collector {
 
 func unnamedPartition(n int) string { return "#" + strconv.Itoa(n) }
 
-// offer keeps a step. One that was told before counts no more; one that comes
-// after its time counts in the next.
-func (c *collector) offer(partition string, step *Step, rebuilt bool) {
+func (c *collector) obtain(partition string) *toldPartition {
 	told := c.told[partition]
 	if told == nil {
 		told = &toldPartition{}
 		c.told[partition] = told
 	}
+	return told
+}
+
+// offer keeps a step. One that was told before counts no more; one that comes
+// after its time counts in the next.
+func (c *collector) offer(partition string, step *Step, rebuilt bool) {
+	told := c.obtain(partition)
 	if step.At <= told.at {
 		return
 	}

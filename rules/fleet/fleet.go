@@ -47,18 +47,18 @@ func New(cfg Config, now func() time.Time) *Fleet {
 	}
 }
 
-// NewPaced returns a fleet whose steps are closed by Close alone.
-func NewPaced(cfg Config, now func() time.Time) *Fleet {
-	f := New(cfg, now)
+// Pace lets steps be closed by Close alone from now on.
+func (f *Fleet) Pace() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
 	f.paced = true
-	return f
 }
 
 // NewShared returns the part of a gateway in a fleet of several: what its shards
 // tell is taken with Outbox, and the judge only learns what Hear is told.
 func NewShared(cfg Config, now func() time.Time) *Fleet {
-	f := NewPaced(cfg, now)
-	f.shared = true
+	f := New(cfg, now)
+	f.paced, f.shared = true, true
 	return f
 }
 
@@ -144,10 +144,7 @@ func (f *Fleet) Close(end int64, partial bool) []Finding {
 	f.collect.partial = partial
 	findings, last := f.closeTo(end)
 	if last < end {
-		// Nobody knows of anything yet: the step is closed all the same.
-		found, view := f.judge.Take(f.collect.close(end))
-		f.views.add(view)
-		findings = append(findings, found...)
+		findings = append(findings, f.closeAt(end)...) // Nobody told of anything.
 	}
 	return findings
 }
@@ -157,20 +154,25 @@ func (f *Fleet) Close(end int64, partial bool) []Finding {
 func (f *Fleet) closeTo(end int64) ([]Finding, int64) {
 	var findings []Finding
 	for at := f.collect.next(end); at > 0; at = f.collect.next(end) {
-		rebuilt := f.collect.rebuilt(at)
-		partial := f.collect.partial
-		found, view := f.judge.Take(f.collect.close(at))
-		view.Partial = partial
-		f.views.add(view)
-		if rebuilt {
-			continue
-		}
-		for i := range found {
-			found[i].Partial = partial
-		}
-		findings = append(findings, found...)
+		findings = append(findings, f.closeAt(at)...)
 	}
 	return findings, f.collect.closed
+}
+
+// closeAt judges one step. What is found by records alone that were judged
+// before was told before.
+func (f *Fleet) closeAt(end int64) []Finding {
+	rebuilt, partial := f.collect.rebuilt(end), f.collect.partial
+	found, view := f.judge.Take(f.collect.close(end))
+	view.Partial = partial
+	f.views.add(view)
+	if rebuilt {
+		return nil
+	}
+	for i := range found {
+		found[i].Partial = partial
+	}
+	return found
 }
 
 // Closed is the end of the last step that was closed; 0 before.

@@ -52,6 +52,7 @@ func persistFleet(c *snapshot.Codec, f *Fleet) {
 			*m = &toldPartition{}
 		}
 		snapshot.Int(c, &(*m).at)
+		c.Bool(&(*m).skipped)
 		some := (*m).last != nil
 		if c.Bool(&some); some {
 			persistStep(c, "the last step of a partition", &(*m).last)
