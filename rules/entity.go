@@ -51,8 +51,8 @@ type entities struct {
 	formerly map[*entity]string
 	buf      []byte
 
-	onForget  func(*entity) // nil: nobody minds.
-	onReplace func(*entity) // A host has another agent of the type; nil: nobody minds.
+	onForget func(*entity)                            // nil: nobody minds.
+	onSettle func(n *entity, host []byte, moved bool) // An agent is new on a host, and was on another before; nil: nobody minds.
 }
 
 // maxShared bounds the texts that are kept once for all agents; a hostile feed
@@ -135,12 +135,9 @@ func (t *entities) settle(n *entity, before string) {
 		if other == n {
 			return
 		}
-		// A host that is set up anew has a new agent, and one that became a copy of
-		// another host has that one's; the one before is not heard again. One that
-		// only has the same name will be.
-		if t.onReplace != nil && other.Type == n.Type && other.ID != "" && n.ID != "" && (moved || other.LastSeen < n.FirstSeen) {
-			t.onReplace(other)
-		}
+	}
+	if t.onSettle != nil && n.Type != "" && n.ID != "" {
+		t.onSettle(n, t.buf, moved)
 	}
 	if first == nil && len(t.hosts) >= t.known.max {
 		return

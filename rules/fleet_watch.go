@@ -36,7 +36,7 @@ func (s *Session) rejoinFleet() {
 	s.fleet.states = s.fleetStates()
 	s.states = append(s.states, s.fleet)
 	s.entities.onForget = func(n *entity) { s.fleet.shard.Evict(&n.Agent) }
-	s.entities.onReplace = func(n *entity) { s.fleet.shard.Replace(&n.Agent) }
+	s.entities.onSettle = func(n *entity, host []byte, moved bool) { s.fleet.shard.Settle(&n.Agent, host, moved, s.now) }
 }
 
 // fleetStates are the states of rules about the fleet, by kind of finding.

@@ -420,14 +420,6 @@ func (s *Shard) overdue(a *Agent, f *feed, clock, now int64) {
 	}
 }
 
-// Replace says that another agent took the place of this one: it is gone until
-// it is heard again.
-func (s *Shard) Replace(a *Agent) {
-	if a.settled {
-		s.setLife(a, gone)
-	}
-}
-
 // Evict takes an agent out that its owner forgets.
 func (s *Shard) Evict(a *Agent) {
 	s.setLife(a, gone)

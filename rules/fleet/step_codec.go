@@ -18,7 +18,8 @@ import (
 //	strata: number, four texts each; sorted
 //	sums of strata, sites, feeds, versions and models: number and entries, sorted
 //	  by key
-//	what happened to hosts: number, and each as host, action, time and clock
+//	what happened to hosts: number, and each as host, action, time and clock, and
+//	  the agent that is new on it
 //
 // Numbers are uvarints, texts and strata are named by their place in the
 // tables. The same step gives the same bytes.
@@ -84,7 +85,7 @@ func (w *stepWriter) collect(s *Step) {
 		}
 	}
 	for _, h := range s.Hosts {
-		w.texts[cutText(h.Host)] = 0
+		w.texts[cutText(h.Host)], w.texts[cutText(h.Product)], w.texts[cutText(h.Agent)] = 0, 0, 0
 	}
 	for key := range s.Models {
 		w.texts[cutText(key.Product)], w.texts[cutText(key.Model)] = 0, 0
@@ -207,6 +208,10 @@ func (w *stepWriter) sums(s *Step) {
 		w.b = append(w.b, byte(h.Action))
 		w.b = binary.AppendVarint(w.b, h.At)
 		w.b = binary.AppendVarint(w.b, h.Seen)
+		if h.Action == hostTaken {
+			w.text(h.Product)
+			w.text(h.Agent)
+		}
 	}
 }
 

@@ -32,7 +32,10 @@ func sampleStep() *Step {
 			Casualties: []Casualty{{Host: "srv-0013", Model: "PowerEdge R750", Class: Silence, Heard: 1}}}},
 		Models: map[string]*ModelArm{"PowerEdge R750": {Alive: 60, Exposed: 5, Failures: [classes + 1]int{3, 0, 0, 0, 0, 3}, Early: [classes + 1]int{2, 0, 0, 0, 0, 2}}},
 	}
-	s.Hosts = []HostIncident{{"srv-0012", hostCrashed, 1721362100e9, 1721362155e9}, {"lap-1", hostShutdown, 1721362150e9, 1721362151e9}}
+	s.Hosts = []HostIncident{
+		{Host: "srv-0012", Action: hostCrashed, At: 1721362100e9, Seen: 1721362155e9}, {Host: "lap-1", Action: hostShutdown, At: 1721362150e9, Seen: 1721362151e9},
+		{Host: "lap-2", Action: hostTaken, At: 1721362150e9, Seen: 1721362151e9, Product: "osquery", Agent: "a-2"},
+	}
 	s.Models[ModelKey{"crowdstrike-falcon", "PowerEdge R750"}] = &ModelStep{Alive: 400, Failures: [classes + 1]int{5, 1, 0, 0, 0, 6}}
 	v := &VersionStep{}
 	v.init()

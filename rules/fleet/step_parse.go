@@ -190,6 +190,9 @@ func (r *stepReader) hosts(s *Step) {
 			r.fail("something known that happened to a host")
 		}
 		h.At, h.Seen = r.time("when it happened to a host"), r.time("when it was seen")
+		if h.Action == hostTaken {
+			h.Product, h.Agent = r.text("a product"), r.text("an agent")
+		}
 	}
 }
 
