@@ -264,3 +264,11 @@ func (m *Member) Leave() {
 	p.signal()
 	p.look()
 }
+
+// Ended is the end of the last step that the partition has ended, nanoseconds
+// since 1970; 0 before.
+func (m *Member) Ended() int64 {
+	m.pacer.mu.Lock()
+	defer m.pacer.mu.Unlock()
+	return m.at
+}

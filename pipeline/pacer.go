@@ -20,17 +20,27 @@ type PacerConfig struct {
 	// MaxHold is for how long, by the gateway's clock, a partition with lag of
 	// which nothing comes holds the others.
 	MaxHold time.Duration
-	// EveryStep says that long gaps without a record are not passed over: other
-	// gateways may have some.
-	EveryStep bool
-	// Close judges the step that ends at end, nanoseconds since 1970, which all
-	// partitions have ended, and returns when what was found is delivered. Partial
-	// says that a partition was not waited for. Until it returns nobody judges a
-	// record of the next step. An error ends nothing: the step counts as closed.
-	Close  func(ctx context.Context, end int64, partial bool) error
+	// Shared says that other gateways have partitions, too: long gaps without a
+	// record are not passed over, because they may have some, and a step is closed
+	// anew when a partition comes meanwhile, for which the others may wait.
+	Shared bool
+	// Close judges a step, and returns when what was found is delivered. Until it
+	// returns nobody judges a record of the next step. An error ends nothing: the
+	// step counts as closed.
+	Close  func(ctx context.Context, c Closing) error
 	Logger *slog.Logger
 	Now    func() time.Time // default time.Now
 }
+
+// Closing is a step that is to be judged.
+type Closing struct {
+	End   int64    // nanoseconds since 1970
+	Ended []string // the partitions that have ended it
+	Left  []string // those that have not, and are not waited for
+}
+
+// Partial reports whether a partition was not waited for.
+func (c *Closing) Partial() bool { return len(c.Left) > 0 }
 
 // Pacer lets the partitions of a gateway be judged in step by the time of the
 // log: a record of a step is judged when no partition has one of the step before
@@ -43,6 +53,7 @@ type Pacer struct {
 	target  int64 // where in the log somebody stands, or has read ahead: a beginning of a step
 	members []*Member
 	closing bool
+	abort   context.CancelFunc // of the closing of a step; nil where it cannot be given up
 	changed chan struct{} // closed when something that is waited for changes
 	timer   *time.Timer   // looks after those that hold the others
 	ctx     context.Context
@@ -79,6 +90,9 @@ func (p *Pacer) Join(name string, tick func(ctx context.Context, end int64) erro
 	defer p.mu.Unlock()
 	m := &Member{pacer: p, name: name, tick: tick, moved: p.cfg.Now(), holding: make(chan struct{})}
 	m.ctx, m.cancel = context.WithCancel(p.ctx)
+	if p.abort != nil {
+		p.abort()
+	}
 	p.members = append(p.members, m)
 	slices.SortFunc(p.members, func(a, b *Member) int { return cmp.Compare(a.name, b.name) })
 	return m
@@ -155,7 +169,7 @@ func (p *Pacer) begin() bool {
 // judged, and all go on.
 func (p *Pacer) close(end int64) {
 	p.mu.Lock()
-	members, partial := slices.Clone(p.members), p.partial(end)
+	members := slices.Clone(p.members)
 	p.mu.Unlock()
 	var group errgroup.Group
 	for _, m := range members {
@@ -166,31 +180,61 @@ func (p *Pacer) close(end int64) {
 			return nil
 		})
 	}
-	err := errors.Join(group.Wait(), p.cfg.Close(p.ctx, end, partial))
-	if err != nil && p.ctx.Err() == nil && !errors.Is(err, ErrGivenUp) && !errors.Is(err, context.Canceled) {
+	err := group.Wait()
+	c, ctx, done := p.prepare(end, members)
+	err = errors.Join(err, p.cfg.Close(ctx, c))
+	aborted := ctx.Err() != nil && p.ctx.Err() == nil
+	done()
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrGivenUp) && !errors.Is(err, context.Canceled) {
 		p.cfg.Logger.Warn("a step of the fleet was closed with an error", "end", time.Unix(0, end).UTC(), "error", err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	upcoming := p.target
-	for _, m := range p.members {
-		if m.waiting && m.next >= end {
-			upcoming = min(upcoming, m.next)
-		}
+	p.closing, p.abort = false, nil
+	if !aborted {
+		p.steps.close(p.upcoming(end))
 	}
-	if p.cfg.EveryStep {
-		upcoming = p.steps.next()
-	}
-	p.steps.close(upcoming)
-	p.closing = false
 	p.signal()
 	p.look()
 }
 
-// partial reports whether a partition is not waited for, or has been not and is
-// not back yet.
-func (p *Pacer) partial(end int64) bool {
-	return slices.ContainsFunc(p.members, func(m *Member) bool { return m.left && m.at < end })
+// prepare says who has ended a step.
+func (p *Pacer) prepare(end int64, members []*Member) (Closing, context.Context, context.CancelFunc) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := Closing{End: end}
+	for _, m := range members {
+		switch {
+		case m.gone:
+		case m.at >= end:
+			c.Ended = append(c.Ended, m.name)
+		case m.left:
+			c.Left = append(c.Left, m.name)
+		}
+	}
+	ctx, cancel := context.WithCancel(p.ctx)
+	if p.cfg.Shared {
+		p.abort = cancel
+		if len(p.members) > len(members) {
+			cancel() // Somebody came meanwhile.
+		}
+	}
+	return c, ctx, cancel
+}
+
+// upcoming is the beginning of the first step after one of which a record is
+// known.
+func (p *Pacer) upcoming(end int64) int64 {
+	if p.cfg.Shared {
+		return end
+	}
+	first := p.target
+	for _, m := range p.members {
+		if m.waiting && m.next >= end {
+			first = min(first, m.next)
+		}
+	}
+	return first
 }
 
 // watch makes sure that somebody looks when a partition that holds the others

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -86,6 +87,7 @@ func (f *Fleet) Leave(s *Shard) {
 		return
 	}
 	delete(f.shards, s)
+	f.outbox = slices.DeleteFunc(f.outbox, func(c Contribution) bool { return c.Partition == place.partition })
 	if !f.paced {
 		f.collect.forget(place.partition)
 	}

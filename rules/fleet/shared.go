@@ -6,35 +6,30 @@ import (
 	"slices"
 )
 
-// Outbox returns what the shards of this gateway did up to the step that ends at
-// a time, for all gateways: of every partition at least one contribution, with
-// no step where nothing is known of it yet. Behind are the partitions that have
-// not ended the step.
-func (f *Fleet) Outbox(end int64) (told []Contribution, behind []string) {
+// Outbox returns what shards of this gateway did, for all gateways: those of the
+// partitions that have ended the step that ends at a time. Of each there is at
+// least one contribution, with no step where there is nothing new of it.
+func (f *Fleet) Outbox(end int64, ended []string) []Contribution {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var rest []Contribution
-	reached := map[string]bool{}
+	var told, rest []Contribution
+	some := map[string]bool{}
 	for _, c := range f.outbox {
-		if c.Step.At > end {
+		if c.Step.At > end || !slices.Contains(ended, c.Partition) {
 			rest = append(rest, c)
 			continue
 		}
 		told = append(told, c)
-		reached[c.Partition] = c.Step.At == end || reached[c.Partition]
+		some[c.Partition] = true
 	}
 	f.outbox = rest
-	for _, p := range f.shards {
-		switch {
-		case p.at == 0:
-			told = append(told, Contribution{Partition: p.partition})
-		case !reached[p.partition] && p.at < end:
-			behind = append(behind, p.partition)
+	for _, name := range ended {
+		if !some[name] {
+			told = append(told, Contribution{Partition: name})
 		}
 	}
 	slices.SortStableFunc(told, func(a, b Contribution) int { return cmp.Compare(a.Partition, b.Partition) })
-	slices.Sort(behind)
-	return told, behind
+	return told
 }
 
 // Partitions names those of which there is a shard here.

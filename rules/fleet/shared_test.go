@@ -28,7 +28,7 @@ func sharedBy(w *world, gateways int) {
 
 // exchange tells all what a gateway did, over bytes.
 func (w *world) exchange(from *Fleet, end int64) {
-	told, _ := from.Outbox(end)
+	told := from.Outbox(end, from.Partitions())
 	if w.tap != nil {
 		w.tap(end, told)
 	}

@@ -23,7 +23,7 @@ const (
 // joinFleet makes the gateway the whole fleet, or one of several.
 func (a *App) joinFleet() error {
 	cfg := a.cfg.Fleet.Exchange
-	paced := pipeline.PacerConfig{Step: time.Duration(fleet.StepLength), MaxHold: a.cfg.Fleet.MaxHold, Logger: a.log, Close: a.closeStep, EveryStep: cfg.Enabled()}
+	paced := pipeline.PacerConfig{Step: time.Duration(fleet.StepLength), MaxHold: a.cfg.Fleet.MaxHold, Logger: a.log, Close: a.closeStep, Shared: cfg.Enabled()}
 	a.pacer = pipeline.NewPacer(paced)
 	a.closers = append(a.closers, func() error { a.pacer.Stop(); return nil })
 	if !cfg.Enabled() {
@@ -49,11 +49,11 @@ func (a *App) joinFleet() error {
 
 // closeStep judges a step that all partitions of this gateway have ended: by
 // itself, or with all other gateways.
-func (a *App) closeStep(ctx context.Context, end int64, partial bool) error {
+func (a *App) closeStep(ctx context.Context, c pipeline.Closing) error {
 	if a.exchange != nil {
-		return a.exchange.CloseStep(ctx, end)
+		return a.exchange.CloseStep(ctx, c)
 	}
-	return a.verdicts.publish(ctx, end, a.fleet.Close(end, partial))
+	return a.verdicts.publish(ctx, c.End, a.fleet.Close(c.End, c.Partial()))
 }
 
 // verdicts turns what is found at the closing of steps into the alerts of the

@@ -4,28 +4,24 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline"
 )
 
-// CloseStep tells all gateways what the partitions of this one did up to the end of
-// a step, nanoseconds since 1970, and returns when all partitions of all gateways
-// have ended it and it is judged.
-func (e *Exchange) CloseStep(ctx context.Context, end int64) error {
-	told, behind := e.fleet.Outbox(end)
-	if len(told) > 0 {
-		values, err := encode(end, told)
-		if err != nil {
-			e.steps.WithLabelValues("lost").Inc()
-			return err
-		}
-		for _, value := range values {
-			if err := e.enqueue(ctx, value); err != nil {
-				return err
-			}
-		}
+// CloseStep tells all gateways what the partitions of this one did up to the end
+// of a step, and returns when all partitions of all gateways have ended it and it
+// is judged.
+func (e *Exchange) CloseStep(ctx context.Context, c pipeline.Closing) error {
+	values, err := encode(c.End, e.fleet.Outbox(c.End, c.Ended))
+	if err != nil {
+		e.steps.WithLabelValues("lost").Inc()
+		return err
 	}
-	if len(behind) > 0 {
-		e.log.Warn("the fleet is judged without partitions of this gateway that stand still", "partitions", behind)
-		if err := e.enqueue(ctx, names(skips, behind)); err != nil {
+	if len(c.Left) > 0 {
+		values = append(values, names(skips, c.Left))
+	}
+	for _, value := range values {
+		if err := e.enqueue(ctx, value); err != nil {
 			return err
 		}
 	}
@@ -33,7 +29,7 @@ func (e *Exchange) CloseStep(ctx context.Context, end int64) error {
 		e.mu.Lock()
 		advanced := e.advanced
 		e.mu.Unlock()
-		if e.fleet.Closed() >= end {
+		if e.fleet.Closed() >= c.End {
 			return nil
 		}
 		select {

@@ -217,9 +217,9 @@ func (p *parallel) keep(s *pipeline.Shard, outcome pipeline.RecordOutcome, kept 
 }
 
 // close is called by the pacer when all partitions have ended a step.
-func (p *parallel) close(_ context.Context, end int64, _ bool) error {
+func (p *parallel) close(_ context.Context, c pipeline.Closing) error {
 	p.mu.Lock()
-	p.alerts = append(p.alerts, p.raising.close(end)...)
+	p.alerts = append(p.alerts, p.raising.close(c.End)...)
 	p.mu.Unlock()
 	return p.flush()
 }
