@@ -109,6 +109,15 @@ func (m *Member) Pass(ctx context.Context, at int64, tick func(end int64)) (end 
 			return 0, err
 		}
 	}
+	if m.at > p.steps.closed { // It goes on from kept state: what the others knew by then has to be known here.
+		m.waiting = true
+		p.signal()
+		p.look()
+		if err := m.wait(ctx, func() bool { return p.steps.closed >= m.at }); err != nil {
+			return 0, err
+		}
+		m.waiting = false
+	}
 	for m.at < beginning {
 		if !p.closing {
 			p.steps.known(beginning)

@@ -54,8 +54,8 @@ type Pacer struct {
 	members []*Member
 	closing bool
 	abort   context.CancelFunc // of the closing of a step; nil where it cannot be given up
-	changed chan struct{} // closed when something that is waited for changes
-	timer   *time.Timer   // looks after those that hold the others
+	changed chan struct{}      // closed when something that is waited for changes
+	timer   *time.Timer        // looks after those that hold the others
 	ctx     context.Context
 	stop    context.CancelFunc
 }
@@ -146,21 +146,30 @@ func (p *Pacer) look() {
 
 // begin finds the first step, when it is known where all partitions stand.
 func (p *Pacer) begin() bool {
-	first := int64(0)
+	first, known := int64(0), false
 	for _, m := range p.members {
-		if m.waiting && !m.left && (first == 0 || m.next < first) {
-			first = m.next
+		at := m.at // Where kept state ends.
+		if at == 0 && m.waiting {
+			at = m.next
+		}
+		known = known || m.waiting
+		if at > 0 && !m.left && (first == 0 || at < first) {
+			first = at
 		}
 	}
-	if first == 0 {
+	if !known {
 		return false
 	}
 	for _, m := range p.members {
-		if m.holds(first) && !m.waiting {
+		if m.at == 0 && m.holds(first) && !m.waiting {
 			return false
 		}
 	}
 	p.steps.begin(first)
+	if p.cfg.Shared {
+		// The others have to know that nothing was before.
+		p.steps.closed -= p.steps.length
+	}
 	p.signal()
 	return true
 }

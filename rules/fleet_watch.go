@@ -75,6 +75,11 @@ func (w *fleetWatch) tell(m *moment) {
 // refresh takes up what became known of the whole fleet with the steps that
 // were closed since. Nothing else of other partitions is ever seen.
 func (w *fleetWatch) refresh() {
+	if seen, needed := w.shard.Restored(); needed {
+		if v := w.fleet.View(seen); v != nil {
+			w.shard.Begin(v)
+		}
+	}
 	for seen, ended := w.shard.Behind(); seen < ended; seen, ended = w.shard.Behind() {
 		v := w.fleet.NextView(seen, ended)
 		if v == nil {

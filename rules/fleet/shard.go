@@ -122,10 +122,14 @@ func (s *Shard) EndStep(now int64) *Step {
 // step; where they differ there may be views that it has to Advance over.
 func (s *Shard) Behind() (seen, ended int64) { return s.seen, s.ended }
 
+// Restored returns the end of the step whose view the shard had when its state
+// was kept, and false where it needs none.
+func (s *Shard) Restored() (seen int64, needed bool) { return s.seen, s.view == nil && s.seen > 0 }
+
 // Begin takes up what is known of the fleet before the first event; nil for
 // nothing.
 func (s *Shard) Begin(v *View) {
-	if s.view = v; v != nil {
+	if s.view = v; v != nil && s.seen == 0 {
 		s.seen = v.End
 	}
 }

@@ -79,6 +79,8 @@ func (f *Fleet) Hear(end int64, contributions []Contribution) []Finding {
 		if c.Step != nil {
 			f.collect.offer(c.Partition, c.Step, c.Rebuilt)
 		}
+	}
+	for _, c := range contributions { // After all: a partition may tell of several steps.
 		told := f.collect.obtain(c.Partition)
 		if told.at = max(told.at, end); told.at >= f.collect.closed {
 			told.skipped = false
@@ -106,6 +108,12 @@ func (f *Fleet) closeHeard() []Finding {
 		}
 	}
 	c.partial = partial
+	if c.closed == 0 {
+		// The fleet begins with the first step that somebody has told of.
+		if c.closed = ready; c.next(ready) > 0 {
+			c.closed = c.next(ready) - StepLength
+		}
+	}
 	var findings []Finding
 	for c.closed < ready {
 		end := c.next(ready)

@@ -119,6 +119,21 @@ func TestPartitionInTransit(t *testing.T) {
 	}
 }
 
+// A partition that is behind tells of several steps at once; all of them count.
+func TestSeveralStepsAtOnce(t *testing.T) {
+	f := NewShared(DefaultConfig(), nil)
+	f.Expect([]string{"a"})
+	begin := time.Date(2024, 7, 19, 4, 0, 0, 0, time.UTC).UnixNano()
+	var told []Contribution
+	for n := range int64(5) {
+		told = append(told, Contribution{Partition: "a", Step: stepOf(begin+n*StepLength, int(10+n))})
+	}
+	f.Hear(begin+4*StepLength, told)
+	if last := f.collect.told["a"].last; f.Closed() != begin+4*StepLength || last.Sites["x"].Alive != 14 {
+		t.Errorf("judged up to %s with %+v", time.Duration(f.Closed()-begin), last.Sites["x"])
+	}
+}
+
 // What is merged of steps does not depend on the order, to the last named host.
 func TestMergingHasNoOrder(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 1))
