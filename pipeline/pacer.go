@@ -146,18 +146,20 @@ func (p *Pacer) look() {
 
 // begin finds the first step, when it is known where all partitions stand.
 func (p *Pacer) begin() bool {
-	first, known := int64(0), false
+	first := int64(0)
 	for _, m := range p.members {
 		at := m.at // Where kept state ends.
 		if at == 0 && m.waiting {
 			at = m.next
 		}
-		known = known || m.waiting
 		if at > 0 && !m.left && (first == 0 || at < first) {
 			first = at
 		}
 	}
-	if !known {
+	if first == 0 && p.cfg.Shared {
+		first = p.target // Nothing is here; the others have come so far.
+	}
+	if first == 0 {
 		return false
 	}
 	for _, m := range p.members {

@@ -45,11 +45,10 @@ incidents:
 `, `
 name: site
 start: 2024-07-17T08:00:00Z
-duration: 30m
-agents: 150
-fleet: {crowdstrike: 1, defender: 0, sentinelone: 0, servers: 0.8, laptops: 0.2, awake: 0.9, remote: 0.05}
+duration: 45m
+agents: 120
 incidents:
-  - {type: site_outage, id: no-network, at: 13m, for: 10m, site: fra}
+  - {type: site_outage, id: no-network, at: 20m, site: fra}
 `, `
 name: feed
 start: 2024-07-17T08:00:00Z
