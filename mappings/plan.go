@@ -106,7 +106,7 @@ func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record, ex
 type keySet [keyWords]uint64
 
 // Room for the paths that the shipped mappings ask for and as many of the
-// user's; shapes of more are told apart by their conditions alone.
+// user's; the shapes beyond are distinguished by their conditions alone.
 const (
 	keyWords   = 8
 	markedKeys = 64 * keyWords

@@ -66,7 +66,7 @@ type enrichSpec struct {
 	Fields strict.Node `yaml:"fields,required"`
 }
 
-// valueSpec says where a field's value comes from and what becomes of it.
+// valueSpec says where a field's value comes from and how it is converted.
 type valueSpec struct {
 	From      paths       `yaml:"from"`
 	Field     strict.Text `yaml:"field"`

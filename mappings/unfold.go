@@ -15,7 +15,7 @@ import (
 )
 
 // unfolding opens a value that holds more than it shows: a text in a format of
-// its own, or a list of named values. The record is written anew with the
+// its own, or a list of named values. The record is written again with the
 // object that it becomes, in the value's place or as a member called to, and
 // read again.
 type unfolding struct {

@@ -5,6 +5,9 @@
 // The return value is the acknowledgement: no buffer sits between source and
 // sinks, Kafka is the buffer. Mapping and detection run once per record; only
 // delivery is retried, with the same bytes and the same ids.
+//
+// DESIGN.md beside this file has the life of a record, restart and rewind on one
+// page, clocks, locks, and what will bite you.
 package pipeline
 
 import (
@@ -42,6 +45,14 @@ type Mapper interface {
 // use.
 type Processor interface {
 	Process(e *event.Event)
+}
+
+// PerShard is a Processor that has a state for each shard: a shard uses what
+// ForShard returns in its place, in one goroutine. Where that has a method Close()
+// it is called when the shard is given up.
+type PerShard interface {
+	Processor
+	ForShard() Processor
 }
 
 // Detector judges events on a clock that only moves forward. Detect first

@@ -97,11 +97,27 @@ type ShardStats struct {
 // NewShard returns a shard with state of its own. A nil detector only maps.
 // Every event goes through the processors in their order.
 func NewShard(cfg ShardConfig, m Mapper, d Detector, processors ...Processor) *Shard {
-	s := &Shard{cfg: cfg, mapper: m, detector: d, processors: processors, dedupe: newDedupe(cfg.DedupeWindow, cfg.DedupeLimit)}
+	s := &Shard{cfg: cfg, mapper: m, detector: d, dedupe: newDedupe(cfg.DedupeWindow, cfg.DedupeLimit)}
+	for _, p := range processors {
+		if per, ok := p.(PerShard); ok {
+			p = per.ForShard()
+		}
+		s.processors = append(s.processors, p)
+	}
 	s.judge, _ = m.(RecordJudge)
 	s.onEvent = s.event
 	s.onAlert = s.alert
 	return s
+}
+
+// Close releases what the shard's processors hold. The shard is not used
+// afterwards.
+func (s *Shard) Close() {
+	for _, p := range s.processors {
+		if c, ok := p.(interface{ Close() }); ok {
+			c.Close()
+		}
+	}
 }
 
 // Documents returns what the records since Reset became; valid until Reset.
@@ -146,6 +162,9 @@ func (s *Shard) Process(p *event.Partition, r *event.Record, muted bool) RecordO
 	switch {
 	case s.cfg.DedupeCoordinates && s.dedupe.seen(coordinates(p, r), s.clock.now):
 		return DuplicateRecord
+	case r.Fault != nil && r.Raw != nil:
+		s.bury("decode", r.Fault)
+		return DeadLettered
 	case r.Fault != nil:
 		s.bury("source", r.Fault)
 		return DeadLettered
@@ -219,6 +238,7 @@ func (s *Shard) event(e *event.Event) {
 	s.other, s.kind = e.Mapped == "", e.RecordType
 	e.Feed = s.partition.Topic
 	s.stampTime(e)
+	e.Clock = s.clock.now
 	s.id = event.AppendID(s.id[:0], s.partition, s.record.Offset, s.ordinal)
 	s.ordinal++
 	e.Set(ecs.EventID, event.CleanString(event.View(s.id)))
@@ -296,10 +316,15 @@ func (s *Shard) stampTime(e *event.Event) {
 	}
 }
 
-// bury keeps the record in progress with the reason why it could not be used.
+// bury keeps the record in progress, as its source delivered it, with the
+// reason why it could not be used.
 func (s *Shard) bury(stage string, err error) {
 	if s.muted {
 		return
+	}
+	original := s.record.Value
+	if s.record.Raw != nil {
+		original = s.record.Raw
 	}
 	f := fault.Of(err)
 	s.out.dead = append(s.out.dead, event.Dead{
@@ -308,7 +333,7 @@ func (s *Shard) bury(stage string, err error) {
 		Time:      s.record.Time,
 		Key:       s.record.Key,
 		Headers:   s.record.Headers,
-		Original:  s.record.Value,
+		Original:  original,
 		Stage:     stage,
 		Reason:    string(f.Reason),
 		Detail:    fmt.Sprint(err),

@@ -54,12 +54,12 @@ func TestWhatHappensToHostsReachesTheirAgentsElsewhere(t *testing.T) {
 		if harmed != 6 {
 			t.Errorf("%d gateways: %d crashes are held against the version, want 6", gateways, harmed)
 		}
-		gone := map[string]int{}
+		presences := map[string]int{}
 		for _, a := range sensors.agents() {
-			gone[a]++
+			presences[a]++
 		}
-		if gone["gone"] != 40 || gone["silent"] != 0 {
-			t.Errorf("%d gateways: agents are %v, want the 40 of hosts that were shut down to be gone", gateways, gone)
+		if presences["asleep"] != 40 || presences["silent"] != 0 {
+			t.Errorf("%d gateways: agents are %v, want the 40 of hosts that were shut down to be asleep", gateways, presences)
 		}
 	}
 }

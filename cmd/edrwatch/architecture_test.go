@@ -92,7 +92,43 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
-func isTestHelper(pkg string) bool { return within(pkg, "sources/sourcetest", "sinks/sinktest") }
+// TestRoomsOfRules holds which room of package rules may know which: the engine
+// knows no kind, and what a file says knows neither.
+func TestRoomsOfRules(t *testing.T) {
+	const room = "rules/internal/"
+	may := map[string][]string{ // Of what is below rules/.
+		room + "wording":    {},
+		room + "snapshot":   {},
+		room + "expression": {},
+		room + "table":      {room + "snapshot", room + "wording"},
+		room + "spec":       {room + "expression"},
+		room + "engine":     {room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet", "rules/fleet/identity"},
+		room + "kinds":      {room + "engine", room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet", "rules/fleet/identity"},
+		room + "load":       {room + "engine", room + "spec", room + "expression"},
+		"rules/ruletest":    {room + "load", room + "engine", room + "spec", room + "expression", room + "wording", "rules/fleet", "rules/fleet/identity"},
+		"rules/author":      {room + "load", room + "engine", room + "spec"},
+	}
+	seen := 0
+	for _, p := range packages(t) {
+		allowed, ok := may[p.ImportPath]
+		if !ok {
+			continue
+		}
+		seen++
+		for _, imp := range p.Imports {
+			if within(imp, "rules") && !slices.Contains(allowed, imp) {
+				t.Errorf("%s imports %s, which is none of %s", p.ImportPath, imp, strings.Join(allowed, ", "))
+			}
+		}
+	}
+	if seen != len(may) {
+		t.Errorf("%d of %d rooms were found", seen, len(may))
+	}
+}
+
+func isTestHelper(pkg string) bool {
+	return within(pkg, "sources/sourcetest", "sinks/sinktest", "pipeline/respond/respondtest", "pipeline/decode/registry/registrytest", "pipeline/goldentest", "pipeline/ecs/ecstest")
+}
 
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	for _, p := range packages(t) {
@@ -118,6 +154,9 @@ func TestSourceFiles(t *testing.T) {
 		}
 		if n := bytes.Count(src, []byte("\n")); n > 600 && !strings.HasSuffix(path, "_gen.go") {
 			t.Errorf("%s has %d lines: split it by concept", path, n)
+		}
+		if bytes.Contains(src, []byte(`flag.Bool(`+`"update"`)) {
+			t.Errorf("%s: golden files are written with EDRWATCH_UPDATE=1 (package goldentest), which works in all packages", path)
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, src, 0)
 		if err != nil {

@@ -62,6 +62,7 @@ func ownValues() map[string][]string {
 		"event.action":             actions,
 		"edr.state":                States(),
 		"edr.mode":                 Modes(),
+		"edr.presence":             Presences(),
 		"edr.policy.status":        strings.Fields("success failure warning pending unsupported"),
 		"edr.crash.kind":           strings.Fields("process service host"),
 		"edr.privilege.start_type": strings.Fields("boot system auto manual disabled"),
@@ -82,6 +83,9 @@ func ownValues() map[string][]string {
 // Of returns the values that a field may take, nil for any. The slice must not
 // be changed.
 func (v *Values) Of(field string) []string { return v.words[field] }
+
+// Pattern returns what the texts of a field have to match, nil for anything.
+func (v *Values) Pattern(field string) *regexp.Regexp { return v.patterns[field] }
 
 // Expects reports whether ECS expects an event.type under an event.category.
 func (v *Values) Expects(category, typ string) bool { return slices.Contains(v.types[category], typ) }

@@ -174,29 +174,35 @@ func (x *Enricher) Run(ctx context.Context) {
 		changed, err := x.Reload()
 		switch {
 		case err != nil:
-			x.log.Error("enrichment files have changed and cannot be used; the rows before stay", "error", err)
+			x.log.Error("enrichment files not reloaded: they have an error; the previous rows stay in use", "error", err)
 		case changed:
-			x.log.Info("enrichment files read again", "entries", len(x.table.Load().entries))
+			x.log.Info("enrichment files reloaded", "entries", len(x.table.Load().entries))
 		}
 	}
 }
 
-// Process adds to an event what the files say of its host. The ring of a file
-// takes the place of the vendor's. It allocates nothing.
+// Process adds to an event what the files say of its host, and its egress
+// network. It allocates nothing.
 func (x *Enricher) Process(e *event.Event) {
-	f := x.table.Load().look(e)
+	x.Enrich(e)
+	x.Egress(e)
+}
+
+// Enrich adds to an event what the files say of its host, and returns by which
+// rows. The ring of a file takes the place of the vendor's. It allocates nothing.
+func (x *Enricher) Enrich(e *event.Event) By {
+	f := x.table.Load().lookUp(e)
 	for i, v := range f.values {
 		if v != "" {
 			e.SetString(fields[i], v)
 		}
 	}
-	if x.cfg.EgressSite && !e.Has(ecs.EDRSite) {
-		setEgress(e)
-	}
+	return f.by
 }
 
-// setEgress makes the network of the agent's public address its site.
-func setEgress(e *event.Event) {
+// Egress sets edr.site_network to the network of the agent's public address, and
+// makes it the site where there is none and the configuration says so.
+func (x *Enricher) Egress(e *event.Event) {
 	v := e.Get(ecs.ObserverIP)
 	if v == nil {
 		return
@@ -212,7 +218,11 @@ func setEgress(e *event.Event) {
 			bits = 56
 		}
 		if network, err := address.WithZone("").Prefix(bits); err == nil {
-			e.Set(ecs.EDRSite, event.CleanString(event.View(network.AppendTo(e.Scratch(64)))))
+			text := event.CleanString(event.View(network.AppendTo(e.Scratch(64))))
+			e.Set(ecs.EDRSiteNetwork, text)
+			if x.cfg.EgressSite && !e.Has(ecs.EDRSite) {
+				e.Set(ecs.EDRSite, text)
+			}
 			return
 		}
 	}

@@ -11,6 +11,21 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
+// Selector is by what a row of a file names hosts.
+type Selector uint8
+
+// The selectors, the weakest first.
+const (
+	None      Selector = iota // no row says it
+	ByNetwork                 // the network of an address
+	ByTag                     // a tag of the host
+	ByName                    // the name, or a pattern of it, of the host, or the agent's id
+)
+
+// By says what rows an event's attributes are from: site, ring, owner and
+// criticality.
+type By [attributeCount]Selector
+
 const attributeCount = 4
 
 // fields are the homes of the attributes, in their order.
@@ -124,27 +139,28 @@ func (t *table) add(r *row, index uint32) error {
 // found collects what rows say of an event. What was found first stands.
 type found struct {
 	values entry
+	by     By
 	open   int // attributes without a value
 }
 
-func (f *found) add(e *entry) {
+func (f *found) add(e *entry, by Selector) {
 	for i, v := range e {
 		if v != "" && f.values[i] == "" {
-			f.values[i] = v
+			f.values[i], f.by[i] = v, by
 			f.open--
 		}
 	}
 }
 
-// look collects what the rows say of an event: those about the agent first,
+// lookUp collects what the rows say of an event: those about the agent first,
 // then those about the host's name, patterns of it (the most literal first),
 // tags, and networks (the smallest first).
-func (t *table) look(e *event.Event) found {
+func (t *table) lookUp(e *event.Event) found {
 	f := found{open: attributeCount}
 	if len(t.agents) > 0 {
 		if v := e.Get(ecs.AgentID); v != nil {
 			if i, ok := t.agents[lower(e, v.Str())]; ok {
-				f.add(&t.entries[i])
+				f.add(&t.entries[i], ByName)
 			}
 		}
 	}
@@ -157,7 +173,7 @@ func (t *table) look(e *event.Event) found {
 		if v := e.Get(ecs.Tags); v != nil {
 			for i := range count(v) {
 				if at, ok := t.tags[item(v, i)]; ok {
-					f.add(&t.entries[at])
+					f.add(&t.entries[at], ByTag)
 				}
 			}
 		}
@@ -173,7 +189,7 @@ func (t *table) byHost(f *found, name string) {
 	short, _, _ := strings.Cut(name, ".")
 	for _, n := range [...]string{name, short} {
 		if i, ok := t.hosts[n]; ok {
-			f.add(&t.entries[i])
+			f.add(&t.entries[i], ByName)
 		}
 	}
 	for _, length := range t.lengths {
@@ -183,9 +199,9 @@ func (t *table) byHost(f *found, name string) {
 		for _, p := range t.patterns[name[:length]] {
 			// The syntax was checked when the file was read.
 			if ok, _ := path.Match(p.glob, name); ok {
-				f.add(&t.entries[p.entry])
+				f.add(&t.entries[p.entry], ByName)
 			} else if ok, _ := path.Match(p.glob, short); ok {
-				f.add(&t.entries[p.entry])
+				f.add(&t.entries[p.entry], ByName)
 			}
 			if f.open == 0 {
 				return
@@ -214,7 +230,7 @@ func (t *table) byAddress(f *found, v *event.Value) {
 				continue
 			}
 			if at, ok := t.networks[prefix]; ok {
-				f.add(&t.entries[at])
+				f.add(&t.entries[at], ByNetwork)
 			}
 		}
 	}

@@ -46,13 +46,16 @@ type Document struct {
 	AlertKind string   // edr.alert.kind; "" on events
 	Rules     []string // edr.rules, or the rule.id of an alert
 
+	// Latest is set where the document is the state of an agent or an alert.
+	Latest Latest
+
 	// Where it came from, for the dead letter.
 	Partition *Partition
 	Offset    int64
 	Received  int64 // the broker's timestamp, milliseconds since 1970
 }
 
-// Outcome is what became of a document in one sink.
+// Outcome is the result of writing a document to one sink.
 type Outcome uint8
 
 const (

@@ -2,6 +2,7 @@ package event
 
 import (
 	"math/bits"
+	"slices"
 	"unsafe"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -30,8 +31,9 @@ type Event struct {
 	extraKeys  [4]uint64 // bits of the keys of extras, by keyBit
 	vendorDone bool      // while encoding: the extras are written
 
-	arena []byte
-	lists []string
+	arena  []byte
+	lists  []string
+	filled []ecs.ID // few: what Fill gave
 
 	// RecordID is the vendor's own id of the record where the mapping names
 	// one; a repeated one within the dedupe window is a duplicate. Empty: none.
@@ -44,6 +46,8 @@ type Event struct {
 	RecordType string
 	// Feed is the topic that the record came from; empty for a raw file.
 	Feed string
+	// Clock is the shard's clock when the event came, nanoseconds since 1970.
+	Clock int64
 	// Late reports that the event's time was further behind the clock than the
 	// permitted lateness. Set by whoever judges it.
 	Late bool
@@ -74,7 +78,8 @@ func (e *Event) Reset() {
 	e.extraKeys = [4]uint64{}
 	e.arena = e.arena[:0]
 	e.lists = e.lists[:0]
-	e.vendor, e.RecordID, e.Mapped, e.RecordType, e.Feed, e.Late = "", "", "", "", "", false
+	e.vendor, e.RecordID, e.Mapped, e.RecordType, e.Feed, e.Clock, e.Late = "", "", "", "", "", 0, false
+	e.filled = e.filled[:0]
 }
 
 // Set gives a field its value; an absent value removes the field. The kind of
@@ -97,6 +102,17 @@ func (e *Event) Set(id ecs.ID, v Value) {
 
 // SetString sets a string field.
 func (e *Event) SetString(id ecs.ID, s string) { e.Set(id, String(s)) }
+
+// Fill gives a field a value that the record does not say: Said tells it from
+// what does.
+func (e *Event) Fill(id ecs.ID, v Value) {
+	e.Set(id, v)
+	e.filled = append(e.filled, id)
+}
+
+// Said reports whether the field is present and Fill did not give it: the record
+// itself, or the user's files, say it.
+func (e *Event) Said(id ecs.ID) bool { return e.Has(id) && !slices.Contains(e.filled, id) }
 
 // Unset removes a field.
 func (e *Event) Unset(id ecs.ID) { e.Set(id, Value{}) }

@@ -61,6 +61,7 @@ func (s *Shard) setLife(a *Agent, to life) {
 		s.count(a, from, -1)
 	}
 	a.life = to
+	a.cameTo(from, s.now)
 	if to == alive || to == silent {
 		s.count(a, to, 1)
 	}

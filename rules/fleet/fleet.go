@@ -3,6 +3,8 @@ package fleet
 import (
 	"sync"
 	"time"
+
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Fleet brings the steps of all shards of a gateway before one Judge. Where
@@ -13,16 +15,21 @@ type Fleet struct {
 	now     func() time.Time
 	publish func(*Step) // nil: the shards here are the whole fleet
 
-	mu       sync.Mutex
-	judge    *Judge
-	shards   *collector
-	gateways *collector
-	rosters  map[Roster]struct{}
-	inbox    map[*Shard][][]HostEvent // what waits for shards
-	versions versions                 // as counted last
-	counted  time.Time                // when
-	heard    int64                    // the latest record of the exchange, nanoseconds since 1970
-	told     time.Time                // when it was announced last that steps will come
+	mu        sync.Mutex
+	judge     *Judge
+	shards    *collector
+	gateways  *collector
+	rosters   map[Roster]struct{}
+	names     *identity.Registry       // nil: none
+	inbox     map[*Shard][][]HostEvent // what waits for shards
+	knowledge *knowledge               // as counted last
+	counted   time.Time                // when
+	latest    int64                    // end of the latest step of a shard here
+	heard     int64                    // the latest record of the exchange, nanoseconds since 1970
+	told      time.Time                // when it was announced last that steps will come
+
+	informing sync.Mutex        // of what follows
+	informed  map[uint64]uint32 // fingerprint of what Part and Changed returned last, by Hash of the agent
 }
 
 // Shards and gateways of which nothing came for so long are not waited for. A
@@ -101,6 +108,7 @@ func (f *Fleet) Leave(s *Shard) {
 func (f *Fleet) Take(s *Shard, step *Step, rebuilt bool) []Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.latest = max(f.latest, step.At)
 	m := f.shards.members[s]
 	if m == nil {
 		return nil

@@ -27,6 +27,7 @@ type Shard struct {
 
 	began   int64 // clock at the first event
 	stepEnd int64 // of the step in progress
+	now     int64 // clock of the last event or step
 	step    *Step
 	empty   int // steps without a record, up to the last
 }
@@ -102,6 +103,7 @@ const longGap = int64(15 * time.Minute)
 // the next; now is where the clock is going. The step is the caller's.
 func (s *Shard) EndStep(now int64) *Step {
 	end := s.stepEnd
+	s.now = max(s.now, end)
 	for i, f := range s.feeds {
 		f.thin(end)
 		f.endStep()
@@ -124,6 +126,7 @@ func (s *Shard) EndStep(now int64) *Step {
 // Observe takes an event about an agent. Now is the clock, at the event's time
 // (not after the clock), topic where its record came from.
 func (s *Shard) Observe(a *Agent, e *event.Event, now, at int64, topic string) {
+	s.now = now
 	if s.step == nil {
 		s.began = now
 		s.stepEnd = now - now%StepLength + StepLength
@@ -179,7 +182,7 @@ func (s *Shard) Host(a *Agent, action string, now, at int64) {
 		}
 	case "host-shutdown":
 		if now-at <= int64(s.cfg.Fresh) && a.settled {
-			s.setLife(a, gone)
+			s.leave(a, hostEnded)
 		}
 	}
 }
@@ -194,7 +197,7 @@ func (s *Shard) hear(a *Agent, e *event.Event, now, at int64, number int32) {
 	case "resource-usage":
 		kind = usageBeat
 	case "sensor-stopped", "sensor-uninstalled", "host-shutdown":
-		s.setLife(a, gone)
+		s.leave(a, goodbyeOf(action))
 		return
 	case "sensor-crashed", "service-crashed", "host-crashed", "host-unclean-shutdown":
 		s.fail(a, Crash, now)
@@ -222,8 +225,9 @@ func (s *Shard) hear(a *Agent, e *event.Event, now, at int64, number int32) {
 	case kind > noBeat && kind >= a.beat:
 		s.beatOf(a, kind, at, number)
 	case a.life == silent || a.life == gone:
-		// Anything that the agent itself sends shows that it is back.
-		if e.Has(ecs.AgentID) && a.settled && a.stratum >= 0 {
+		// Anything that the agent itself sends shows that it is back; not what was
+		// only found to be about it.
+		if e.Said(ecs.AgentID) && a.settled && a.stratum >= 0 {
 			s.revive(a)
 		}
 	}
@@ -402,7 +406,7 @@ func (s *Shard) overdue(a *Agent, f *feed, clock, now int64) {
 // it is heard again.
 func (s *Shard) Replace(a *Agent) {
 	if a.settled {
-		s.setLife(a, gone)
+		s.leave(a, replaced)
 	}
 }
 

@@ -61,7 +61,7 @@ func (l *level) persist(c *snapshot.Codec) {
 func (a *Agent) Detach() {
 	*a = Agent{
 		ID: a.ID, Type: a.Type, Version: a.Version, HostName: a.HostName, HostID: a.HostID, HostType: a.HostType, OSType: a.OSType,
-		Model: a.Model, Site: a.Site, Ring: a.Ring, Content: a.Content, Mode: a.Mode, State: a.State, Account: a.Account, StartType: a.StartType, Protected: a.Protected,
+		Model: a.Model, Site: a.Site, Ring: a.Ring, Content: a.Content, Mode: a.Mode, State: a.State, Account: a.Account, StartType: a.StartType, Protected: a.Protected, Owner: a.Owner,
 		FirstSeen: a.FirstSeen, LastSeen: a.LastSeen, AwakeSince: a.AwakeSince, Number: a.Number,
 	}
 }

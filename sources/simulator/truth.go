@@ -10,12 +10,13 @@ import (
 type Truth struct {
 	Scenario   string
 	Agents     int // enrolled
+	Heard      int // of these, those of which a record was made
 	Start, End time.Time
-	Incidents  []Happening
+	Incidents  []Incident
 }
 
-// Happening is one incident of the scenario.
-type Happening struct {
+// Incident is what really happened of a planned incident.
+type Incident struct {
 	ID, Type   string
 	Start, End time.Time
 	Hosts      []Host        // whom it hit
@@ -56,7 +57,7 @@ type Alert struct {
 // alert of an expected kind that names one of their hosts (any alert of the
 // kind where its scope is wider than a host); unexpected are the alerts that
 // no incident explains.
-func (t Truth) Judge(alerts []Alert) (missed []Happening, unexpected []Alert) {
+func (t Truth) Judge(alerts []Alert) (missed []Incident, unexpected []Alert) {
 	for _, h := range t.Incidents {
 		found := slices.ContainsFunc(alerts, func(a Alert) bool { return slices.Contains(h.Expect, a.Kind) && h.Explains(a) })
 		if len(h.Expect) > 0 && !found {
@@ -64,7 +65,7 @@ func (t Truth) Judge(alerts []Alert) (missed []Happening, unexpected []Alert) {
 		}
 	}
 	for _, a := range alerts {
-		if !slices.ContainsFunc(t.Incidents, func(h Happening) bool { return h.Explains(a) }) {
+		if !slices.ContainsFunc(t.Incidents, func(h Incident) bool { return h.Explains(a) }) {
 			unexpected = append(unexpected, a)
 		}
 	}
@@ -73,7 +74,7 @@ func (t Truth) Judge(alerts []Alert) (missed []Happening, unexpected []Alert) {
 
 // Version is the part of Content that an alert about it names: the version of
 // a channel file, or the version of a sensor.
-func (h Happening) Version() string {
+func (h Incident) Version() string {
 	version, isFile := strings.CutSuffix(h.Content, ".sys")
 	if !isFile {
 		return h.Content
@@ -82,7 +83,7 @@ func (h Happening) Version() string {
 }
 
 // Explains reports whether h is a reason for a.
-func (h Happening) Explains(a Alert) bool {
+func (h Incident) Explains(a Alert) bool {
 	if !slices.Contains(h.Expect, a.Kind) && !slices.Contains(h.Tolerate, a.Kind) || a.Time.Before(h.Start) {
 		return false
 	}
@@ -98,6 +99,11 @@ func (h Happening) Explains(a Alert) bool {
 // false: whom a spreading incident hits is known when it hits them.
 func (f *Fleet) Truth() Truth {
 	t := f.truth
+	for i := range f.agents {
+		if f.agents[i].sent > 0 {
+			t.Heard++
+		}
+	}
 	t.Incidents = slices.Clone(t.Incidents)
 	for i := range t.Incidents {
 		t.Incidents[i].Hosts = slices.Clone(t.Incidents[i].Hosts)

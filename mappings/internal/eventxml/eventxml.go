@@ -441,7 +441,7 @@ func (p *Parser) positional(name string, depth int) error {
 	}
 }
 
-// key writes the name of a member; one that stands there already gets a
+// key writes the name of a member; a name that is taken already gets a
 // number, so that nothing is lost.
 func (p *Parser) key(name string, base int) {
 	count := 1

@@ -17,8 +17,6 @@ type Store interface {
 	Alerts(ctx context.Context, q store.Query) (store.AlertPage, error)
 	Alert(ctx context.Context, alertID string) (store.Episode, []store.Doc, error)
 	AlertSummary(ctx context.Context, from, to int64) ([]store.AlertCount, error)
-	Fleet(ctx context.Context, q store.FleetQuery) ([]store.Agent, int, error)
-	FleetSummary(ctx context.Context, q store.FleetQuery) (store.FleetSummary, error)
 	Stats(ctx context.Context) (store.Stats, error)
 }
 
@@ -61,7 +59,7 @@ type Status struct {
 	Canaries []canary.Status `json:"canaries"`
 }
 
-// SinkStatus is what became of documents in one sink.
+// SinkStatus counts the documents of one sink by outcome.
 type SinkStatus struct {
 	Name      string            `json:"name"`
 	Documents map[string]uint64 `json:"documents"` // by outcome
@@ -105,7 +103,7 @@ type RuleCost struct {
 	Nanoseconds float64 `json:"nanoseconds_per_candidate"`
 	Keys        int64   `json:"keys"`
 	StateBytes  int64   `json:"state_bytes"` // estimated
-	// Forgotten for want of room, by reason: keys, state, values.
+	// Evicted because a limit was reached, by reason: keys, state, values.
 	Evictions map[string]uint64 `json:"evictions"`
 }
 

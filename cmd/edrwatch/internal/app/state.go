@@ -36,7 +36,7 @@ func (a *App) keptName() string {
 	return a.cfg.Fleet.Exchange.Group + "/" + a.cfg.Fleet.Exchange.Topic
 }
 
-// keptJudge returns how a gateway that does not own the exchange takes up what
+// keptJudge returns how a gateway that does not own the exchange restores what
 // the judge of the one that does has kept.
 func (a *App) keptJudge() func(context.Context, func([]byte) error) (int64, bool) {
 	if a.state == nil {
@@ -53,8 +53,31 @@ func (a *App) keptJudge() func(context.Context, func([]byte) error) (int64, bool
 			return restore(kept)
 		})
 		if err != nil {
-			a.log.Warn("what the judge of the fleet knew cannot be read; steps are read again", "error", err)
+			a.log.Warn("snapshot of the fleet's judge not restored; its steps are read again from the exchange topic", "error", err)
 		}
 		return offset, ok
 	}
+}
+
+// How long the names of agents may take to be read before the first record, and
+// to be written after the last.
+const (
+	recallNamesWithin = 2 * time.Minute
+	keepNamesWithin   = 20 * time.Second
+)
+
+// recallNames reads what is known of agents' names from the state topic, so that
+// records are resolved as before a restart. It returns what keeps them there; nil
+// where no state is kept.
+func (a *App) recallNames(ctx context.Context) *state.Names {
+	if a.state == nil {
+		return nil
+	}
+	names := a.state.Names(a.processors.Registry)
+	ctx, cancel := context.WithTimeout(ctx, recallNamesWithin)
+	defer cancel()
+	if err := names.Load(ctx); err != nil {
+		a.log.Warn("names of agents cannot be read from the state topic; they are learned again from records", "error", err)
+	}
+	return names
 }

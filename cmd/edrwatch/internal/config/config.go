@@ -9,10 +9,12 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/fleetsync"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/state"
 	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/decode"
 	"github.com/edrwatch/edrwatch/pipeline/enrich"
 	"github.com/edrwatch/edrwatch/pipeline/redact"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Version is the version of the configuration's format.
@@ -35,6 +37,8 @@ type Config struct {
 	Mappings Files `yaml:"mappings"`
 	// Enrich adds what is known about hosts to their events, before rules judge them.
 	Enrich enrich.Config `yaml:"enrich"`
+	// Identity concerns the names by which records of one agent are found to be of one.
+	Identity identity.Config `yaml:"identity"`
 	// Redact takes secrets and names of people out of events, before rules judge them. The dead letter is not redacted.
 	Redact redact.Config `yaml:"redact"`
 	// Rules judge events.
@@ -65,11 +69,11 @@ type Config struct {
 type Log struct {
 	// Level is the least level that is logged: debug, info, warn or error.
 	Level string `yaml:"level"`
-	// Format is json, text, or auto: text on a terminal and json elsewhere.
+	// Format is json, text, or auto: text on a terminal, json otherwise.
 	Format string `yaml:"format"`
 }
 
-// HTTP configures the listeners. Both stay on this machine unless told otherwise.
+// HTTP configures the listeners. Both listen on loopback by default.
 type HTTP struct {
 	// Listen is the host:port of the API and the console.
 	Listen string `yaml:"listen"`
@@ -124,7 +128,7 @@ func (r *Rules) Validate() error {
 
 // Fleet says how several gateways judge one fleet, and how often they tell of it.
 type Fleet struct {
-	// Documents is the time in which every agent is told of once (metrics-edr.agent-*, event.action: inventory), so that
+	// Documents is the time in which every agent is written once (metrics-edr.agent-*, event.action: inventory), so that
 	// dashboards show the whole fleet, and every rollout (event.action: rollout-judged). 0 is never.
 	Documents time.Duration `yaml:"documents"`
 	// Exchange brings the steps of all gateways together that share the partitions; without a topic there is one gateway.
@@ -137,6 +141,8 @@ type Source struct {
 	Name string `yaml:"name,required"`
 	// Type decides which other keys there are.
 	Type string `yaml:"type"`
+	// Decode says which values are decoded before they are mapped.
+	Decode decode.Config `yaml:",inline"`
 	// Settings points to the Config of the type's package.
 	Settings any `yaml:"-"`
 }
@@ -172,6 +178,7 @@ func Default() Config {
 		HTTP:     HTTP{Listen: "127.0.0.1:8686", HealthListen: "127.0.0.1:8687"},
 		Mappings: Files{Library: true},
 		Enrich:   enrich.DefaultConfig(),
+		Identity: identity.DefaultConfig(),
 		Redact:   redact.DefaultConfig(),
 		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000, MaxState: 2 << 30},
 		State:    state.DefaultConfig(),
@@ -188,10 +195,14 @@ func Default() Config {
 	return cfg
 }
 
-func (s *Source) kinds() []kind            { return sourceKinds() }
-func (s *Source) kindName() *string        { return &s.Type }
-func (s *Source) settings() any            { return s.Settings }
-func (s *Source) setSettings(settings any) { s.Settings = settings }
+func (s *Source) kinds() []kind     { return sourceKinds() }
+func (s *Source) kindName() *string { return &s.Type }
+func (s *Source) settings() any     { return s.Settings }
+
+// setSettings gives the entry its type's defaults, and those of what all types share.
+func (s *Source) setSettings(settings any) {
+	s.Settings, s.Decode = settings, decode.DefaultConfig()
+}
 
 // DecodeYAML reads an entry with the keys of its type.
 func (s *Source) DecodeYAML(n strict.Node) error {

@@ -52,6 +52,7 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	l.listeners(report)
 	check(root.Get("pipeline"), &c.Pipeline)
 	check(root.Get("enrich"), &c.Enrich)
+	check(root.Get("identity"), &c.Identity)
 	check(root.Get("redact"), &c.Redact)
 	check(root.Get("rules"), &c.Rules)
 	check(root.Get("fleet"), &c.Fleet)
@@ -69,6 +70,7 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	for i, s := range c.Sources {
 		sources[i] = s.Name
 		check(item(root.Get("sources"), i), s.Settings)
+		check(item(root.Get("sources"), i), &c.Sources[i].Decode)
 	}
 	l.names("sources", sources, report)
 	sinks := make([]string, len(c.Sinks))

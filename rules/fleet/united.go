@@ -1,0 +1,190 @@
+package fleet
+
+import (
+	"cmp"
+	"hash/maphash"
+	"slices"
+	"strings"
+
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
+)
+
+// united lists the agents of several rosters so that each stands there once. An
+// agent has several records where its feeds are in several partitions, and where
+// one came before it was known whose host it is of.
+type united struct {
+	of    []Roster
+	names *identity.Registry // nil: only ids unite
+}
+
+// Know gives the inventory the registry by which records of one agent are found.
+func (f *Fleet) Know(names *identity.Registry) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.names = names
+}
+
+// uniting is one listing in progress.
+type uniting struct {
+	seed   maphash.Seed
+	reader *identity.Reader
+	lower  []byte
+	// disputed are the agents about which records contradict each other.
+	disputed map[named]bool
+}
+
+// named is an agent by product and id, in lower case.
+type named struct{ product, id string }
+
+// mostDisputed is how many contradictions a listing shows at most.
+const mostDisputed = 10_000
+
+// keyOf returns what all records of an agent have in common; 0 for what is no
+// agent.
+func (u *uniting) keyOf(a *Agent) uint64 {
+	if a.Type == "" || a.evicted {
+		return 0
+	}
+	id, key := a.ID, ""
+	if id == "" && u.reader != nil {
+		id, key = u.reader.AgentOn(a.Type, a.HostID, a.HostName)
+	}
+	kind := byte('i')
+	if id == "" {
+		if id, kind = key, 'h'; id == "" {
+			id = a.HostID + "\x00" + a.HostName
+		}
+	}
+	u.lower = append(u.lower[:0], kind)
+	u.lower = append(u.lower, a.Type...)
+	u.lower = append(u.lower, 0)
+	for i := range len(id) {
+		c := id[i]
+		if c-'A' < 26 {
+			c |= 0x20
+		}
+		u.lower = append(u.lower, c)
+	}
+	return max(maphash.Bytes(u.seed, u.lower), 1)
+}
+
+// Agents implements Roster. It goes through the rosters three times: to see which
+// agents have several records, to read these, and to tell.
+func (r united) Agents(yield func(*Agent) bool) {
+	u := &uniting{seed: maphash.MakeSeed()}
+	if r.names != nil {
+		u.reader, u.disputed = r.names.Reader(), map[named]bool{}
+		defer u.reader.Close()
+		list, _ := r.names.Contradictions(mostDisputed)
+		for _, c := range list {
+			for _, a := range c.Agents {
+				u.disputed[named{a.Product, a.ID}] = true
+			}
+		}
+	}
+	var keys []uint64
+	r.each(u, func(key uint64, _ *Agent) bool {
+		keys = append(keys, key)
+		return true
+	})
+	slices.Sort(keys)
+	records := map[uint64]*Agent{}
+	for i := 1; i < len(keys); i++ {
+		if keys[i] == keys[i-1] {
+			records[keys[i]] = nil
+		}
+	}
+	keys = nil
+	if len(records) > 0 {
+		r.each(u, func(key uint64, a *Agent) bool {
+			if known, several := records[key]; several {
+				records[key] = unite(known, a)
+			}
+			return true
+		})
+	}
+	r.each(u, func(key uint64, a *Agent) bool {
+		whole, several := records[key]
+		switch {
+		case !several:
+			return yield(u.asKnown(a))
+		case whole == nil:
+			return true
+		}
+		records[key] = nil // Once.
+		return yield(u.asKnown(whole))
+	})
+}
+
+// asKnown returns the agent with what the registry knows of it: one that fell
+// silent because its host was set up anew with another agent is gone.
+func (u *uniting) asKnown(a *Agent) *Agent {
+	if a.ID == "" || u.reader == nil {
+		return a
+	}
+	disputed := len(u.disputed) > 0 && u.disputed[named{a.Type, strings.ToLower(a.ID)}]
+	replaced := a.life == silent && u.reader.Replaced(a.Type, a.ID)
+	if !disputed && !replaced {
+		return a
+	}
+	known := *a
+	if known.disputed = disputed; replaced {
+		known.life = gone
+	}
+	return &known
+}
+
+// each calls yield for every record of an agent until it returns false.
+func (r united) each(u *uniting, yield func(key uint64, a *Agent) bool) {
+	for _, roster := range r.of {
+		more := true
+		roster.Agents(func(a *Agent) bool {
+			if key := u.keyOf(a); key != 0 {
+				more = yield(key, a)
+			}
+			return more
+		})
+		if !more {
+			return
+		}
+	}
+}
+
+// unite adds a record to what others say of the same agent; known is nil for the
+// first. What it does in time is told by the record that has its heartbeats.
+func unite(known, a *Agent) *Agent {
+	one := *a
+	one.channels, one.exposures = slices.Clone(a.channels), nil
+	if known == nil {
+		return &one
+	}
+	first, second := known, &one
+	if second.beat > first.beat || second.beat == first.beat && second.LastSeen > first.LastSeen {
+		first, second = second, first
+	}
+	for _, text := range [...]struct {
+		have *string
+		more string
+	}{
+		{&first.ID, second.ID}, {&first.Version, second.Version}, {&first.HostName, second.HostName}, {&first.HostID, second.HostID},
+		{&first.HostType, second.HostType}, {&first.OSType, second.OSType}, {&first.Model, second.Model}, {&first.Site, second.Site},
+		{&first.Ring, second.Ring}, {&first.Content, second.Content}, {&first.Mode, second.Mode}, {&first.State, second.State},
+		{&first.Account, second.Account}, {&first.StartType, second.StartType}, {&first.Owner, second.Owner},
+	} {
+		if *text.have == "" {
+			*text.have = text.more
+		}
+	}
+	if first.Protected == Untold {
+		first.Protected = second.Protected
+	}
+	if len(first.channels) == 0 {
+		first.channels = second.channels
+	}
+	if first.Entity == 0 || a.ID != "" && a.Entity != 0 { // What has an id is the agent itself.
+		first.Entity = cmp.Or(a.Entity, known.Entity)
+	}
+	first.naps = first.naps || second.naps
+	first.FirstSeen, first.LastSeen = min(first.FirstSeen, second.FirstSeen), max(first.LastSeen, second.LastSeen)
+	return first
+}
