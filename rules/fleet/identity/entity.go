@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"strconv"
 )
 
 // Entity is the one id of an agent. The zero Entity is none.
@@ -21,6 +20,26 @@ func entityOf(product string, kind Kind, text string) uint64 {
 	b = append(b, text...)
 	sum := sha256.Sum256(b)
 	return max(binary.BigEndian.Uint64(sum[:8]), 1)
+}
+
+// Of returns the entity of a product's agent by what a listing knows of it: its
+// sensor id; of one without, the id or the name of its host. It is that of the
+// events about it.
+func Of(product, sensorID, hostID, host string) Entity {
+	if sensorID != "" {
+		return Entity(entityOf(product, SensorID, string(appendID(nil, sensorID))))
+	}
+	key := string(appendID(nil, hostID))
+	if isPlaceholder(key) {
+		key = ""
+	}
+	if h, _ := cutHost(nil, host); key == "" {
+		key = h.short
+	}
+	if key == "" {
+		return 0
+	}
+	return Entity(entityOf(product, Unnamed, key))
 }
 
 // AppendTo appends the id as edr.entity.id shows it: 16 hexadecimal digits.
@@ -49,17 +68,4 @@ func (e *Entity) UnmarshalText(text []byte) error {
 	}
 	*e = Entity(binary.BigEndian.Uint64(b))
 	return nil
-}
-
-// Parse reads an id as edr.entity.id shows it; 0 for what is none. It allocates
-// nothing.
-func Parse(text string) uint64 {
-	if len(text) != 16 {
-		return 0
-	}
-	id, err := strconv.ParseUint(text, 16, 64)
-	if err != nil {
-		return 0
-	}
-	return id
 }
