@@ -14,16 +14,11 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/fault"
 )
 
-// compileFiles parses and compiles files given by path and text. Files that do
-// not say whose voice their records are get it at their end, where it moves no
-// line.
+// compileFiles parses and compiles files given by path and text.
 func compileFiles(t testing.TB, files map[string]string) (*Plan, error) {
 	t.Helper()
 	fsys := fstest.MapFS{}
 	for name, text := range files {
-		if strings.HasSuffix(name, ".yml") && strings.Contains(text, "dataset:") && !strings.Contains(text, "\nsplit:") && !strings.Contains(text, "voice:") {
-			text += "voice: agent\n"
-		}
 		fsys[name] = &fstest.MapFile{Data: []byte(text)}
 	}
 	return compileAll(t, fsys)
