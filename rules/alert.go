@@ -134,6 +134,9 @@ func (s *Session) raise(r *Rule, ep *episode, a *alert) {
 	if a.denominator > 0 {
 		d.Set(ecs.EDRAlertDenominator, event.Int(a.denominator))
 	}
+	if a.finding != nil && a.finding.Partial {
+		d.Set(ecs.EDRAlertPartial, event.Bool(true))
+	}
 	if len(r.Tags) > 0 {
 		d.Set(ecs.Tags, event.StringList(r.Tags))
 	}

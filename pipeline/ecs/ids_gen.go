@@ -2704,4 +2704,5 @@ const (
 	EDRRolloutHarmed                                            ID = 2694
 	EDRRolloutFirstExposure                                     ID = 2695
 	EDRRolloutLastExposure                                      ID = 2696
+	EDRAlertPartial                                             ID = 2697
 )

@@ -45,10 +45,10 @@ incidents:
 `, `
 name: site
 start: 2024-07-17T08:00:00Z
-duration: 45m
-agents: 120
+duration: 48m
+agents: 150
 incidents:
-  - {type: site_outage, id: no-network, at: 20m, site: fra}
+  - {type: site_outage, id: no-network, at: 30m, site: fra}
 `, `
 name: feed
 start: 2024-07-17T08:00:00Z
