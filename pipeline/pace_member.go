@@ -185,8 +185,11 @@ func (m *Member) end(end int64) error {
 	p := m.pacer
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	err := m.wait(p.ctx, func() bool { return m.at >= end || m.left || !m.handling })
-	if err != nil || m.at >= end || m.left {
+	err := m.wait(p.ctx, func() bool { return m.at >= end || m.left || !m.handling && !m.ticking })
+	if err == nil && m.gone {
+		err = ErrGivenUp
+	}
+	if err != nil || m.at >= end || m.left || m.ticking {
 		return err
 	}
 	m.ticking = true
@@ -217,6 +220,14 @@ func (m *Member) CaughtUp(asked int64) {
 	m.free = max(m.free, asked)
 	m.progress()
 	p.look()
+	if end := p.steps.closed; !p.closing && m.at < end && !m.holds(end) {
+		// It comes to steps that the others have closed: what is due of it is due now.
+		go func() {
+			if err := m.end(end); err != nil && !errors.Is(err, ErrGivenUp) && !errors.Is(err, context.Canceled) {
+				p.cfg.Logger.Warn("a partition was not moved to the time of the others", "partition", m.name, "error", err)
+			}
+		}()
+	}
 }
 
 // Ahead says how far in the log the partition has been read ahead of what was

@@ -34,7 +34,7 @@ func DefaultShardConfig() ShardConfig {
 	return ShardConfig{
 		DedupeWindow: time.Hour,
 		DedupeLimit:  200_000,
-		Lateness:     5 * time.Minute,
+		Lateness:     event.DefaultLateness,
 		MaxFuture:    10 * time.Minute,
 		MaxAge:       7 * 24 * time.Hour,
 	}

@@ -2717,4 +2717,5 @@ const (
 	EDRFleetStateLastKnown                                      ID = 2707
 	EDRContentChannels                                          ID = 2708
 	EDRContentReceived                                          ID = 2709
+	EDRAlertPartial                                             ID = 2710
 )

@@ -3,7 +3,13 @@ package event
 import (
 	"context"
 	"strconv"
+	"time"
 )
+
+// DefaultLateness is how far an event may lie behind the clock and still count
+// where nothing else is configured: in a gateway, a replay and the tests of
+// rules. Hosts that crash send what happened before when they are back.
+const DefaultLateness = 15 * time.Minute
 
 // Partition names one ordered stream of records.
 type Partition struct {

@@ -77,7 +77,7 @@ func (m *metamorphosis) duplicated() []string {
 func (m *metamorphosis) shuffled() []string {
 	lateness := m.session.Lateness
 	if lateness <= 0 {
-		lateness = engine.DefaultLateness
+		lateness = event.DefaultLateness
 	}
 	random := rand.New(rand.NewPCG(1, uint64(len(m.arrivals))))
 	late := slices.Clone(m.arrivals)

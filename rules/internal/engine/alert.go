@@ -118,6 +118,9 @@ func (s *Session) raise(r *Rule, ep *Episode, a *Alert) {
 	if a.Denominator > 0 {
 		d.Set(ecs.EDRAlertDenominator, event.Int(a.Denominator))
 	}
+	if a.Finding != nil && a.Finding.Partial {
+		d.Set(ecs.EDRAlertPartial, event.Bool(true))
+	}
 	if len(r.Tags) > 0 {
 		d.Set(ecs.Tags, event.StringList(r.Tags))
 	}

@@ -55,7 +55,7 @@ func (s *Session) Canary(set *Ruleset, now int64, e *event.Event, tell func(Cana
 // rule.
 func newCanary(set *Ruleset) *Session {
 	c := &Session{
-		set: set, lateness: int64(DefaultLateness), maxKeys: canaryKeys, candidates: make([]uint64, set.index.words),
+		set: set, lateness: int64(event.DefaultLateness), maxKeys: canaryKeys, candidates: make([]uint64, set.index.words),
 		counters: make([]Counters, len(set.rules)), published: make([]held, len(set.rules)), isCanary: true,
 	}
 	c.writer.init(set.dict)

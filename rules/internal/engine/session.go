@@ -18,7 +18,7 @@ import (
 // SessionOptions bound a session.
 type SessionOptions struct {
 	// Lateness is how far behind the clock an event's time may be for windows
-	// to count it; default 15m. A later event is marked Late; match and
+	// to count it; default event.DefaultLateness. A later event is marked Late; match and
 	// silence still see it.
 	Lateness time.Duration
 	// MaxKeys is how many keys one rule, and how many agents the session,
@@ -112,13 +112,10 @@ type Evaluation struct {
 // publishEvery is the number of events between reports to the set's counters.
 const publishEvery = 512
 
-// DefaultLateness is the Lateness of SessionOptions that give none.
-const DefaultLateness = 15 * time.Minute
-
 // NewSession returns a session without state.
 func (set *Ruleset) NewSession(o SessionOptions) *Session {
 	if o.Lateness <= 0 {
-		o.Lateness = DefaultLateness
+		o.Lateness = event.DefaultLateness
 	}
 	if o.MaxKeys <= 0 {
 		o.MaxKeys = 1_000_000

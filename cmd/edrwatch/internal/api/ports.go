@@ -52,11 +52,34 @@ type Status struct {
 	// Lag is how many records the gateway is behind; nil when it is not known.
 	Lag   *int64       `json:"lag"`
 	Sinks []SinkStatus `json:"sinks"`
+	// Fleet says how far in the log the fleet is judged, and what that waits for.
+	Fleet FleetStatus `json:"fleet"`
 	// Gateway is the name of this gateway among those of the cluster.
 	Gateway string `json:"gateway"`
 	// Canaries are the agents that this gateway plays in the feeds whose
 	// partition 0 it owns; null where none are configured.
 	Canaries []canary.Status `json:"canaries"`
+}
+
+// FleetStatus tells whether what is said across partitions is up to date.
+type FleetStatus struct {
+	// Judged is the time of the log, by the brokers' clocks, up to which the fleet
+	// is judged; null before the first step was.
+	Judged *time.Time `json:"judged"`
+	// Waiting lists what the judgement waits for, or does without; empty when it is
+	// up to date.
+	Waiting []FleetWaiting `json:"waiting"`
+	// Partial is true while partitions that could not be waited for are left out:
+	// their agents stand as they were last known, and alerts say so.
+	Partial bool `json:"partial"`
+	// Text is all that in one line for a reader; "" when it is up to date.
+	Text string `json:"text"`
+}
+
+// FleetWaiting is one reason and the partitions that it holds for.
+type FleetWaiting struct {
+	Reason     string   `json:"reason"` // catching_up, in_transit or left_out
+	Partitions []string `json:"partitions"`
 }
 
 // SinkStatus counts the documents of one sink by outcome.

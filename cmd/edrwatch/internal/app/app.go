@@ -116,7 +116,7 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 	}
 	a.rules = newLiveRules(a.detection, DetectionOf(&cfg), a.log, a.registry)
 	a.mappings = newLiveMappings(a.detection, DetectionOf(&cfg), a.log, a.registry)
-	a.registry.MustRegister(newRuleMetrics(a.rules.current.Load))
+	a.registry.MustRegister(newRuleMetrics(a.rules.current.Load), newFleetMetrics(a.fleetStatus))
 	if a.processors, err = NewProcessors(&a.cfg, a.detection.Dictionary, a.log, a.registry); err != nil {
 		return nil, err
 	}

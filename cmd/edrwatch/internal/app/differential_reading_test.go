@@ -23,21 +23,22 @@ import (
 
 // reading is one way to read a recording.
 type reading struct {
-	t         testing.TB
-	detection *Detection
-	of        *recording
-	rng       *rand.Rand
-	parts     []*partition
-	gateways  int
-	exchanged bool
-	kills     int
-	keepState bool
-	log       *exchangeLog
-	told      *toldAlerts
-	read      atomic.Int64 // records, again and again
-	killAt    int64
-	killed    chan struct{}
-	latest    int64
+	t          testing.TB
+	detection  *Detection
+	of         *recording
+	processors []pipeline.Processor
+	rng        *rand.Rand
+	parts      []*partition
+	gateways   int
+	exchanged  bool
+	kills      int
+	keepState  bool
+	log        *exchangeLog
+	told       *toldAlerts
+	read       atomic.Int64 // records, again and again
+	killAt     int64
+	killed     chan struct{}
+	latest     int64
 }
 
 // partition is one partition as the broker has it: its records, and what was
@@ -52,7 +53,7 @@ type partition struct {
 }
 
 func newReading(t testing.TB, d *Detection, of *recording, rng *rand.Rand) *reading {
-	r := &reading{t: t, detection: d, of: of, rng: rng, told: newTold(), killed: make(chan struct{}), log: &exchangeLog{changed: make(chan struct{})}}
+	r := &reading{t: t, detection: d, of: of, processors: shipped(t, d), rng: rng, told: newTold(), killed: make(chan struct{}), log: &exchangeLog{changed: make(chan struct{})}}
 	n := 1 + rng.IntN(9)
 	r.gateways = 1 + rng.IntN(3)
 	r.exchanged = r.gateways > 1 || rng.IntN(2) == 0
@@ -124,8 +125,8 @@ func (g *gatewayRun) take(parts []*partition) {
 	var lanes []*laneRun
 	for _, p := range parts {
 		l := &laneRun{g: g, p: p, rng: rand.New(rand.NewPCG(g.seed, uint64(len(g.lanes)+len(lanes))))}
-		l.session = g.r.detection.Rules.NewSession(rules.SessionOptions{Lateness: 5 * time.Minute, Fleet: g.fleet, Partition: p.name})
-		l.shard = pipeline.NewShard(pipeline.DefaultShardConfig(), g.r.detection.NewMapper(), l.session)
+		l.session = g.r.detection.Rules.NewSession(rules.SessionOptions{Lateness: event.DefaultLateness, Fleet: g.fleet, Partition: p.name})
+		l.shard = pipeline.NewShard(pipeline.DefaultShardConfig(), g.r.detection.NewMapper(), l.session, g.r.processors...)
 		l.member = g.pacer.Join(p.name, l.idle)
 		if p.state != nil {
 			if err := l.shard.Restore(p.state); err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/sources/simulator"
@@ -45,10 +46,10 @@ incidents:
 `, `
 name: site
 start: 2024-07-17T08:00:00Z
-duration: 45m
-agents: 120
+duration: 34m
+agents: 150
 incidents:
-  - {type: site_outage, id: no-network, at: 20m, site: fra}
+  - {type: site_outage, id: no-network, at: 14m, site: fra}
 `, `
 name: feed
 start: 2024-07-17T08:00:00Z
@@ -87,10 +88,21 @@ func judged(t testing.TB, d *Detection) []*recording {
 	return list
 }
 
+// shipped are the processors of a gateway without a configuration.
+func shipped(t testing.TB, d *Detection) []pipeline.Processor {
+	t.Helper()
+	cfg := config.Default()
+	processors, err := NewProcessors(&cfg, d.Dictionary, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return processors.List()
+}
+
 // inOrder judges the capture as a replay does.
 func (r *recording) inOrder(t testing.TB, d *Detection) map[string]string {
 	t.Helper()
-	judging := d.NewJudging(5 * time.Minute)
+	judging := d.NewJudging(event.DefaultLateness)
 	judging.Pace()
 	told := newTold()
 	found := pipeline.NewShard(pipeline.DefaultShardConfig(), nil, nil)
@@ -104,7 +116,7 @@ func (r *recording) inOrder(t testing.TB, d *Detection) map[string]string {
 		e := &r.records[i]
 		s := shards[e.Topic]
 		if s == nil {
-			s = pipeline.NewShard(pipeline.DefaultShardConfig(), d.NewMapper(), judging.NewDetector(e.Topic))
+			s = pipeline.NewShard(pipeline.DefaultShardConfig(), d.NewMapper(), judging.NewDetector(e.Topic), shipped(t, d)...)
 			shards[e.Topic] = s
 			steps.Add(s)
 		}

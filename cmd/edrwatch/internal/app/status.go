@@ -42,7 +42,7 @@ func (a *App) lag() *int64 {
 func (a *App) Status() api.Status {
 	s := api.Status{
 		Name: a.cfg.Cluster, Version: a.opts.Build.Version, Started: a.started, Input: a.input(),
-		Gateway: a.gatewayName(), Records: map[string]uint64{}, Sinks: make([]api.SinkStatus, len(a.cfg.Sinks)),
+		Fleet: a.fleetStatus(), Gateway: a.gatewayName(), Records: map[string]uint64{}, Sinks: make([]api.SinkStatus, len(a.cfg.Sinks)),
 	}
 	if a.canary != nil {
 		s.Canaries = a.canary.Statuses()

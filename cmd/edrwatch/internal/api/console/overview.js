@@ -78,7 +78,7 @@ export function overviewPage(app) {
 
   function lag({ gateway }) {
     const known = gateway.lag !== null && gateway.lag !== undefined;
-    return tile("Behind", known ? short(gateway.lag) : "–", known ? "records" : "", canaries(gateway) ?? (known ? (gateway.lag === 0 ? "caught up" : "catching up") : "not known for this input"));
+    return tile("Behind", known ? short(gateway.lag) : "–", known ? "records" : "", canaries(gateway) ?? (gateway.fleet?.text ? gateway.fleet.text : known ? (gateway.lag === 0 ? "caught up" : "catching up") : "not known for this input"));
   }
 
   /** canaries tells whether silence would be noticed; null where nothing proves it. */
