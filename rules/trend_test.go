@@ -3,8 +3,10 @@ package rules
 import (
 	"fmt"
 	"io/fs"
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -163,5 +165,94 @@ func TestTrendDoesNotDependOnArrival(t *testing.T) {
 		if got := run(seed + 1); strings.Join(got, "\n") != strings.Join(want, "\n") {
 			t.Errorf("seed %d: got\n%s\nwant\n%s", seed, strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
+	}
+}
+
+// TestTrendAgainstBruteForce compares when alerts begin and end with a plain
+// computation over the whole history, for random series.
+func TestTrendAgainstBruteForce(t *testing.T) {
+	const window, slots, lateness = 4 * time.Hour, 48, 15 * time.Minute
+	const width = window / slots
+	set := compileRules(t, dictionary(t), ruleYAML(1, "trend", "condition: has(edr.resource.cpu_pct)\nfield: edr.resource.cpu_pct\nwindow: 4h\nmin_span: 1h\nmin_coverage: 0.4\nmin_change: 0.1\nhaving: {gte: 4}"))
+	median := func(values []float64) float64 {
+		slices.Sort(values)
+		n := len(values) / 2
+		if len(values)%2 == 0 {
+			return values[n-1]/2 + values[n]/2
+		}
+		return values[n]
+	}
+	total := 0
+	for seed := range uint64(80) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		f := newFeed(t, set, SessionOptions{Lateness: lateness})
+		history := map[int64][]float64{} // By number of the slot.
+		var last time.Duration
+		value, drift := 20.0, 0.0
+		for at := time.Minute; at < 40*time.Hour; at += time.Duration(r.IntN(int(2*width))) + time.Minute {
+			if r.IntN(20) == 0 {
+				drift = float64(r.IntN(3)-1) * r.Float64() * 12
+				if r.IntN(4) == 0 {
+					at += time.Duration(r.IntN(int(window * 3 / 2))) // Longer than a window now and then.
+				}
+			}
+			value = max(1, min(value+drift*(at-last).Hours(), 90))
+			v := math.Round(100*(value+r.NormFloat64()/4)) / 100
+			f.send(at, "agent.id", "a", "edr.resource.cpu_pct", v)
+			number := (start + int64(at)) / int64(width)
+			history[number] = append(history[number], v)
+			last = at
+		}
+		f.advance(last + 3*window)
+
+		var want []string
+		numbers := slices.Sorted(maps.Keys(history))
+		firing := false
+		for i, number := range numbers {
+			var at []int64
+			var medians []float64
+			for _, n := range numbers[:i+1] {
+				if n > number-slots {
+					at, medians = append(at, n), append(medians, median(slices.Clone(history[n])))
+				}
+			}
+			closes := time.Duration((number+1)*int64(width)-start) + lateness
+			span := time.Duration(number-at[0]) * width
+			if len(at) >= 6 && span >= time.Hour && float64(len(at))/float64(number-at[0]+1) >= 0.4 {
+				var slopes []float64
+				for i := range at {
+					for j := range i {
+						slopes = append(slopes, (medians[i]-medians[j])/float64(at[i]-at[j]))
+					}
+				}
+				slope := median(slopes) * float64(time.Hour) / float64(width)
+				holds := slope >= 4 && math.Abs(slope*span.Hours()) >= 0.1*median(medians)
+				if holds != firing {
+					firing = holds
+					want = append(want, fmt.Sprintf("%s %s", closes, map[bool]string{true: "firing", false: "resolved"}[holds]))
+				}
+			}
+			gone := time.Duration((number+slots+1)*int64(width)-start) + lateness
+			next := last + 3*window
+			if i+1 < len(numbers) {
+				next = time.Duration((numbers[i+1]+1)*int64(width)-start) + lateness
+			}
+			if firing && gone < next && (i+1 == len(numbers) || numbers[i+1] > number+slots+int64(lateness/width)+1) {
+				firing = false
+				want = append(want, fmt.Sprintf("%s resolved", gone))
+			}
+		}
+		var got []string
+		for _, said := range f.said() {
+			words := strings.Fields(said)
+			got = append(got, words[0]+" "+words[1])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("seed %d: got\n%s\nwant\n%s", seed, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+		total += len(want)
+	}
+	if total < 100 {
+		t.Errorf("only %d documents, the test shows little", total)
 	}
 }
