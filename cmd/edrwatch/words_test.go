@@ -19,7 +19,7 @@ var privateWords = map[string]string{
 	`(?:is|are|was|were|or) lost to`:                      "not delivered to",
 	`cannot be kept`:                                      "not recorded, not stored",
 	`bec(?:a|o)mes? of`:                                   "name the outcome",
-	`of late`:                                             "recently",
+	`of late\b`:                                           "recently",
 	`elsewhere`:                                           "name the place",
 	`stands? there`:                                       "is there",
 	`anew`:                                                "again",
