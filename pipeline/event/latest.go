@@ -23,8 +23,8 @@ const (
 // document (nanoseconds since 1970) and the alert's count.
 func AlertVersion(status string, at, count int64) int64 {
 	const limit = 1<<countBits - 1
-	version := max(at/1e6, 0)<<countBits | min(max(count, 0), limit)
-	version &= resolvedAt - 1
+	// The times of our clocks, up to the year 2109, fit.
+	version := min(max(at/1e6, 0), resolvedAt>>countBits-1)<<countBits | min(max(count, 0), limit)
 	if status == "resolved" {
 		version |= resolvedAt
 	}

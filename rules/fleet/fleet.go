@@ -11,9 +11,9 @@ import (
 // several gateways share the partitions each publishes the steps of its shards,
 // and hears those of all. It is safe for concurrent use.
 type Fleet struct {
-	cfg     Config
-	now     func() time.Time
-	publish func(*Step) // nil: the shards here are the whole fleet
+	cfg      Config
+	now      func() time.Time
+	publish  func(*Step) // nil: the shards here are the whole fleet
 
 	mu        sync.Mutex
 	judge     *Judge

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Roster is who knows agents: the session of a partition.
@@ -263,6 +265,11 @@ func (a *Agent) record(known *knowledge) Record {
 		r.Content = map[string]string{"": a.Content}
 	}
 	return r
+}
+
+// entity is the agent's id in documents.
+func (a *Agent) entity() string {
+	return cmp.Or(identity.Of(a.Type, a.ID, a.HostID, a.HostName), identity.Entity(a.hash())).String()
 }
 
 func (a *Agent) lastContent() *ContentVersion {

@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"github.com/cespare/xxhash/v2"
-
-	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Part returns one of so many parts of the inventory, from 0. An agent is
@@ -98,15 +96,6 @@ func (a *Agent) fingerprint(presence string) uint32 {
 
 // hash is the same for an agent as long as it is called the same.
 func (a *Agent) hash() uint64 { return hashOf(a.ID, a.Type, a.HostName) }
-
-// entity is the id that all records of the agent carry as edr.entity.id, or stands
-// for it where no record of it had one.
-func (a *Agent) entity() string {
-	if a.Entity != 0 {
-		return identity.Entity(a.Entity).String()
-	}
-	return identity.Entity(a.hash()).String()
-}
 
 // Hash is the same for all records of an agent.
 func (r *Record) Hash() uint64 { return hashOf(r.ID, r.Product, r.Host) }

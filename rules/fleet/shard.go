@@ -278,6 +278,7 @@ func (s *Shard) started(a *Agent, now int64) {
 
 // beatOf learns from a beat and puts the next one on the calendar.
 func (s *Shard) beatOf(a *Agent, kind beat, happened int64, number int32) {
+	a.goodbye = noGoodbye
 	if a.beat == noBeat {
 		a.stratum, a.site, a.feed = -1, -1, number
 	}

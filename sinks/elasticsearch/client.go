@@ -45,16 +45,15 @@ func newClient(cfg Config, log *slog.Logger, metrics *httpx.Metrics) (*client, e
 		return nil, err
 	}
 	c := &client{cfg: cfg, transport: transport, metrics: metrics, log: log}
-	c.base, err = elastictransport.New(elastictransport.Config{
-		UserAgent: "edrwatch",
-		URLs:      urls,
-		Transport: authorized{c},
-		// A node that fails is left out and the next one is asked at once;
-		// waiting and trying again is the pipeline's business. (One attempt
-		// more than nodes: leaving one out can make the turn skip another.)
-		DisableRetry: len(urls) == 1,
-		MaxRetries:   len(urls),
-	})
+	// A node that fails is left out and the next one is asked at once; waiting and
+	// trying again is the pipeline's business. (One attempt more than nodes: leaving
+	// one out can make the turn skip another.)
+	retry := elastictransport.WithMaxRetries(len(urls))
+	if len(urls) == 1 {
+		retry = elastictransport.WithDisableRetry()
+	}
+	c.base, err = elastictransport.NewClient(elastictransport.WithUserAgent("edrwatch"), elastictransport.WithURLs(urls...),
+		elastictransport.WithTransport(authorized{c}), retry)
 	if err != nil {
 		return nil, fmt.Errorf("preparing the Elasticsearch client: %w", err)
 	}

@@ -45,10 +45,12 @@ type Alert struct {
 // Evidence is one entry of the evidence; the value is JSON.
 type Evidence struct{ Name, JSON string }
 
+// Text is evidence that is a text.
 func Text(name, value string) Evidence {
 	return Evidence{name, string(event.AppendString(nil, value))}
 }
 
+// Number is evidence that is a whole number.
 func Number(name string, n int64) Evidence { return Evidence{name, strconv.FormatInt(n, 10)} }
 
 // alertWriter fills the alert documents of a session.
@@ -212,6 +214,7 @@ func subjectFields(dict *ecs.Dictionary) []bool {
 	return marks
 }
 
+// Float is evidence that is a measured number.
 func Float(name string, f float64) Evidence {
 	return Evidence{name, string(event.AppendFloat(nil, f))}
 }

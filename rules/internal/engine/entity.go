@@ -204,8 +204,14 @@ func (t *entities) forget(n *Entity) {
 
 func (t *entities) find(e *event.Event) *Entity {
 	if id := e.Str(ecs.AgentID); id != "" {
-		n := t.obtain(id)
-		n.ID = n.Key
+		t.buf = appendFolded(t.buf[:0], id) // Feeds write one id in different cases.
+		n := t.obtain(event.View(t.buf))
+		if n.ID == "" {
+			n.ID = n.Key
+			if n.Key != id {
+				n.ID = strings.Clone(id)
+			}
+		}
 		return n
 	}
 	host, typ := e.Str(ecs.HostName), e.Str(ecs.AgentType)
@@ -284,11 +290,19 @@ func appendHostKey(dst []byte, typ, host string) []byte {
 // AppendShortHost appends a host's name without domain and in lower case. An
 // address is left whole.
 func AppendShortHost(dst []byte, host string) []byte {
+	if i := strings.LastIndexByte(host, '\\'); i >= 0 {
+		host = host[i+1:] // DOMAIN\name
+	}
 	if i := strings.IndexByte(host, '.'); i > 0 && !isAddress(host) {
 		host = host[:i]
 	}
-	for i := range len(host) {
-		b := host[i]
+	return appendFolded(dst, host)
+}
+
+// appendFolded appends a text in lower case.
+func appendFolded(dst []byte, text string) []byte {
+	for i := range len(text) {
+		b := text[i]
 		if b >= 'A' && b <= 'Z' {
 			b |= 0x20
 		}

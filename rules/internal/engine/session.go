@@ -39,9 +39,9 @@ type SessionOptions struct {
 	// Budget is the mean time that a rule may take for a candidate event where
 	// it names none; 0 is without a limit.
 	Budget time.Duration
-	// Misses asks for what Misses tells, of rules for which it returns true. It
+	// NearMisses asks for what Session.NearMisses returns, of rules for which it returns true. It
 	// takes many times the time of judging; nil for a gateway.
-	Misses func(*Rule) bool
+	NearMisses func(*Rule) bool
 }
 
 // Session is the state of a Ruleset for one shard. It belongs to one
@@ -135,8 +135,8 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 		s.roster = o.Fleet
 		o.Fleet.Enlist(s)
 	}
-	if o.Misses != nil {
-		s.nearMisses = newNearMisses(set, o.Misses)
+	if o.NearMisses != nil {
+		s.nearMisses = newNearMisses(set, o.NearMisses)
 	}
 	if o.Clock != nil {
 		s.clock, s.budget, s.costs = o.Clock, o.Budget, make([]cost, len(set.rules))
