@@ -93,7 +93,10 @@ func (a *Agent) presence(now int64) string {
 			return Gone
 		}
 	}
-	if a.happened > 0 && now-a.happened > unlearned {
+	switch lately := a.happened > 0 && now-a.happened <= unlearned; {
+	case a.beat == noBeat && lately:
+		return Alive // It sends nothing by which it could be missed.
+	case a.beat != noBeat && a.happened > 0 && !lately:
 		return Silent
 	}
 	return Unknown
@@ -152,7 +155,6 @@ func (a *Agent) PersistPresence(c *snapshot.Codec) {
 	c.Bool(&a.naps)
 	c.Time(&a.since)
 	c.Shared(&a.Owner)
-	snapshot.Int(c, &a.Entity)
 	for i := range a.channels {
 		c.Time(&a.channels[i].at)
 	}

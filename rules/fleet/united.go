@@ -1,7 +1,6 @@
 package fleet
 
 import (
-	"cmp"
 	"hash/maphash"
 	"slices"
 	"strings"
@@ -180,9 +179,6 @@ func unite(known, a *Agent) *Agent {
 	}
 	if len(first.channels) == 0 {
 		first.channels = second.channels
-	}
-	if first.Entity == 0 || a.ID != "" && a.Entity != 0 { // What has an id is the agent itself.
-		first.Entity = cmp.Or(a.Entity, known.Entity)
 	}
 	first.naps = first.naps || second.naps
 	first.FirstSeen, first.LastSeen = min(first.FirstSeen, second.FirstSeen), max(first.LastSeen, second.LastSeen)

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"strconv"
 )
 
 // Entity is the one id of an agent. The zero Entity is none.
@@ -69,17 +68,4 @@ func (e *Entity) UnmarshalText(text []byte) error {
 	}
 	*e = Entity(binary.BigEndian.Uint64(b))
 	return nil
-}
-
-// Parse reads an id as edr.entity.id shows it; 0 for what is none. It allocates
-// nothing.
-func Parse(text string) uint64 {
-	if len(text) != 16 {
-		return 0
-	}
-	id, err := strconv.ParseUint(text, 16, 64)
-	if err != nil {
-		return 0
-	}
-	return id
 }

@@ -140,9 +140,7 @@ func (s *Session) raise(r *Rule, ep *Episode, a *Alert) {
 // describeSubject names the agent and the hosts that the alert is about.
 func (s *Session) describeSubject(d *event.Event, a *Alert) {
 	if n := a.Entity; n != nil {
-		if n.Entity != 0 {
-			setString(d, ecs.EDREntityID, identity.Entity(n.Entity).String())
-		}
+		setString(d, ecs.EDREntityID, identity.Of(n.Type, n.ID, n.HostID, n.HostName).String())
 		setString(d, ecs.AgentID, n.ID)
 		setString(d, ecs.AgentType, n.Type)
 		setString(d, ecs.AgentVersion, n.Version)

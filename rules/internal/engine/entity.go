@@ -7,7 +7,6 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/fleet"
-	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 	"github.com/edrwatch/edrwatch/rules/internal/table"
 )
 
@@ -53,8 +52,8 @@ type entities struct {
 	formerly map[*Entity]string
 	buf      []byte
 
-	onForget  func(*Entity) // nil: nobody minds.
-	onReplace func(*Entity) // A host has another agent of the type; nil: nobody minds.
+	onForget func(*Entity)                            // nil: nobody minds.
+	onSettle func(n *Entity, host []byte, moved bool) // An agent is new on a host, and was on another before; nil: nobody minds.
 }
 
 // maxShared bounds the texts that are kept once for all agents; a hostile feed
@@ -137,12 +136,9 @@ func (t *entities) listOnHost(n *Entity, before string) {
 		if other == n {
 			return
 		}
-		// A host that is set up anew has a new agent, and one that became a copy of
-		// another host has that one's; the one before is not heard again. One that
-		// only has the same name will be.
-		if t.onReplace != nil && other.Type == n.Type && other.ID != "" && n.ID != "" && (moved || other.LastSeen < n.FirstSeen) {
-			t.onReplace(other)
-		}
+	}
+	if t.onSettle != nil && n.Type != "" && n.ID != "" {
+		t.onSettle(n, t.buf, moved)
 	}
 	if first == nil && len(t.hosts) >= t.known.Limit {
 		return
@@ -246,9 +242,6 @@ func (t *entities) obtain(text string) *Entity {
 // learn copies what the event says about the agent and reports whether its
 // type or host name changed.
 func (t *entities) learn(e *event.Event, n *Entity) (renamed bool) {
-	if n.Entity == 0 {
-		n.Entity = identity.Parse(e.Str(ecs.EDREntityID))
-	}
 	keep(&n.HostID, e.Str(ecs.HostID))
 	if e.Said(ecs.AgentVersion) { // What was filled in may be from before an update.
 		t.share(&n.Version, e.Str(ecs.AgentVersion))
