@@ -115,12 +115,12 @@ func (c *compiler) file(spec *fileSpec) {
 	m.alone = spec.Alone
 	c.unfold(spec)
 	c.takes(spec, m)
-	c.needsVoice(spec)
 	if len(spec.Drop) > 0 {
 		m.steps = append(m.steps, guard(&drop{c.sources(spec.Drop)}))
 	}
 	c.agent(spec)
 	c.times(spec)
+	m.steps = append(m.steps, unknownVoice(spec)...)
 	m.steps = append(m.steps, c.block(&spec.Block)...)
 	c.pass(spec)
 	c.recordID(spec)

@@ -34,6 +34,7 @@ type Mapper struct {
 	key      []byte   // room for keys that are not in the record as such
 	kind     []byte   // what the record's mapping calls this kind of event
 	topic    string   // of the record at hand
+	before   int64    // @timestamp of the event before, 0 for none
 	arrived  int64    // when the broker took it, in nanoseconds since 1970; 0 when unknown
 	ordinal  int      // of the element of the record's lists at hand, from 1; 0 for the record itself
 	original bool
@@ -308,6 +309,9 @@ func (m *Mapper) fill(self int, chosen *mapping, r *event.Record) {
 	}
 	if !e.Has(ecs.EventAction) {
 		m.plan.other.applyIfAbsent(e)
+	}
+	if at := e.Get(ecs.Timestamp); at != nil {
+		m.before = at.Time()
 	}
 	m.complete()
 	if m.original {

@@ -8,9 +8,9 @@ import (
 // syslogTime reads the time of a syslog header such as "<134>Jul 19 04:10:01
 // host" (RFC 3164, which has no year and no zone) or "<134>1
 // 2024-07-19T04:10:01Z host" (RFC 5424, or what relays write). The year of the
-// former is the one nearest to arrived, in nanoseconds since 1970; without that
+// former is the one nearest to about, in nanoseconds since 1970; without that
 // it is no time. zoned tells whether the header says its zone.
-func syslogTime(header string, arrived int64) (ns int64, zoned, ok bool) {
+func syslogTime(header string, about int64) (ns int64, zoned, ok bool) {
 	s := strings.TrimSpace(header)
 	if strings.HasPrefix(s, "<") {
 		_, s, _ = strings.Cut(s, ">")
@@ -21,7 +21,7 @@ func syslogTime(header string, arrived int64) (ns int64, zoned, ok bool) {
 		return ns, tellsOffset(first), true
 	}
 	const least = len("Jan _2 15:04:05")
-	if arrived == 0 || len(s) < least || s[3] != ' ' || s[6] != ' ' || s[9] != ':' || s[12] != ':' {
+	if about == 0 || len(s) < least || s[3] != ' ' || s[6] != ' ' || s[9] != ':' || s[12] != ':' {
 		return 0, false, false
 	}
 	month, ok1 := monthOf(s[:3])
@@ -32,11 +32,11 @@ func syslogTime(header string, arrived int64) (ns int64, zoned, ok bool) {
 	if !(ok1 && ok2 && ok3 && ok4 && ok5) {
 		return 0, false, false
 	}
-	year := time.Unix(0, arrived).UTC().Year()
+	year := time.Unix(0, about).UTC().Year()
 	best := int64(-1)
 	for y := year - 1; y <= year+1; y++ {
 		at, valid := calendar{y, month, day, hour, minute, second}.at("", time.UTC)
-		if distance := max(at-arrived, arrived-at); valid && (best < 0 || distance < best) {
+		if distance := max(at-about, about-at); valid && (best < 0 || distance < best) {
 			ns, best, ok = at, distance, true
 		}
 	}

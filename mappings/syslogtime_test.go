@@ -1,10 +1,12 @@
 package mappings
 
 import (
+	"slices"
 	"testing"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
 // TestSyslogTime reads headers with and without a year, about New Year too.
@@ -53,5 +55,26 @@ func TestManagerNamesTheComputer(t *testing.T) {
 	}
 	if e.Str(ecs.AgentType) != "trend-micro-deep-security" || e.Str(ecs.EDRProvenanceVoice) != "server" || e.Str(ecs.EDRState) != "degraded" {
 		t.Errorf("got %s", e.AppendJSON(nil))
+	}
+}
+
+// TestYearOfARawFile reads a header without a year in a file, of which no
+// broker says when it came: the record before does.
+func TestYearOfARawFile(t *testing.T) {
+	m := libraryPlan(t).NewMapper()
+	var got []string
+	for _, record := range []string{
+		`{"event_simpleName":"SensorHeartbeat","aid":"a","cid":"c","timestamp":"1704067140000"}`,
+		`<134>Jan  1 00:05:00 dsm-01 CEF:0|Trend Micro|Deep Security Manager|20.0.864|730|Offline|8|target=srv-0042`,
+	} {
+		err := m.Map(&event.Partition{}, &event.Record{Value: []byte(record)}, func(e *event.Event) {
+			got = append(got, time.Unix(0, e.Timestamp()).UTC().Format(time.RFC3339))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := []string{"2023-12-31T23:59:00Z", "2024-01-01T00:05:00Z"}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }

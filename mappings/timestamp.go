@@ -29,7 +29,11 @@ type timeSource struct {
 // read reads a time; told is false when it says neither offset nor zone.
 func (s *timeSource) read(m *Mapper, t string) (ns int64, told, ok bool) {
 	if s.syslog {
-		return syslogTime(t, m.arrived)
+		about := m.arrived
+		if about == 0 { // A raw file: the records before tell the year.
+			about = m.before
+		}
+		return syslogTime(t, about)
 	}
 	ns, ok = s.format(t)
 	return ns, !s.local || tellsOffset(t), ok

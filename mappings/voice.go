@@ -17,12 +17,11 @@ func (c *compiler) voice(n strict.Node) step {
 	return &set{ecs.EDRProvenanceVoice, c.constant(n, ecs.EDRProvenanceVoice)}
 }
 
-// needsVoice refuses a file that makes events without saying whose voice they
-// are: taken for the agent's own it would keep the dead alive, taken for
-// another's it would never miss anybody.
-func (c *compiler) needsVoice(spec *fileSpec) {
-	if spec.Block.Voice.IsZero() && spec.Split.Value == "" {
-		c.problem(spec.node, "voice: agent for what the agent itself says, host for its host's logs and metrics, server for consoles, inventories and APIs",
-			"the file does not say whose voice its records are")
+// unknownVoice is the first step of a file that does not say whose voice its
+// records are, as files of users may that are older than the key.
+func unknownVoice(spec *fileSpec) []guarded {
+	if !spec.Block.Voice.IsZero() || spec.Split.Value != "" {
+		return nil
 	}
+	return []guarded{guard(&set{ecs.EDRProvenanceVoice, event.Constant("unknown")})}
 }

@@ -32,18 +32,23 @@ func Decoding(open Opener, newDecoder func() (Decoder, error)) Opener {
 		if err != nil {
 			return nil, err
 		}
-		w, ok := opened.(*worker)
+		w, ok := opened.(interface{ decodeWith(Decoder) })
 		if !ok {
 			opened.Close()
 			return nil, fault.New(fault.Operator, fault.Internal, "opening partition %d of %s: its worker cannot decode", p.Number, p.Topic)
 		}
-		if w.decoder, err = newDecoder(); err != nil {
-			w.Close()
+		d, err := newDecoder()
+		if err != nil {
+			opened.Close()
 			return nil, err
 		}
-		return w, nil
+		w.decodeWith(d)
+		return opened, nil
 	}
 }
+
+// decodeWith has the worker decode records, before its first batch.
+func (w *worker) decodeWith(d Decoder) { w.decoder = d }
 
 // decode returns the record to map. While it cannot be decoded for a reason that
 // is not its own, the partition waits, as it waits for a sink: nothing is

@@ -251,7 +251,7 @@ func (s *Shard) hear(a *Agent, e *event.Event, now, at int64, number int32) {
 	case voice == event.VoiceServer:
 		// A console goes on naming agents that are dead: when it heard one itself is
 		// all that it can tell of life.
-		if seen := e.Get(ecs.EDRFleetLastSeen); seen != nil && a.beat == noBeat {
+		if seen := e.Get(ecs.EntityLastSeenTimestamp); seen != nil && a.beat == noBeat {
 			a.happened = max(a.happened, min(seen.Time(), now))
 		}
 	case kind > noBeat && kind >= a.beat:
