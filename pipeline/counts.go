@@ -9,7 +9,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
-// Counts is what became of everything since the runner was made: the numbers
+// Counts are the outcomes of everything since the runner was made: the numbers
 // that its metrics export, for those who report without asking for names.
 type Counts struct {
 	// Records by outcome: mapped, dead, filtered, duplicate.

@@ -11,13 +11,6 @@ import (
 	"unicode"
 )
 
-// awaited are files that papers name and that come with changes on their way.
-// One that has come must leave the list.
-var awaited = []string{
-	"rules/DEVELOPING.md",
-	"pipeline/pacer.go", "pipeline/pace_member.go", "pipeline/paced.go", "pipeline/steps.go", "pipeline/lockstep.go", "pipeline/bulletin.go",
-}
-
 var (
 	link     = regexp.MustCompile(`\]\(([^)#: ]*)(#[^) ]*)?\)`)
 	codePath = regexp.MustCompile("`((?:cmd|pipeline|rules|sinks|sources|mappings|deploy|\\.github|\\.ci)/[A-Za-z0-9_./-]+)`")
@@ -40,7 +33,7 @@ func TestPapersNameWhatExists(t *testing.T) {
 				target = path.Join(path.Dir(paper), m[1])
 			}
 			switch {
-			case !present(target) && !slices.Contains(awaited, target):
+			case !present(target):
 				t.Errorf("%s links to %s, which does not exist", paper, target)
 			case m[2] != "" && strings.HasSuffix(target, ".md") && !slices.Contains(anchors(read(t, target)), m[2]):
 				t.Errorf("%s links to %s%s, which has no such heading", paper, target, m[2])
@@ -54,7 +47,7 @@ func TestPapersNameWhatExists(t *testing.T) {
 				}
 				continue
 			}
-			if !present(name) && !slices.Contains(awaited, name) {
+			if !present(name) {
 				t.Errorf("%s names %s, which does not exist", paper, name)
 			}
 		}
@@ -69,11 +62,6 @@ func TestPapersNameWhatExists(t *testing.T) {
 			t.Errorf("%s says %q: golden files are written with EDRWATCH_UPDATE=1 go test", name, found)
 		}
 	})
-	for _, name := range awaited {
-		if present(name) {
-			t.Errorf("%s has come: take it out of the list", name)
-		}
-	}
 }
 
 // testNames are the names of all tests, with and without their folder.
@@ -105,7 +93,7 @@ func TestFileMapIsWhole(t *testing.T) {
 	var listed []string
 	for _, m := range goFile.FindAllStringSubmatch(section, -1) {
 		listed = append(listed, m[1])
-		if name := "pipeline/" + m[1]; !present(name) && !slices.Contains(awaited, name) {
+		if name := "pipeline/" + m[1]; !present(name) {
 			t.Errorf("the file map names %s, which does not exist", name)
 		}
 	}

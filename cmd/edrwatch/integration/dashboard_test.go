@@ -213,7 +213,7 @@ func (e *elastic) tell(t testing.TB, namespace string, agents []fleet.Record, li
 		Periodic: selfreport.Periodic{Dictionary: dict, Period: time.Hour, Publish: publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {}},
 		List:     func() []fleet.Rollout { return list },
 	}
-	r.Tell(t.Context())
+	r.Write(t.Context())
 	if want := len(agents) + len(list); len(told) != want {
 		t.Fatalf("%d documents, want %d", len(told), want)
 	}

@@ -13,7 +13,7 @@ import (
 type FeedProblem struct {
 	Gateway string // its name
 	Feed    string // topic
-	// Mute tells a silence that no rule noticed from a heartbeat that was not heard.
+	// Mute distinguishes a silence that no rule noticed from a heartbeat that was not heard.
 	Mute       bool
 	Since, Now time.Time
 	Reason     string

@@ -11,15 +11,15 @@ import (
 	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
-// Fleet tells of every agent once a period, and within seconds of one that
+// Fleet writes every agent once a period, and within seconds of one that
 // changed. The agents are spread over the period: the sinks get one part of them
 // after another.
 type Fleet struct {
 	Periodic
 	// Agents returns one of so many parts of the agents.
 	Agents func(part, of int) []fleet.Record
-	// Changed returns the agents that are not as they were told of last, and most
-	// at most of those that were never told of.
+	// Changed returns the agents that changed since they were written last, and most
+	// at most of those that were never written.
 	Changed func(most int) []fleet.Record
 
 	owed []fleet.Record // changes that no sink took yet
@@ -42,40 +42,40 @@ const (
 	mostOwed     = 20_000
 )
 
-// Run tells of the agents until ctx ends. Where sinks are slow, parts are left
-// out, to be told of in the next period.
+// Run writes documents about the agents until ctx ends. Where sinks are slow, parts are left
+// out, to be written in the next period.
 func (f *Fleet) Run(ctx context.Context) {
 	step := f.Period / fleetParts
 	tick, changes := time.NewTicker(step), time.NewTicker(changesEvery)
 	defer tick.Stop()
 	defer changes.Stop()
-	told := f.Now().UnixNano() / int64(step)
+	written := f.Now().UnixNano() / int64(step)
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-changes.C:
-			f.tellChanges(ctx)
+			f.writeChanges(ctx)
 			continue
 		case <-tick.C:
 		}
 		now := f.Now().UnixNano() / int64(step)
-		for told = max(told, now-fleetParts); told < now && ctx.Err() == nil; {
-			told++
-			f.tell(ctx, told, step)
+		for written = max(written, now-fleetParts); written < now && ctx.Err() == nil; {
+			written++
+			f.writePart(ctx, written, step)
 		}
 	}
 }
 
-// tell tells of one part; number counts steps since 1970.
-func (f *Fleet) tell(ctx context.Context, number int64, step time.Duration) {
+// writePart writes one part; number counts steps since 1970.
+func (f *Fleet) writePart(ctx context.Context, number int64, step time.Duration) {
 	at := time.Unix(0, number*int64(step)).UTC()
 	period := strconv.FormatInt(number/fleetParts, 36)
 	for records := range slices.Chunk(f.Agents(int(number%fleetParts), fleetParts), fleetBatch) {
 		docs := make([]*event.Document, len(records))
 		for i := range records {
 			docs[i] = f.document(&records[i], at, period, "info")
-			docs[i].Latest.Version = f.Now().UnixNano() // Above that of a change that was told within the minute.
+			docs[i].Latest.Version = f.Now().UnixNano() // Above that of a change that was written within the minute.
 		}
 		if !f.deliver(ctx, docs, max(step, 10*time.Second), "documents about agents were not delivered; they come again in the next period") {
 			return
@@ -83,9 +83,9 @@ func (f *Fleet) tell(ctx context.Context, number int64, step time.Duration) {
 	}
 }
 
-// tellChanges tells of the agents that changed. What is not delivered is owed: it
+// writeChanges writes the agents that changed. What is not delivered is owed: it
 // comes again, before what changed since.
-func (f *Fleet) tellChanges(ctx context.Context) {
+func (f *Fleet) writeChanges(ctx context.Context) {
 	at := f.Now().UTC()
 	records := append(f.owed, f.Changed(mostNew)...)
 	f.owed = nil

@@ -22,7 +22,7 @@ type Status struct {
 	Started                        time.Time
 }
 
-// Gateway tells about the gateway: its start, a heartbeat every interval, its
+// Gateway writes about the gateway: its start, a heartbeat every interval, its
 // reloads and its end. It is safe for concurrent use.
 type Gateway struct {
 	Dictionary *ecs.Dictionary
@@ -36,10 +36,10 @@ type Gateway struct {
 	Sent func(action string, ok bool)
 }
 
-// Run tells of the start, and then every interval that the gateway lives, until
+// Run writes the start, and then a heartbeat every interval that the gateway lives, until
 // ctx ends. A sink that takes nothing holds only the next heartbeat up.
 func (g *Gateway) Run(ctx context.Context) {
-	g.tell(ctx, "gateway-started", "edrwatch started")
+	g.write(ctx, "gateway-started", "edrwatch started")
 	tick := time.NewTicker(g.Interval)
 	defer tick.Stop()
 	for {
@@ -47,29 +47,31 @@ func (g *Gateway) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			g.tell(ctx, "gateway-heartbeat", "")
+			g.write(ctx, "gateway-heartbeat", "")
 		}
 	}
 }
 
-// Stopped tells of the end and why; ctx bounds how long it takes.
-func (g *Gateway) Stopped(ctx context.Context, reason string) { g.tell(ctx, "gateway-stopped", reason) }
+// Stopped writes the end and why; ctx bounds how long it takes.
+func (g *Gateway) Stopped(ctx context.Context, reason string) {
+	g.write(ctx, "gateway-stopped", reason)
+}
 
-// Reloaded tells that files were read again; an error says that those before
+// Reloaded writes that files were read again; an error says that those before
 // stay in use.
 func (g *Gateway) Reloaded(ctx context.Context, what string, err error) {
 	reason := what + " were read again"
 	if err != nil {
-		reason = fmt.Sprintf("%s were not taken up: %v", what, err)
+		reason = fmt.Sprintf("%s not reloaded: %v", what, err)
 	}
-	g.tellOutcome(ctx, "gateway-reloaded", reason, err)
+	g.writeOutcome(ctx, "gateway-reloaded", reason, err)
 }
 
-func (g *Gateway) tell(ctx context.Context, action, reason string) {
-	g.tellOutcome(ctx, action, reason, nil)
+func (g *Gateway) write(ctx context.Context, action, reason string) {
+	g.writeOutcome(ctx, action, reason, nil)
 }
 
-func (g *Gateway) tellOutcome(ctx context.Context, action, reason string, failed error) {
+func (g *Gateway) writeOutcome(ctx context.Context, action, reason string, failed error) {
 	doc := g.document(action, reason, failed)
 	err := g.Publish(ctx, []*event.Document{doc})
 	if err != nil && ctx.Err() == nil {

@@ -18,19 +18,19 @@ type Rollouts struct {
 	// List returns what is known of them, with the verdicts.
 	List func() []fleet.Rollout
 
-	told map[string]said // by key
+	written map[string]lastWritten // by key
 }
 
 // rolloutsEvery is how often verdicts are looked at.
 const rolloutsEvery = time.Minute
 
-// said is what was told of a rollout last.
-type said struct {
+// lastWritten is what was written about a rollout last.
+type lastWritten struct {
 	verdict fleet.Verdict
 	period  int64
 }
 
-// Run tells of the rollouts until ctx ends.
+// Run writes documents about the rollouts until ctx ends.
 func (r *Rollouts) Run(ctx context.Context) {
 	tick := time.NewTicker(rolloutsEvery)
 	defer tick.Stop()
@@ -39,29 +39,29 @@ func (r *Rollouts) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			r.Tell(ctx)
+			r.Write(ctx)
 		}
 	}
 }
 
-// Tell tells of what is due. What a sink does not take is due again. It belongs
+// Write writes what is due. What a sink does not take is due again. It belongs
 // to one goroutine, that of Run.
-func (r *Rollouts) Tell(ctx context.Context) {
+func (r *Rollouts) Write(ctx context.Context) {
 	at := r.Now().UTC().Truncate(rolloutsEvery)
 	period := at.UnixNano() / int64(r.Period)
 	var docs []*event.Document
-	due := map[string]said{}
+	due := map[string]lastWritten{}
 	list := r.List()
 	for i := range list {
-		key, now := list[i].AlertKey, said{list[i].Verdict, period}
-		if due[key] = now; r.told[key] != now {
+		key, now := list[i].AlertKey, lastWritten{list[i].Verdict, period}
+		if due[key] = now; r.written[key] != now {
 			docs = append(docs, r.document(&list[i], at))
 		}
 	}
 	if len(docs) > 0 && !r.deliver(ctx, docs, rolloutsEvery, "documents about rollouts were not delivered; they come again") {
 		return
 	}
-	r.told = due // What is forgotten is not there any more.
+	r.written = due // What is forgotten is not there any more.
 }
 
 // document makes the document about a rollout. Gateways that know the same
