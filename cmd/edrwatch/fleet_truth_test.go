@@ -105,11 +105,20 @@ func TestEverySurfaceCountsTheSameFleet(t *testing.T) {
 		// document of then: it is not told of any more.
 		maps.DeleteFunc(got, func(entity, _ string) bool { _, known := want[entity]; return !known })
 		if !maps.Equal(got, want) {
-			return fmt.Errorf("%d of %d agents", len(got), len(want))
+			return fmt.Errorf("%d of %d agents are told of: %s", len(got), len(want), firstDifference(got, want))
 		}
 		return nil
 	})
 	same(t, "the documents", got, want)
+}
+
+func firstDifference(got, want map[string]string) string {
+	for entity, says := range want {
+		if got[entity] != says {
+			return fmt.Sprintf("%s is %q, want %q", entity, got[entity], says)
+		}
+	}
+	return "none"
 }
 
 func positive(counts map[string]int) map[string]int {
@@ -251,7 +260,7 @@ dead_letter: {type: file, path: %q}
 
 func (p *played) within(t *testing.T, what string, holds func() error) {
 	t.Helper()
-	deadline := time.Now().Add(2 * time.Minute)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		err := holds()
 		if err == nil {
@@ -290,12 +299,13 @@ func (p *played) documents(t *testing.T) map[string]string {
 	latest := map[string]string{}
 	for line := range bytes.Lines(text) {
 		var d struct {
-			EDR struct {
+			Event struct{ Kind string }
+			EDR   struct {
 				Presence, State string
 				Entity          struct{ ID string }
 			}
 		}
-		if json.Unmarshal(line, &d) == nil && d.EDR.Entity.ID != "" {
+		if json.Unmarshal(line, &d) == nil && d.Event.Kind == "state" {
 			latest[d.EDR.Entity.ID] = d.EDR.Presence + " " + d.EDR.State
 		}
 	}
