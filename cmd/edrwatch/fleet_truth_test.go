@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/sources/simulator"
@@ -220,7 +221,7 @@ dead_letter: {type: file, path: %q}
 	if err != nil {
 		t.Fatal(err)
 	}
-	gateway, err := app.New(loaded.Config, app.Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Playback: true})
+	gateway, err := app.New(loaded.Config, app.Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}, Playback: true})
 	if err != nil {
 		t.Fatal(err)
 	}

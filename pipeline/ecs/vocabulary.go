@@ -88,14 +88,14 @@ func States() []string { s := states; return s[:] }
 // Modes are the values of edr.mode.
 func Modes() []string { s := modes; return s[:] }
 
-// Presences are the values of edr.presence. Of an agent that is not alive,
-// edr.state is what was known last.
-func Presences() []string { p := presences; return p[:] }
-
 // Voices are the values of edr.provenance.voice: the agent itself, its host
 // about it, a server (console, inventory, API of a vendor's cloud) about it, or
 // nobody knows.
 func Voices() []string { v := voices; return v[:] }
+
+// Presences are the values of edr.presence. Of an agent that is not alive,
+// edr.state is what was known last.
+func Presences() []string { p := presences; return p[:] }
 
 // AlertKinds are the values of edr.alert.kind.
 func AlertKinds() []string { s := alertKinds; return s[:] }

@@ -33,8 +33,8 @@ type Agent struct {
 	Number                   uint32 // its owner's: place in the snapshot that is being written
 	goodbye                  goodbye
 	sleeps                   bool // it was switched off for long, and on again
-	naps                     bool // it was away for long, and back without a failure
 	disputed                 bool // of a copy: records contradict each other about who it is
+	naps                     bool // it was away for long, and back without a failure
 	updated                  bool // the start that belongs to the latest sensor has come
 }
 

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -270,7 +269,7 @@ func (a *Agent) record(known *knowledge) Record {
 
 // entity is the agent's id in documents.
 func (a *Agent) entity() string {
-	return cmp.Or(identity.Of(a.Type, a.ID, a.HostID, a.HostName).String(), strconv.FormatUint(a.hash(), 16))
+	return cmp.Or(identity.Of(a.Type, a.ID, a.HostID, a.HostName), identity.Entity(a.hash())).String()
 }
 
 func (a *Agent) lastContent() *ContentVersion {

@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"sync"
 
 	"github.com/cespare/xxhash/v2"
 )
@@ -13,55 +12,20 @@ import (
 func (f *Fleet) Part(part, of int) []Record {
 	ctx, lists := context.Background(), f.lists()
 	known, _ := f.known(ctx, lists) // The error would be that of ctx.
+	f.informing.Lock()
+	defer f.informing.Unlock()
+	if f.informed == nil {
+		f.informed = map[uint64]uint32{}
+	}
 	var records []Record
 	_ = agents(ctx, lists, func(a *Agent) {
-		if int(a.hash()%uint64(of)) == part {
+		if hash := a.hash(); int(hash%uint64(of)) == part {
 			r := a.record(known)
-			f.reported.note(a, a.fingerprint(r.Presence))
+			f.informed[hash] = a.fingerprint(r.Presence)
 			records = append(records, r)
 		}
 	})
 	return records
-}
-
-// reported is what was told of agents last, by Agent.hash: about 30 MB for a
-// million. It is kept apart from the agents, because a listing makes one of the
-// several records of an agent. It is safe for concurrent use.
-type reported struct {
-	mu     sync.Mutex
-	prints map[uint64]uint32
-}
-
-func (r *reported) note(a *Agent, print uint32) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.prints == nil {
-		r.prints = map[uint64]uint32{}
-	}
-	r.prints[a.hash()] = print
-}
-
-func (r *reported) of(a *Agent) uint32 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.prints[a.hash()]
-}
-
-// forget keeps what was told of those agents that are still known, once there are
-// many others.
-func (r *reported) forget(known []uint64) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.prints) <= 2*len(known)+1000 {
-		return
-	}
-	kept := make(map[uint64]uint32, len(known))
-	for _, h := range known {
-		if print, ok := r.prints[h]; ok {
-			kept[h] = print
-		}
-	}
-	r.prints = kept
 }
 
 // Changed returns the agents of which something else is known than Part and
@@ -70,11 +34,17 @@ func (r *reported) forget(known []uint64) {
 func (f *Fleet) Changed(most int) []Record {
 	ctx, lists := context.Background(), f.lists()
 	known, _ := f.known(ctx, lists) // The error would be that of ctx.
+	f.informing.Lock()
+	defer f.informing.Unlock()
+	if f.informed == nil {
+		f.informed = map[uint64]uint32{}
+	}
 	var records []Record
-	var seen []uint64
+	listed := 0
 	_ = agents(ctx, lists, func(a *Agent) {
-		seen = append(seen, a.hash())
-		now, before := a.fingerprint(a.presence(known.newest)), f.reported.of(a)
+		listed++
+		hash, now := a.hash(), a.fingerprint(a.presence(known.newest))
+		before := f.informed[hash]
 		if now == before {
 			return
 		}
@@ -84,12 +54,24 @@ func (f *Fleet) Changed(most int) []Record {
 			}
 			most--
 		}
-		f.reported.note(a, now)
+		f.informed[hash] = now
 		records = append(records, a.record(known))
 	})
-	f.reported.forget(seen)
+	if len(f.informed) > 2*listed+leastInformed { // Most are of agents that are no more.
+		kept := make(map[uint64]uint32, listed)
+		_ = agents(ctx, lists, func(a *Agent) {
+			if hash := a.hash(); f.informed[hash] != 0 {
+				kept[hash] = f.informed[hash]
+			}
+		})
+		f.informed = kept
+	}
 	return records
 }
+
+// leastInformed is how many fingerprints are kept without a look whether their
+// agents are still known.
+const leastInformed = 4096
 
 // fingerprint stands for what a change of is told at once; it is never 0. Two
 // that are alike by chance are told of when their part is.

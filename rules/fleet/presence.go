@@ -93,7 +93,10 @@ func (a *Agent) presence(now int64) string {
 			return Gone
 		}
 	}
-	if a.happened > 0 && now-a.happened > unlearned {
+	switch lately := a.happened > 0 && now-a.happened <= unlearned; {
+	case a.beat == noBeat && lately:
+		return Alive // It sends nothing by which it could be missed.
+	case a.beat != noBeat && a.happened > 0 && !lately:
 		return Silent
 	}
 	return Unknown

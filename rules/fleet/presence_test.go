@@ -31,8 +31,10 @@ func TestPresence(t *testing.T) {
 		{"gone by a snapshot that did not say how", Agent{life: gone, settled: true}, Gone},
 		{"cadence learned anew", Agent{life: gone}, Unknown},
 		{"never heard", Agent{}, Unknown},
-		{"heard once, a while ago", Agent{happened: now - hour/4}, Unknown},
-		{"heard once, and not for an hour", Agent{happened: now - hour}, Silent},
+		{"beat once, a while ago", Agent{beat: heartbeat, happened: now - hour/4}, Unknown},
+		{"beat once, and not for an hour", Agent{beat: heartbeat, happened: now - hour}, Silent},
+		{"spoke without beats, a while ago", Agent{happened: now - hour/4}, Alive},
+		{"spoke without beats, and not for an hour", Agent{happened: now - hour}, Unknown},
 	} {
 		c.a.State = "protecting"
 		if got := c.a.presence(now); got != c.want {

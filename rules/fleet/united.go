@@ -184,6 +184,7 @@ func unite(known, a *Agent) *Agent {
 	if len(first.channels) == 0 {
 		first.channels = second.channels
 	}
+	first.naps = first.naps || second.naps
 	first.FirstSeen, first.LastSeen = min(first.FirstSeen, second.FirstSeen), max(first.LastSeen, second.LastSeen)
 	return first
 }

@@ -40,12 +40,12 @@ const (
 func (r *Registry) Contradictions(limit int) (list []Contradiction, total int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.eachNode(func(i uint32, n *node) {
-		if c, ok := r.g.contradiction(i, n); ok {
+	for i := range r.g.doubted {
+		if c, ok := r.g.contradiction(i, r.g.nodes.at(i)); ok {
 			total++
 			list = append(list, c)
 		}
-	})
+	}
 	slices.SortFunc(list, func(a, b Contradiction) int {
 		return cmp.Or(cmp.Compare(a.Agents[0].Entity, b.Agents[0].Entity), cmp.Compare(a.Reason, b.Reason), slices.Compare(a.Names, b.Names))
 	})

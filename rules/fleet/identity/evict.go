@@ -69,6 +69,7 @@ func (r *Registry) forget(i uint32, n *node) {
 	if n.card != 0 {
 		g.cards.remove(n.card)
 	}
+	delete(g.doubted, i)
 	g.texts.wasted += int(n.length)
 	*n = node{}
 	g.nodes.remove(i)

@@ -16,7 +16,8 @@ type graph struct {
 	texts    texts
 	values   interned // of properties
 	products interned
-	sources  Links // its sources alone
+	sources  Links               // its sources alone
+	doubted  map[uint32]struct{} // names that may contradict others, or that too many share
 }
 
 // slot of the index: a hash table with linear probing.
@@ -86,7 +87,7 @@ func (t *interned) add(text string) (uint32, bool) {
 }
 
 func newGraph() *graph {
-	g := &graph{seed: maphash.MakeSeed(), index: make([]slot, 1<<10)}
+	g := &graph{seed: maphash.MakeSeed(), index: make([]slot, 1<<10), doubted: map[uint32]struct{}{}}
 	g.values.add("")
 	g.products.add("")
 	return g
@@ -123,6 +124,24 @@ func (g *graph) find(kind Kind, product uint16, text string) uint32 {
 func (g *graph) productOf(name string) (uint16, bool) {
 	i, ok := g.products.known[name]
 	return uint16(i), ok
+}
+
+// mostProducts is in how many products a sensor id without one is looked for.
+const mostProducts = 64
+
+// productBy returns the only product that has a sensor id; "" where none or several
+// have it.
+func (g *graph) productBy(sensor string) (product string) {
+	for i, name := range g.products.list[:min(len(g.products.list), mostProducts)] {
+		if name == "" || g.find(SensorID, uint16(i), sensor) == 0 {
+			continue
+		}
+		if product != "" {
+			return ""
+		}
+		product = name
+	}
+	return product
 }
 
 // named returns the node of a name.
@@ -265,6 +284,7 @@ func (g *graph) unlist(node, gone uint32) {
 func (g *graph) sharedBy(i uint32) {
 	n := g.nodes.at(i)
 	n.marks |= shared
+	g.doubted[i] = struct{}{}
 	for n.edges != 0 {
 		g.disconnect(n.edges)
 	}

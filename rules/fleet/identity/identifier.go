@@ -20,6 +20,7 @@ type Identifier struct {
 	registry *Registry
 	enricher *enrich.Enricher
 	deliver  func(at int64, l *Links)
+	paced    bool
 }
 
 // NewIdentifier returns one that fills events in from the registry and from the
@@ -30,8 +31,13 @@ func NewIdentifier(r *Registry, x *enrich.Enricher, deliver func(at int64, l *Li
 	if deliver == nil {
 		deliver = func(_ int64, l *Links) { r.Apply(l) }
 	}
-	return &Identifier{r, x, deliver}
+	return &Identifier{registry: r, enricher: x, deliver: deliver}
 }
+
+// Pace leaves it to others to hand on what shards collect: by
+// [ShardIdentifier.TakeLinks], when a step is closed for all partitions. It is
+// called before the first shard.
+func (x *Identifier) Pace() { x.paced = true }
 
 // ForShard returns what one shard works with.
 func (x *Identifier) ForShard() *ShardIdentifier {
@@ -56,7 +62,7 @@ type ShardIdentifier struct {
 // Process fills an event in and learns from it. It allocates nothing but for what
 // is new.
 func (s *ShardIdentifier) Process(e *event.Event) {
-	if e.Clock >= s.next {
+	if e.Clock >= s.next && !s.x.paced {
 		s.endStep(e.Clock)
 	}
 	s.event(e)
@@ -80,6 +86,9 @@ func (s *ShardIdentifier) event(e *event.Event) {
 	rd.learn(e)
 }
 
+// TakeLinks returns what was collected since the last call, as that of [Reader].
+func (s *ShardIdentifier) TakeLinks(limit int) (l *Links, left int) { return s.rd.TakeLinks(limit) }
+
 // enrich adds what the files say and returns by what each property was said.
 func (x *Identifier) enrich(e *event.Event) origins {
 	by := origins{ByRecord, ByRecord, ByRecord, ByRecord, ByRecord}
@@ -99,9 +108,9 @@ func (x *Identifier) enrich(e *event.Event) origins {
 	return by
 }
 
-// Close hands on what was collected and gives the reader back.
+// Close hands on what was collected, unless others do, and gives the reader back.
 func (s *ShardIdentifier) Close() {
-	if l, _ := s.rd.TakeLinks(mostPending); !l.Empty() {
+	if l, _ := s.rd.TakeLinks(mostPending); !l.Empty() && !s.x.paced {
 		s.x.deliver(s.next, l)
 	}
 	s.rd.Close()

@@ -59,6 +59,12 @@ func (rd *Reader) resolve(e *event.Event, now int64) {
 		return
 	}
 	if v.sensor.text != "" {
+		if v.product == "" {
+			v.product = g.productBy(v.sensor.text)
+			if v.product != "" && !e.Has(ecs.AgentType) {
+				e.Fill(ecs.AgentType, event.String(v.product))
+			}
+		}
 		if product, ok := g.productOf(v.product); ok {
 			v.sensor.node = g.find(SensorID, product, v.sensor.text)
 		}

@@ -292,10 +292,12 @@ func (r *Registry) suspect(i uint32, kind Kind) {
 	g := r.g
 	n := g.nodes.at(i)
 	n.marks |= suspect
+	g.doubted[i] = struct{}{}
 	for at := n.edges; at != 0; {
 		e := g.edges.at(at)
-		if o := g.nodes.at(e.other(i)); o.kind == kind {
-			o.marks |= suspect
+		if o := e.other(i); g.nodes.at(o).kind == kind {
+			g.nodes.at(o).marks |= suspect
+			g.doubted[o] = struct{}{}
 		}
 		at = e.next(i)
 	}

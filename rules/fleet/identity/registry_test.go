@@ -196,6 +196,10 @@ func TestFilled(t *testing.T) {
 	s.take(0, "type="+falcon+",id=A1B2,host=PC-1,domain=corp.example")
 	s.take(1, "type="+falcon+",host=pc-1,hostid=4C4C-44")
 	s.take(1, "type="+defender+",id=d1,host=srv-2.corp.example")
+	s.take(2, "id=d1,host=srv-2.corp.example")
+	if got := s.e.Str(ecs.AgentType); got != defender {
+		t.Errorf("the product of an id is %q", got)
+	}
 	for _, tc := range []struct{ text, want string }{
 		{"type=" + falcon + ",id=a1b2", "A1B2 PC-1 4C4C-44"},
 		{"type=" + falcon + ",id=a1b2,host=other", "a1b2 other 4C4C-44"},

@@ -92,4 +92,5 @@ func (a *Archive) persistKey(key *string) {
 	*key = n.Key
 }
 
+// PersistTexts writes or reads a list of texts.
 func (a *Archive) PersistTexts(list *[]string) { snapshot.List(a.Codec, list, a.Shared) }

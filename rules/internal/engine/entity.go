@@ -52,8 +52,8 @@ type entities struct {
 	formerly map[*Entity]string
 	buf      []byte
 
-	onForget  func(*Entity) // nil: nobody minds.
-	onReplace func(*Entity) // A host has another agent of the type; nil: nobody minds.
+	onForget func(*Entity)                            // nil: nobody minds.
+	onSettle func(n *Entity, host []byte, moved bool) // An agent is new on a host, and was on another before; nil: nobody minds.
 }
 
 // maxShared bounds the texts that are kept once for all agents; a hostile feed
@@ -136,12 +136,9 @@ func (t *entities) listOnHost(n *Entity, before string) {
 		if other == n {
 			return
 		}
-		// A host that is set up anew has a new agent, and one that became a copy of
-		// another host has that one's; the one before is not heard again. One that
-		// only has the same name will be.
-		if t.onReplace != nil && other.Type == n.Type && other.ID != "" && n.ID != "" && (moved || other.LastSeen < n.FirstSeen) {
-			t.onReplace(other)
-		}
+	}
+	if t.onSettle != nil && n.Type != "" && n.ID != "" {
+		t.onSettle(n, t.buf, moved)
 	}
 	if first == nil && len(t.hosts) >= t.known.Limit {
 		return
@@ -203,8 +200,14 @@ func (t *entities) forget(n *Entity) {
 
 func (t *entities) find(e *event.Event) *Entity {
 	if id := e.Str(ecs.AgentID); id != "" {
-		n := t.obtain(id)
-		n.ID = n.Key
+		t.buf = appendFolded(t.buf[:0], id) // Feeds write one id in different cases.
+		n := t.obtain(event.View(t.buf))
+		if n.ID == "" {
+			n.ID = n.Key
+			if n.Key != id {
+				n.ID = strings.Clone(id)
+			}
+		}
 		return n
 	}
 	host, typ := e.Str(ecs.HostName), e.Str(ecs.AgentType)
@@ -280,11 +283,19 @@ func appendHostKey(dst []byte, typ, host string) []byte {
 // AppendShortHost appends a host's name without domain and in lower case. An
 // address is left whole.
 func AppendShortHost(dst []byte, host string) []byte {
+	if i := strings.LastIndexByte(host, '\\'); i >= 0 {
+		host = host[i+1:] // DOMAIN\name
+	}
 	if i := strings.IndexByte(host, '.'); i > 0 && !isAddress(host) {
 		host = host[:i]
 	}
-	for i := range len(host) {
-		b := host[i]
+	return appendFolded(dst, host)
+}
+
+// appendFolded appends a text in lower case.
+func appendFolded(dst []byte, text string) []byte {
+	for i := range len(text) {
+		b := text[i]
 		if b >= 'A' && b <= 'Z' {
 			b |= 0x20
 		}
