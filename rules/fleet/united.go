@@ -161,6 +161,10 @@ func unite(known, a *Agent) *Agent {
 	if second.beat > first.beat || second.beat == first.beat && second.LastSeen > first.LastSeen {
 		first, second = second, first
 	}
+	if second.life == gone && second.goodbye != noGoodbye && second.since >= first.happened {
+		// Its host's log told of the goodbye, in another partition than its beats.
+		first.life, first.goodbye, first.since = gone, second.goodbye, second.since
+	}
 	for _, text := range [...]struct {
 		have *string
 		more string

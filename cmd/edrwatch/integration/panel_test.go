@@ -87,7 +87,7 @@ func (p *lens) stream(namespace string) string {
 // condition is the panel's query; the part of KQL that panels use differs from
 // a query string in the case of its operators.
 func (p *lens) condition() string {
-	text, _ := json.Marshal(strings.NewReplacer(" : ", ":", " and ", " AND ", " or ", " OR ").Replace(p.EmbeddableConfig.Attributes.State.Query.Query))
+	text, _ := json.Marshal(strings.NewReplacer(`@timestamp >= "now-2h"`, "@timestamp:[now-2h TO *]", " : ", ":", " and ", " AND ", " or ", " OR ").Replace(p.EmbeddableConfig.Attributes.State.Query.Query))
 	return `{"query_string":{"query":` + string(text) + `}}`
 }
 

@@ -23,6 +23,7 @@ type Fleet struct {
 	Changed func(most int) []fleet.Record
 
 	owed []fleet.Record // changes that no sink took yet
+	rest time.Time      // until when it is not looked for changes
 }
 
 // fleetParts is the number of parts of a period, fleetBatch of documents that
@@ -41,6 +42,11 @@ const (
 	mostNew      = 3000
 	mostOwed     = 20_000
 )
+
+// restFactor bounds what looking for changes costs, during which partitions stand
+// still by turns: a fiftieth of the time. A fleet of a million is looked at every
+// few minutes.
+const restFactor = 50
 
 // Run writes documents about the agents until ctx ends. Where sinks are slow, parts are left
 // out, to be written in the next period.
@@ -87,7 +93,11 @@ func (f *Fleet) writePart(ctx context.Context, number int64, step time.Duration)
 // comes again, before what changed since.
 func (f *Fleet) writeChanges(ctx context.Context) {
 	at := f.Now().UTC()
+	if at.Before(f.rest) {
+		return
+	}
 	records := append(f.owed, f.Changed(mostNew)...)
+	f.rest = at.Add(restFactor * f.Now().Sub(at))
 	f.owed = nil
 	for len(records) > 0 {
 		n := min(len(records), fleetBatch)
