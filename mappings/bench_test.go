@@ -75,7 +75,7 @@ func BenchmarkDetect(b *testing.B) {
 			if err := m.scan(raw); err != nil {
 				b.Fatal(err)
 			}
-			m.note(0)
+			m.notePresent(0)
 			b.Logf("%d shapes of %d mappings", len(plan.shapes), len(plan.mappings))
 			b.ReportAllocs()
 			for b.Loop() {

@@ -9,11 +9,14 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 )
 
-// block compiles action, set, fields, enrich, expr and cases, in this order.
+// block compiles action, voice, set, fields, enrich, expr and cases, in this order.
 func (c *compiler) block(b *blockSpec) []guarded {
 	var steps []step
 	if !b.Action.IsZero() {
 		steps = append(steps, c.action(b.Action))
+	}
+	if !b.Voice.IsZero() {
+		steps = append(steps, c.voice(b.Voice))
 	}
 	for field, node := range c.entries(b.Set) {
 		steps = append(steps, &set{field, c.constant(node, field)})

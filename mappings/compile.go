@@ -26,6 +26,7 @@ func (f *Files) Compile(dict *ecs.Dictionary) (*Plan, error) {
 	if c.values, err = ecs.NewValues(); err != nil {
 		return nil, err
 	}
+	c.zones()
 	for _, spec := range f.specs {
 		c.file(spec)
 	}
@@ -111,8 +112,10 @@ func (c *compiler) file(spec *fileSpec) {
 		m.split = c.plan.keys.add(spec.Split.Value)
 	}
 	c.each(spec)
+	m.alone = spec.Alone
 	c.unfold(spec)
 	c.takes(spec, m)
+	c.needsVoice(spec)
 	if len(spec.Drop) > 0 {
 		m.steps = append(m.steps, guard(&drop{c.sources(spec.Drop)}))
 	}
@@ -151,6 +154,9 @@ func (c *compiler) unfold(spec *fileSpec) {
 			continue
 		case pairs && (u.Key == "" || u.Value == ""):
 			c.problemAt(u.As, "such as key: Key and value: ValueString", "pairs needs key and value, the members that hold name and value")
+		case u.As.Value == "by_key" && (u.Key == "" || u.Value != ""):
+			c.problemAt(u.As, "such as key: entityType", "by_key needs key, the member that says what an element is")
+		case u.As.Value == "by_key":
 		case !pairs && u.Key+u.Value != "":
 			c.problemAt(u.As, "", "key and value belong to pairs")
 		case strings.Contains(u.To, "."):
@@ -189,7 +195,7 @@ func (c *compiler) takes(spec *fileSpec, m *mapping) {
 }
 
 func (c *compiler) location(zone strict.Text) *time.Location {
-	if zone.Value == "" {
+	if zone.Value == "" || zone.Value == localZone {
 		return time.UTC
 	}
 	location, err := time.LoadLocation(zone.Value)
@@ -216,13 +222,25 @@ func (c *compiler) agent(spec *fileSpec) {
 func (c *compiler) times(spec *fileSpec) {
 	step := &timestamp{}
 	for _, t := range spec.Timestamp {
-		format := c.timeFormat(t.Format)
+		local, zone := spec.Zone.Value == localZone, c.zone
+		if t.Zone.Value != "" {
+			local, zone = t.Zone.Value == localZone, c.location(t.Zone)
+		}
+		syslog := t.Format.Value == "syslog"
+		var format timeFormat
+		if !syslog {
+			format = c.timeFormatIn(t.Format, zone)
+		}
+		notAfter, received := c.sources(t.NotAfter), c.sources(t.Received)
+		if received != nil && !local {
+			c.problemAt(t.Received[0], "", "received belongs to times of zone: local")
+		}
 		var parts []transform
 		for _, part := range t.Part {
 			parts = append(parts, partOf(part.By, part.Index))
 		}
 		for _, from := range c.sources(t.From) {
-			step.sources = append(step.sources, timeSource{from, parts, format})
+			step.sources = append(step.sources, timeSource{from, parts, format, notAfter, local, received, syslog})
 		}
 	}
 	if len(step.sources) > 0 {
@@ -230,8 +248,10 @@ func (c *compiler) times(spec *fileSpec) {
 	}
 }
 
-func (c *compiler) timeFormat(name strict.Text) timeFormat {
-	format, ok := timeFormatByName(name.Value, c.zone)
+func (c *compiler) timeFormat(name strict.Text) timeFormat { return c.timeFormatIn(name, c.zone) }
+
+func (c *compiler) timeFormatIn(name strict.Text, zone *time.Location) timeFormat {
+	format, ok := timeFormatByName(name.Value, zone)
 	if !ok {
 		c.problemAt(name, suggest(name.Value, timeFormatNames()), "unknown time format %q: expected one of %s or a Go layout", name.Value, strings.Join(timeFormatNames(), ", "))
 	}

@@ -39,12 +39,17 @@ func (m *Mapper) mapEach(takes *mapping, p *event.Partition, r *event.Record, em
 			maxElements, maxRewritten, len(m.ways), size)
 	}
 	if len(m.ways) == 0 {
-		m.fill(0, nil, r) // Lists without elements.
+		if !takes.alone {
+			takes = nil // Lists without elements.
+		}
+		m.fill(0, takes, r)
 		emit(m.event)
 		return nil
 	}
 	depth := m.depth
+	defer func() { m.ordinal = 0 }()
 	for i := range m.ways {
+		m.ordinal = i + 1
 		if m.collapse(&m.ways[i]) {
 			if err := m.mapObject(0, element, p, r, emit); err != nil {
 				return err

@@ -16,6 +16,7 @@ import (
 type Files struct {
 	specs  []*fileSpec // in order of their paths
 	tables map[string]*table
+	zones  *table // of zones.csv; nil for none
 }
 
 // Parse reads every *.yml and *.yaml file of the given file systems, folders
@@ -47,7 +48,7 @@ func Parse(fsys ...fs.FS) (*Files, error) {
 		f.specs = append(f.specs, spec)
 		problems = append(problems, f.readTables(name, spec, fsys))
 	}
-	problems = append(problems, f.checkDatasets())
+	problems = append(problems, f.checkDatasets(), f.readZones(fsys))
 	if err := strict.Merge(slices.DeleteFunc(problems, isNil)...); err != nil {
 		return nil, err
 	}
@@ -110,6 +111,19 @@ func (f *Files) readTables(name string, spec *fileSpec, fsys []fs.FS) error {
 		problems = append(problems, err)
 	}
 	return strict.Merge(problems...)
+}
+
+// readZones reads zones.csv, which lies beside the folders of vendors.
+func (f *Files) readZones(fsys []fs.FS) error {
+	t, err := readTable(zonesFile, tableSpec{Key: paths{{Value: "topic"}, {Value: "dataset"}}}, fsys)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil && t.column("zone") < 0 {
+		err = strict.NewError(strict.Problem{File: zonesFile, Message: "the table has no column \"zone\"", Hint: "expected topic,dataset,zone"})
+	}
+	f.zones = t
+	return err
 }
 
 func tableName(spec *fileSpec, id string) string { return spec.Dataset.Value + "\x00" + id }

@@ -1,26 +1,17 @@
 package mappings
 
 import (
-	"bytes"
 	"encoding/json"
-	"flag"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/ecs/ecstest"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
-
-func updating() bool { return flag.Lookup("update").Value.String() == "true" }
-
-func TestMain(m *testing.M) {
-	flag.Bool("update", false, "rewrite the golden files")
-	flag.Parse()
-	os.Exit(m.Run())
-}
 
 // libraryPlan compiles what ships with edrwatch.
 func libraryPlan(t testing.TB) *Plan {
@@ -46,7 +37,7 @@ func libraryPlan(t testing.TB) *Plan {
 func TestGolden(t *testing.T) {
 	plan := libraryPlan(t)
 	m := plan.NewMapper()
-	checker, err := ecs.NewChecker(plan.dict, plan.Vendors()...)
+	checker, err := ecstest.NewChecker(plan.dict, plan.Vendors()...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,7 +75,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			compareGolden(t, strings.TrimSuffix(file, ".json")+".golden.json", append(got, '\n'))
+			goldentest.Compare(t, strings.TrimSuffix(file, ".json")+".golden.json", append(got, '\n'))
 		})
 	}
 	for _, mapping := range plan.mappings {
@@ -97,33 +88,6 @@ func TestGolden(t *testing.T) {
 			}
 		}
 	}
-}
-
-func compareGolden(t *testing.T, file string, got []byte) {
-	t.Helper()
-	if updating() {
-		if err := os.WriteFile(file, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatalf("%v: write it with go test ./mappings -update", err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s differs %s: go test ./mappings -update, then look at the difference", file, firstDifference(got, want))
-	}
-}
-
-func firstDifference(got, want []byte) string {
-	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
-	for i := range min(len(g), len(w)) {
-		if g[i] != w[i] {
-			return fmt.Sprintf("in line %d: got %s, want %s", i+1, strings.TrimSpace(g[i]), strings.TrimSpace(w[i]))
-		}
-	}
-	return "in length"
 }
 
 // checkEvent holds an event to what a mapping must fill.

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/ecs/ecstest"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
@@ -44,7 +44,7 @@ func rowsOf(t *testing.T, file string) []map[string]string {
 // one that ECS allows.
 func TestHostEventsAreClassified(t *testing.T) {
 	plan := libraryPlan(t)
-	checker, err := ecs.NewChecker(plan.dict, plan.Vendors()...)
+	checker, err := ecstest.NewChecker(plan.dict, plan.Vendors()...)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/edrwatch/edrwatch/mappings/internal/scan"
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -32,6 +33,9 @@ type Mapper struct {
 	now      uint32   // generation: one for every event
 	key      []byte   // room for keys that are not in the record as such
 	kind     []byte   // what the record's mapping calls this kind of event
+	topic    string   // of the record at hand
+	arrived  int64    // when the broker took it, in nanoseconds since 1970; 0 when unknown
+	ordinal  int      // of the element of the record's lists at hand, from 1; 0 for the record itself
 	original bool
 	trace    *trace   // where fields come from; nil unless somebody asks
 	shape    []string // room for the keys of a record that no mapping takes
@@ -70,6 +74,10 @@ func (m *Mapper) Map(p *event.Partition, r *event.Record, emit func(*event.Event
 	if r.Fault != nil {
 		return r.Fault
 	}
+	m.arrived, m.topic = r.Time*int64(time.Millisecond), ""
+	if p != nil {
+		m.topic = p.Topic
+	}
 	m.leave(0)
 	if m.asMessage(r.Value) {
 		if taken, err := m.mapText(p, r, emit); taken {
@@ -93,10 +101,10 @@ const (
 
 // mapObject maps the object with index self.
 func (m *Mapper) mapObject(self int, is part, p *event.Partition, r *event.Record, emit func(*event.Event)) error {
-	m.note(self)
+	m.notePresent(self)
 	takes := m.plan.detect(m, p, r, nil)
 	if takes != nil && takes.unfold != nil {
-		self, takes, _ = m.open(self, takes, p, r)
+		self, takes, _ = m.unfoldAndMatch(self, takes, p, r)
 	}
 	switch {
 	case takes != nil && is == record && takes.split != 0:
@@ -111,13 +119,13 @@ func (m *Mapper) mapObject(self int, is part, p *event.Partition, r *event.Recor
 	return nil
 }
 
-// open unfolds what a mapping wants unfolded, and asks once more who takes the
+// unfoldAndMatch unfolds what a mapping wants unfolded, and asks once more who takes the
 // record as it is now.
-func (m *Mapper) open(self int, takes *mapping, p *event.Partition, r *event.Record) (int, *mapping, error) {
+func (m *Mapper) unfoldAndMatch(self int, takes *mapping, p *event.Partition, r *event.Record) (int, *mapping, error) {
 	done, err := m.unfold(self, takes.unfold)
 	if done {
 		self = 0
-		m.note(self)
+		m.notePresent(self)
 		if next := m.plan.detect(m, p, r, nil); next != nil {
 			takes = next
 		}
@@ -128,14 +136,14 @@ func (m *Mapper) open(self int, takes *mapping, p *event.Partition, r *event.Rec
 // mapText maps a text that is not JSON and stands as message of the record at
 // hand, and reports whether some file takes it.
 func (m *Mapper) mapText(p *event.Partition, r *event.Record, emit func(*event.Event)) (taken bool, err error) {
-	m.note(0)
+	m.notePresent(0)
 	takes := m.plan.detect(m, p, r, nil)
 	if takes == nil {
 		return false, nil
 	}
 	self := 0
 	if takes.unfold != nil {
-		if self, takes, err = m.open(self, takes, p, r); err != nil {
+		if self, takes, err = m.unfoldAndMatch(self, takes, p, r); err != nil {
 			return true, fault.New(fault.Permanent, fault.Unparsable, "reading %s: %w", formatOf(err), err)
 		}
 	}
@@ -147,11 +155,11 @@ func (m *Mapper) mapText(p *event.Partition, r *event.Record, emit func(*event.E
 // mapInner maps the record that an envelope holds. When no file takes it, the
 // record is what is around it.
 func (m *Mapper) mapInner(envelope *mapping, inner int, p *event.Partition, r *event.Record, emit func(*event.Event)) error {
-	m.note(inner)
+	m.notePresent(inner)
 	if m.plan.detect(m, p, r, nil) != nil {
 		return m.mapObject(inner, element, p, r, emit)
 	}
-	m.note(0)
+	m.notePresent(0)
 	takes := m.plan.detect(m, p, r, envelope)
 	if takes != nil && (takes.split != 0 || takes.each != nil) {
 		takes = nil
@@ -211,8 +219,8 @@ func (m *Mapper) scan(value []byte) error {
 	return nil
 }
 
-// note forgets the notes and takes those of the object with index self.
-func (m *Mapper) note(self int) {
+// notePresent forgets the notes and takes those of the object with index self.
+func (m *Mapper) notePresent(self int) {
 	for _, key := range m.touched {
 		m.at[key] = 0
 	}

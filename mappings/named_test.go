@@ -53,7 +53,7 @@ func named() map[string]string {
 }
 
 // TestNamedEventsHaveGoldens holds the goldens to the list above: each event
-// is in one, and is told apart by its action.
+// is in one, and differs by its action.
 func TestNamedEventsHaveGoldens(t *testing.T) {
 	type golden struct {
 		Event struct{ Dataset, Code, Provider, Action string }

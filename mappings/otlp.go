@@ -21,32 +21,13 @@ func (m *Mapper) appendMetrics(list int) bool {
 	count, latest := 0, ""
 	for i := list + 1; i < int(nodes[list].Next); i = int(nodes[i].Next) {
 		name := m.member(i, "name")
-		if name == 0 || nodes[name].Kind != scan.String {
+		points := m.dataPoints(i)
+		if name == 0 || nodes[name].Kind != scan.String || points == 0 {
 			continue
 		}
-		points := 0
-		for _, kind := range [...]string{"sum", "gauge"} {
-			if data := m.member(i, kind); data != 0 {
-				points = m.member(data, "dataPoints")
-			}
-		}
-		if points == 0 || nodes[points].Kind != scan.Array {
-			continue
-		}
-		sum, found := 0.0, false
-		m.states = m.states[:0]
-		for k := points + 1; k < int(nodes[points].Next); k = int(nodes[k].Next) {
-			if value, ok := m.pointValue(k); ok {
-				sum, found = sum+value, true
-				m.addState(k, value)
-			}
-			if at := m.member(k, "timeUnixNano"); at != 0 {
-				if t := event.View(m.tape.Raw(&nodes[at])); len(t) > len(latest) || len(t) == len(latest) && t > latest {
-					latest = t
-				}
-			}
-		}
-		if !found || math.IsInf(sum, 0) {
+		sum, at, ok := m.sumPoints(points)
+		latest = later(latest, at)
+		if !ok {
 			continue
 		}
 		if count++; count > 1 {
@@ -64,13 +45,54 @@ func (m *Mapper) appendMetrics(list int) bool {
 	return count > 0
 }
 
+// dataPoints returns the index of the list of a metric's data points, 0 for a
+// metric that has no single values.
+func (m *Mapper) dataPoints(metric int) int {
+	points := 0
+	for _, kind := range [...]string{"sum", "gauge"} {
+		if data := m.member(metric, kind); data != 0 {
+			points = m.member(data, "dataPoints")
+		}
+	}
+	if points != 0 && m.tape.Nodes[points].Kind != scan.Array {
+		return 0
+	}
+	return points
+}
+
+// sumPoints adds up the values of a list of data points, and those of each
+// state in m.states, and returns the latest of their times, too. It is not ok
+// when no point has a value.
+func (m *Mapper) sumPoints(points int) (sum float64, latest string, ok bool) {
+	nodes := m.tape.Nodes
+	m.states = m.states[:0]
+	for k := points + 1; k < int(nodes[points].Next); k = int(nodes[k].Next) {
+		if value, has := m.pointValue(k); has {
+			sum, ok = sum+value, true
+			m.addState(k, value)
+		}
+		if at := m.member(k, "timeUnixNano"); at != 0 {
+			latest = later(latest, event.View(m.tape.Raw(&nodes[at])))
+		}
+	}
+	return sum, latest, ok && !math.IsInf(sum, 0)
+}
+
+// later returns the greater of two whole numbers in decimal digits.
+func later(a, b string) string {
+	if len(b) > len(a) || len(b) == len(a) && b > a {
+		return b
+	}
+	return a
+}
+
 // stateSum is what the data points of one state add up to.
 type stateSum struct {
 	state string // of the record's text
 	sum   float64
 }
 
-// maxStates bounds the states of a metric that are told apart.
+// maxStates bounds the states of a metric that are counted by themselves.
 const maxStates = 16
 
 // addState adds the value of a data point to that of its state, if it has one.

@@ -13,11 +13,16 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/fault"
 )
 
-// compileFiles parses and compiles files given by path and text.
+// compileFiles parses and compiles files given by path and text. Files that do
+// not say whose voice their records are get it at their end, where it moves no
+// line.
 func compileFiles(t testing.TB, files map[string]string) (*Plan, error) {
 	t.Helper()
 	fsys := fstest.MapFS{}
 	for name, text := range files {
+		if strings.HasSuffix(name, ".yml") && strings.Contains(text, "dataset:") && !strings.Contains(text, "\nsplit:") && !strings.Contains(text, "voice:") {
+			text += "voice: agent\n"
+		}
 		fsys[name] = &fstest.MapFile{Data: []byte(text)}
 	}
 	return compileAll(t, fsys)
@@ -205,8 +210,8 @@ cases:
 func TestUserFiles(t *testing.T) {
 	user := fstest.MapFS{
 		"agents.csv":                {Data: []byte("kind,name,type,vendor,product\nservice,ExampleGuard,example-guard,Example,Guard\n")},
-		"example/guard.yml":         {Data: []byte(header)},
-		"crowdstrike/aidmaster.yml": {Data: []byte("vendor: CrowdStrike\ndataset: crowdstrike.aidmaster\nmatch: [{aid: \"*\", FirstSeen: \"*\", Time: \"*\"}]\naction: inventory\n")},
+		"example/guard.yml":         {Data: []byte(header + "voice: agent\n")},
+		"crowdstrike/aidmaster.yml": {Data: []byte("vendor: CrowdStrike\ndataset: crowdstrike.aidmaster\nvoice: server\nmatch: [{aid: \"*\", FirstSeen: \"*\", Time: \"*\"}]\naction: inventory\n")},
 	}
 	plan, err := compileAll(t, Library(), user)
 	if err != nil {

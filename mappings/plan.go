@@ -16,6 +16,7 @@ type Plan struct {
 	shapes   []shape // in the order in which they are asked
 	fallback *mapping
 	actions  map[string]*action
+	zones    []zoneRule  // where times without an offset belong, of files with zone: local
 	other    *action     // of an event that no file gives an action
 	version  event.Value // ecs.version
 }
@@ -33,6 +34,7 @@ type mapping struct {
 	longestAbsent int
 	split         uint16     // key of the array whose elements are records; 0 for none
 	each          [][]string // paths through lists whose elements are events
+	alone         bool       // a record whose lists have no elements is an event itself
 	unfold        []unfolding
 	pass          *pass
 	steps         []guarded
@@ -104,7 +106,7 @@ func (p *Plan) detect(m *Mapper, partition *event.Partition, r *event.Record, ex
 type keySet [keyWords]uint64
 
 // Room for the paths that the shipped mappings ask for and as many of the
-// user's; shapes of more are told apart by their conditions alone.
+// user's; the shapes beyond are distinguished by their conditions alone.
 const (
 	keyWords   = 8
 	markedKeys = 64 * keyWords

@@ -22,7 +22,7 @@ func TestReadmeExample(t *testing.T) {
 	}
 	e := mapped(t, plan, "", `{"guard_event":"beat","sensor_id":"s1","seq":4,"os":"Linux","flags":"2","load":"0.25","time_ms":1721362140000}`)
 	const want = `{"@timestamp":"2024-07-19T04:09:00.000Z","agent":{"id":"s1","type":"example-guard"},"ecs":{"version":"9.4.0"},` +
-		`"edr":{"resource":{"cpu_pct":25},"state":"reduced"},"event":{"action":"sensor-heartbeat","category":["host"],"dataset":"example.guard",` +
+		`"edr":{"provenance":{"voice":"agent"},"resource":{"cpu_pct":25},"state":"reduced"},"event":{"action":"sensor-heartbeat","category":["host"],"dataset":"example.guard",` +
 		`"kind":"state","module":"example","outcome":"success","type":["info"]},"host":{"os":{"type":"linux"}},` +
 		`"observer":{"product":"Guard","serial_number":"s1","vendor":"Example"},"example":{"guard_event":"beat","seq":4,"os":"Linux","flags":"2"}}`
 	if got := string(e.AppendJSON(nil)); got != want {

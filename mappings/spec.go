@@ -19,6 +19,7 @@ type fileSpec struct {
 	Headers   map[string]string    `yaml:"headers"`
 	Split     strict.Text          `yaml:"split"`
 	Each      paths                `yaml:"each"`
+	Alone     bool                 `yaml:"alone"`
 	Unfold    []unfoldSpec         `yaml:"unfold"`
 	Under     []string             `yaml:"under"`
 	Strip     []string             `yaml:"strip"`
@@ -41,6 +42,7 @@ type fileSpec struct {
 // record, and of one case of it.
 type blockSpec struct {
 	Action strict.Node  `yaml:"action"`
+	Voice  strict.Node  `yaml:"voice"`
 	Set    strict.Node  `yaml:"set"`
 	Fields strict.Node  `yaml:"fields"`
 	Enrich []enrichSpec `yaml:"enrich"`
@@ -64,7 +66,7 @@ type enrichSpec struct {
 	Fields strict.Node `yaml:"fields,required"`
 }
 
-// valueSpec says where a field's value comes from and what becomes of it.
+// valueSpec says where a field's value comes from and how it is converted.
 type valueSpec struct {
 	From      paths       `yaml:"from"`
 	Field     strict.Text `yaml:"field"`
@@ -105,9 +107,12 @@ type unfoldSpec struct {
 }
 
 type timeSpec struct {
-	From   paths       `yaml:"from,required"`
-	Part   partList    `yaml:"part"`
-	Format strict.Text `yaml:"format"`
+	From     paths       `yaml:"from,required"`
+	Part     partList    `yaml:"part"`
+	Format   strict.Text `yaml:"format"`
+	Zone     strict.Text `yaml:"zone"`
+	NotAfter paths       `yaml:"not_after"`
+	Received paths       `yaml:"received"`
 }
 
 // tableSpec names a lookup table: a CSV file with a header, or a YAML list of

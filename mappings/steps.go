@@ -1,6 +1,7 @@
 package mappings
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/edrwatch/edrwatch/mappings/internal/scan"
@@ -366,37 +367,6 @@ func (s *cases) run(m *Mapper) {
 	}
 }
 
-// timestamp sets @timestamp from the first source that is a time.
-type timestamp struct {
-	sources []timeSource
-}
-
-type timeSource struct {
-	source
-	parts  []transform
-	format timeFormat
-}
-
-func (s *timestamp) run(m *Mapper) {
-	for i := range s.sources {
-		from := &s.sources[i]
-		t, ok := m.text(&from.source)
-		for k := 0; ok && k < len(from.parts); k++ {
-			t, ok = from.parts[k](m.event, t)
-		}
-		if !ok {
-			continue
-		}
-		if ns, ok := from.format(t.s); ok {
-			m.event.Set(ecs.Timestamp, event.Time(ns))
-			if len(from.parts) == 0 {
-				m.use(from.key)
-			}
-			return
-		}
-	}
-}
-
 // recordID composes the vendor's own id of the record. Every part must be
 // there: half an id would take different records for the same.
 type recordID struct {
@@ -413,10 +383,14 @@ func (s *recordID) run(m *Mapper) {
 		}
 		size += 1 + len(t.s)
 	}
-	id := append(m.event.Scratch(size), s.prefix...)
+	const ordinal = 20 // digits at most, and what stands before them
+	id := append(m.event.Scratch(size+ordinal), s.prefix...)
 	for _, part := range s.parts {
 		t, _ := m.firstText(part)
 		id = append(append(id, '|'), t.s...)
+	}
+	if m.ordinal > 0 { // Elements of one record are different events.
+		id = strconv.AppendInt(append(id, '#'), int64(m.ordinal), 10)
 	}
 	m.event.RecordID = event.View(id)
 }

@@ -53,7 +53,7 @@ func timeFormatByName(name string, zone *time.Location) (timeFormat, bool) {
 
 // timeFormatNames lists what timeFormatByName knows besides Go layouts.
 func timeFormatNames() []string {
-	return []string{"auto", "rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "cef"}
+	return []string{"auto", "rfc3339", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns", "filetime", "cef", "syslog (of timestamp)"}
 }
 
 func isNumber(s string) bool {
@@ -93,31 +93,28 @@ func epochFormat(exponent int) timeFormat {
 	}
 }
 
-// parseDecimal returns s times ten to the power of exponent, digits beyond
-// that cut off, without the rounding of floating point.
+// parseDecimal returns s times ten to the power of exponent, at most 9, digits
+// beyond that cut off, without the rounding of floating point.
 func parseDecimal(s string, exponent int) (int64, bool) {
-	whole, fraction, _ := strings.Cut(s, ".")
+	powers := [...]int64{1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9}
+	whole, fraction := s, ""
+	if i := strings.IndexByte(s, '.'); i >= 0 {
+		whole, fraction = s[:i], s[i+1:]
+	}
 	n, err := strconv.ParseInt(whole, 10, 64)
-	if err != nil {
+	if power := powers[exponent]; err != nil || n > math.MaxInt64/power || n < math.MinInt64/power {
 		return 0, false
 	}
-	for i := range exponent {
-		if n > math.MaxInt64/10 || n < math.MinInt64/10 {
-			return 0, false
-		}
-		n *= 10
-		if i < len(fraction) {
-			digit := int64(fraction[i]) - '0'
-			if digit < 0 || digit > 9 {
-				return 0, false
-			}
-			if n > math.MaxInt64-digit {
-				return 0, false
-			}
-			n += digit
-		}
+	n *= powers[exponent]
+	if len(fraction) > exponent {
+		fraction = fraction[:exponent]
 	}
-	return n, true
+	parts, ok := digits(fraction)
+	parts64 := int64(parts) * powers[exponent-len(fraction)]
+	if !ok || n > math.MaxInt64-parts64 {
+		return 0, false
+	}
+	return n + parts64, true
 }
 
 // parseFiletime reads 100-nanosecond intervals since 1601 (Windows FILETIME).

@@ -2,6 +2,7 @@ package mappings
 
 import (
 	"encoding/hex"
+	"math"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -53,6 +54,10 @@ func transformByName(name string) (transform, bool) {
 		return channelVersion, true
 	case "ip":
 		return checkIP, true
+	case "image_path":
+		return imagePath, true
+	case "uint32":
+		return unsigned32, true
 	case "domain":
 		return afterFirstDot, true
 	case "short_host":
@@ -62,12 +67,12 @@ func transformByName(name string) (transform, bool) {
 }
 
 func transformNames() []string {
-	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "service_key", "service_state", "first_hex", "decimal", "exception", "channel_version", "ip", "domain", "short_host"}
+	return []string{"lower", "upper", "trim", "basename", "hex", "hex_number", "utf16_hex", "service_key", "service_state", "first_hex", "decimal", "exception", "channel_version", "ip", "uint32", "image_path", "domain", "short_host"}
 }
 
 // lossyTransforms lists those that do not tell all that the raw value does.
 func lossyTransforms() []string {
-	return []string{"basename", "service_key", "service_state", "first_hex", "channel_version", "domain", "short_host"}
+	return []string{"basename", "service_key", "service_state", "first_hex", "channel_version", "image_path", "domain", "short_host"}
 }
 
 // changeCase folds ASCII in scratch room; from is the first letter to change.
@@ -146,6 +151,13 @@ func decimal(_ *event.Event, t text) (text, bool) {
 	}
 	t.s = strings.TrimLeft(t.s[:len(t.s)-1], "0") + t.s[len(t.s)-1:]
 	return t, true
+}
+
+// unsigned32 lets a number of 32 bits pass, unless it is the largest, by which
+// Windows means that there is none.
+func unsigned32(_ *event.Event, t text) (text, bool) {
+	n, err := strconv.ParseUint(t.s, 10, 32)
+	return t, err == nil && n != math.MaxUint32
 }
 
 // channelVersion writes an entry of Falcon's ConfigStateData, such as

@@ -15,19 +15,19 @@ import (
 )
 
 // unfolding opens a value that holds more than it shows: a text in a format of
-// its own, or a list of named values. The record is written anew with the
+// its own, or a list of named values. The record is written again with the
 // object that it becomes, in the value's place or as a member called to, and
 // read again.
 type unfolding struct {
 	sources    []source
-	format     string // json, cef, key_value, xml or pairs
+	format     string // json, cef, key_value, xml, pairs, by_key, otlp_metrics or wazuh_windows
 	to         string
 	key, value string // of pairs: members that hold name and value
 }
 
 // unfoldFormats lists the formats that files name in as:.
 func unfoldFormats() []string {
-	return []string{"json", "cef", "key_value", "xml", "pairs", "otlp_metrics"}
+	return []string{"json", "cef", "key_value", "xml", "pairs", "by_key", "otlp_metrics", "wazuh_windows"}
 }
 
 // level is a tape with the text that it is about. The first is of the record
@@ -178,8 +178,14 @@ func (m *Mapper) appendUnfolded(u *unfolding, index int, n *scan.Node) (bool, er
 	if u.format == "pairs" {
 		return n.Kind == scan.Array && m.appendPairs(u, index), nil
 	}
+	if u.format == "by_key" {
+		return n.Kind == scan.Array && m.appendByKey(u.key, index), nil
+	}
 	if u.format == "otlp_metrics" {
 		return n.Kind == scan.Array && m.appendMetrics(index), nil
+	}
+	if u.format == "wazuh_windows" {
+		return n.Kind == scan.Object && m.appendWazuhWindows(index), nil
 	}
 	if n.Kind != scan.String {
 		return false, nil

@@ -63,7 +63,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		docsAbandoned:    counter("documents_abandoned_total", "Documents given up undecided when their partition moved or the gateway stopped; they are made again.", "sink"),
 		retries:          counter("sink_retries_total", "Writes that have to be repeated, by reason.", "sink", "reason"),
 		up:               gauge("sink_up", "1 when the last write to the sink succeeded.", "sink"),
-		deadLetters:      counter("dead_letters_total", "Records and documents buried, by stage and reason.", "stage", "reason"),
+		deadLetters:      counter("dead_letters_total", "Records and documents written to the dead letter, by stage and reason.", "stage", "reason"),
 		events:           counter("events_total", "Events by event.action.", "action"),
 		alerts:           counter("alerts_total", "Alert documents by kind and severity.", "kind", "severity"),
 		clock:            counter("clock_doubts_total", "Events whose time cannot be right: future, ancient, missing.", "doubt"),

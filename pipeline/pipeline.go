@@ -5,6 +5,9 @@
 // The return value is the acknowledgement: no buffer sits between source and
 // sinks, Kafka is the buffer. Mapping and detection run once per record; only
 // delivery is retried, with the same bytes and the same ids.
+//
+// DESIGN.md beside this file has the life of a record, restart and rewind on one
+// page, clocks, locks, and what will bite you.
 package pipeline
 
 import (

@@ -149,6 +149,7 @@ type worker struct {
 	others      *unmappedCounts
 	deliveries  []*delivery
 	checkpoints *checkpoints // nil: no state is kept
+	decoder     Decoder      // nil: values are taken as they are
 	seen        ShardStats
 	// Counters by event.action, and by kind and severity of alerts.
 	events map[string]prometheus.Counter
@@ -163,7 +164,12 @@ func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 	var outcomes [DuplicateRecord + 1]int
 	live := 0
 	for i := range b.Records {
-		rec := &b.Records[i]
+		rec, err := w.decode(ctx, &b.Partition, &b.Records[i])
+		if err != nil {
+			w.others.settle(false)
+			w.note(b, false)
+			return err
+		}
 		muted := rec.Offset < b.Committed
 		outcome := w.shard.Process(&b.Partition, rec, muted)
 		if muted {

@@ -162,6 +162,9 @@ func (s *Shard) Process(p *event.Partition, r *event.Record, muted bool) RecordO
 	switch {
 	case s.cfg.DedupeCoordinates && s.dedupe.seen(coordinates(p, r), s.clock.now):
 		return DuplicateRecord
+	case r.Fault != nil && r.Raw != nil:
+		s.bury("decode", r.Fault)
+		return DeadLettered
 	case r.Fault != nil:
 		s.bury("source", r.Fault)
 		return DeadLettered
@@ -313,10 +316,15 @@ func (s *Shard) stampTime(e *event.Event) {
 	}
 }
 
-// bury keeps the record in progress with the reason why it could not be used.
+// bury keeps the record in progress, as its source delivered it, with the
+// reason why it could not be used.
 func (s *Shard) bury(stage string, err error) {
 	if s.muted {
 		return
+	}
+	original := s.record.Value
+	if s.record.Raw != nil {
+		original = s.record.Raw
 	}
 	f := fault.Of(err)
 	s.out.dead = append(s.out.dead, event.Dead{
@@ -325,7 +333,7 @@ func (s *Shard) bury(stage string, err error) {
 		Time:      s.record.Time,
 		Key:       s.record.Key,
 		Headers:   s.record.Headers,
-		Original:  s.record.Value,
+		Original:  original,
 		Stage:     stage,
 		Reason:    string(f.Reason),
 		Detail:    fmt.Sprint(err),

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/ecs/ecstest"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
+	"github.com/edrwatch/edrwatch/rules/ruletest"
 )
 
 // TestAlertDocuments pins whole documents: one that an event raises, one that
@@ -50,7 +53,7 @@ after: 10m
 	f.send(20*time.Minute, "event.action", "sensor-heartbeat", "agent.id", "a1")
 	got := strings.Join(f.bodies, "\n") + "\n"
 	const golden = "testdata/alerts.golden.ndjson"
-	if *update {
+	if goldentest.Update() {
 		if err := os.WriteFile(golden, []byte(got), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +71,7 @@ after: 10m
 // what sinks, dashboards and other programs rely on.
 func TestAlertFields(t *testing.T) {
 	dict := dictionary(t)
-	checker, err := ecs.NewChecker(dict)
+	checker, err := ecstest.NewChecker(dict)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,23 +79,23 @@ func TestAlertFields(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range files.rules {
-		set, err := (&Files{rules: files.rules[i : i+1]}).Compile(dict)
+	for _, src := range files.Sources() {
+		set, err := files.With(src).Compile(dict)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for j := range files.rules[i].decl.header().Tests {
-			test := &files.rules[i].decl.header().Tests[j]
-			begin, _ := test.start()
+		for j := range src.Decl.Shared().Tests {
+			test := &src.Decl.Shared().Tests[j]
+			begin, _ := test.Start()
 			f := newFeed(t, set, SessionOptions{})
-			for _, a := range test.arrivals(begin) {
-				a.fill(f.e)
-				f.s.Detect(a.at, f.e, f.emit)
+			for _, a := range ruletest.Arrivals(test, begin) {
+				a.Fill(f.e)
+				f.s.Detect(a.At, f.e, f.emit)
 			}
-			checkAlerts(t, set.rules[0], f.alerts)
+			checkAlerts(t, set.Rules()[0], f.alerts)
 			for _, body := range f.bodies {
 				for _, problem := range checker.Check([]byte(body)) {
-					t.Errorf("%s: %v in %s", set.rules[0].Name, problem, body)
+					t.Errorf("%s: %v in %s", set.Rules()[0].Name, problem, body)
 				}
 			}
 		}

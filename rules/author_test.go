@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/edrwatch/edrwatch/rules/internal/wording"
 )
 
 // TestException takes a host out of a rule until the exception's day.
@@ -71,7 +73,7 @@ risk_score_mapping:
 	want := []string{"high 73", "high 99", "low 21", "high 73", "high 99", "low 21"}
 	for i, a := range f.alerts {
 		severity := a["edr"].(map[string]any)["alert"].(map[string]any)["severity"].(string)
-		if got := severity + " " + decimal(a["event"].(map[string]any)["risk_score"].(float64)); got != want[i] {
+		if got := severity + " " + wording.Decimal(a["event"].(map[string]any)["risk_score"].(float64)); got != want[i] {
 			t.Errorf("alert %d is %s, want %s", i, got, want[i])
 		}
 	}
@@ -97,7 +99,7 @@ condition: on_server and event.action in agent_ends
 	f.send(0, "event.action", "sensor-crashed", "agent.id", "b", "host.name", "y", "host.type", "laptop")
 	f.send(0, "event.action", "sensor-started", "agent.id", "c", "host.name", "y", "host.type", "server")
 	f.expect("0s firing rule 1 a 1")
-	if n := len(f.s.set.index.root.always); n > 0 {
+	if n := len(f.s.Ruleset().Always()); n > 0 {
 		t.Error("a rule whose condition is a macro is not indexed")
 	}
 

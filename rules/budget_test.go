@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// The sampling of the engine: one candidate of so many is timed, and a rule
+// needs so many samples before it may be found too dear.
+const timedCandidates, neededSamples = 31, 64
+
 // slowClock moves by a step whenever it is read.
 func slowClock(step *time.Duration) func() time.Time {
 	now := time.Unix(1_721_361_600, 0)
@@ -27,13 +31,13 @@ func TestRuleOverItsBudgetTurnsShadowAndSaysSo(t *testing.T) {
 			f.send(at, "event.action", "log-cleared", "agent.id", "a1")
 		}
 	}
-	send(timedEvery * leastSamples * 2)
-	if n := len(f.alerts); n != timedEvery*leastSamples*2 {
+	send(timedCandidates * neededSamples * 2)
+	if n := len(f.alerts); n != timedCandidates*neededSamples*2 {
 		t.Fatalf("%d alerts within the budget, want one an event", n)
 	}
 	f.alerts = nil
 	step = time.Millisecond
-	send(timedEvery * leastSamples)
+	send(timedCandidates * neededSamples)
 	var notices int
 	for _, a := range f.alerts {
 		if strings.Contains(a["edr"].(map[string]any)["alert"].(map[string]any)["reason"].(string), "more than its budget of 10µs") {
@@ -55,7 +59,7 @@ func TestRuleOverItsBudgetTurnsShadowAndSaysSo(t *testing.T) {
 		t.Errorf("%d alerts after the rules were reloaded, want one", len(f.alerts))
 	}
 	f.s.Close()
-	if c := f.s.set.Counters()[0]; c.Tripped != 1 || c.Nanoseconds == 0 {
+	if c := f.s.Ruleset().Counters()[0]; c.Tripped != 1 || c.Nanoseconds == 0 {
 		t.Errorf("counted %d trips and %d ns", c.Tripped, c.Nanoseconds)
 	}
 }
@@ -65,7 +69,7 @@ func TestRuleOverItsBudgetEndsTheAlertsThatItBegan(t *testing.T) {
 	set := compileRules(t, dictionary(t), ruleYAML(1, "match", rule))
 	step := time.Millisecond
 	f := newFeed(t, set, SessionOptions{Clock: slowClock(&step)})
-	for i := range timedEvery * leastSamples {
+	for i := range timedCandidates * neededSamples {
 		f.send(time.Duration(i)*time.Second, "event.action", "log-cleared", "agent.id", "a1")
 	}
 	f.send(4*time.Hour, "event.action", "log-cleared", "agent.id", "a2")
@@ -84,7 +88,7 @@ func TestShadowRuleOverItsBudgetSaysSo(t *testing.T) {
 	const rule = "condition: event.action == \"log-cleared\"\nbudget: 10us\nstage: shadow"
 	step := time.Millisecond
 	f := newFeed(t, compileRules(t, dictionary(t), ruleYAML(1, "match", rule)), SessionOptions{Clock: slowClock(&step)})
-	for i := range timedEvery * leastSamples {
+	for i := range timedCandidates * neededSamples {
 		f.send(time.Duration(i)*time.Second, "event.action", "log-cleared", "agent.id", "a1")
 	}
 	if len(f.alerts) != 1 {
@@ -97,16 +101,16 @@ func TestTimersAreTimeOfTheirRule(t *testing.T) {
 	step := time.Microsecond
 	set := compileRules(t, dictionary(t), ruleYAML(1, "silence", rule))
 	f := newFeed(t, set, SessionOptions{Clock: slowClock(&step)})
-	for i := range 4 * timedEvery {
+	for i := range 4 * timedCandidates {
 		f.send(time.Duration(i)*time.Millisecond, "event.action", "sensor-heartbeat", "agent.id", strings.Repeat("a", i+1))
 	}
-	f.s.publish()
+	f.s.Publish()
 	before := set.Counters()[0].Nanoseconds
 	for i := range 20 { // A gap would be the feed's.
 		f.advance(time.Duration(i) * time.Minute)
 	}
-	f.s.publish()
-	if took := set.Counters()[0].Nanoseconds - before; took != 4*timedEvery*1000 {
-		t.Errorf("%d ns for %d timers of 1 µs", took, 4*timedEvery)
+	f.s.Publish()
+	if took := set.Counters()[0].Nanoseconds - before; took != 4*timedCandidates*1000 {
+		t.Errorf("%d ns for %d timers of 1 µs", took, 4*timedCandidates)
 	}
 }

@@ -8,7 +8,6 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
-	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
 // compileRules compiles rules given as YAML.
@@ -93,7 +92,6 @@ func TestIndexAgainstScan(t *testing.T) {
 	dict := dictionary(t)
 	r := rand.New(rand.NewPCG(3, 4))
 	e := event.New(dict)
-	env := &expression.Env{Event: e}
 	proposed, matched := 0, 0
 	for _, size := range []int{1, 5, 20, 100, 400} {
 		var yaml strings.Builder
@@ -101,16 +99,12 @@ func TestIndexAgainstScan(t *testing.T) {
 			yaml.WriteString(ruleYAML(n, "match", fmt.Sprintf("condition: '%s'", randomCondition(r, 1+r.IntN(4)))))
 		}
 		set := compileRules(t, dict, yaml.String())
-		bits := make([]uint64, set.index.words)
 		for range 400 {
 			randomEvent(r, e)
-			clear(bits)
-			set.index.candidates(e, bits)
-			for i := range set.hooks {
-				candidate := bits[i>>6]&(1<<(i&63)) != 0
-				holds := set.hooks[i].truth(env) == expression.True
+			for _, v := range set.Explain(e) {
+				candidate, holds := v.Candidate, v.Result == "true"
 				if holds && !candidate {
-					t.Fatalf("the index misses %s\nfor %s", set.hooks[i].x, e.AppendJSON(nil))
+					t.Fatalf("the index misses %s\nfor %s", v.Condition, e.AppendJSON(nil))
 				}
 				if candidate {
 					proposed++

@@ -8,6 +8,9 @@
 // Event time drives windows. The clock that is handed to [Session.Detect]
 // drives silence and everything else that waits: it is the watermark of the
 // feed, never the wall clock, so a replay gives the same alerts with the same
-// ids. Rule types are made of two small interfaces, declaration and state; a
-// new one is a file and a line in declarations.
+// ids.
+//
+// This package is the facade and the list of kinds; DEVELOPING.md shows the
+// rooms behind it. A new kind of rule is one file in internal/kinds, with all of
+// its methods, and one line in [Kinds].
 package rules

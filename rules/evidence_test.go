@@ -20,9 +20,10 @@ func TestEvidence(t *testing.T) {
 		"silence":     {"last_heard", "silent_for", "after"},
 		"spike":       {"condition", "values", "window", "value", "baseline", "windows", "times"},
 		"threshold":   {"condition", "values", "window", "window_kind", "threshold", "value", "event_ids", "event_ids_total"},
+		"trend":       {"condition", "field", "window", "threshold", "value", "unit", "change", "level", "first", "last", "span", "coverage", "slots"},
 		"value_count": {"condition", "values", "field", "window", "window_kind", "threshold", "value", "counted_values", "event_ids", "event_ids_at_least"},
 	}
-	for typ := range scaffolds() {
+	for _, typ := range Types() {
 		text, err := Scaffold(typ, "r", "00000000-0000-4000-8000-000000000001")
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -84,7 +85,8 @@ func TestCloneLeavesListsOfHostsWhole(t *testing.T) {
 	}
 	for host, want := range map[string]int{"srv-a": 1, "srv-b": 2} {
 		n := 0
-		for e := f.s.entities.hosts[host]; e != nil; e = e.neighbor {
+		entities := reflect.ValueOf(f.s).Elem().FieldByName("entities").Elem()
+		for e := entities.FieldByName("hosts").MapIndex(reflect.ValueOf(host)); e.IsValid() && !e.IsNil(); e = e.Elem().FieldByName("neighbor") {
 			n++
 		}
 		if n != want {

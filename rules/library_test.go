@@ -23,11 +23,11 @@ func TestLibrary(t *testing.T) {
 	for _, r := range set.Always() {
 		t.Errorf("%s is evaluated for every event", r.Name)
 	}
-	for i := range files.rules {
-		h := files.rules[i].decl.header()
+	for _, src := range files.Sources() {
+		h := src.Decl.Shared()
 		positive := 0
 		for j := range h.Tests {
-			if h.Tests[j].positive() {
+			if h.Tests[j].Positive() {
 				positive++
 			}
 		}
@@ -65,7 +65,7 @@ func TestLibraryLooksBackNoFurtherThanIsRead(t *testing.T) {
 	}
 	if h := set.Horizon(); h > 6*time.Hour {
 		for _, r := range set.Rules() {
-			if own := r.plan.horizon() + time.Duration(max(r.keepFiring, r.suppress)); own > 6*time.Hour {
+			if own := r.LookBack(); own > 6*time.Hour {
 				t.Errorf("%s: %s looks back %s", r.File, r.Name, own)
 			}
 		}

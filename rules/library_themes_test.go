@@ -54,12 +54,11 @@ func TestLibraryCoversItsThemes(t *testing.T) {
 		t.Errorf("%d rules, expected 80 or more", files.Len())
 	}
 	shipped := map[string]bool{}
-	for i := range files.rules {
-		s := &files.rules[i]
-		shipped[strings.TrimSuffix(path.Base(s.file), ".yml")] = true
-		h := s.decl.header()
+	for _, s := range files.Sources() {
+		shipped[strings.TrimSuffix(path.Base(s.File), ".yml")] = true
+		h := s.Decl.Shared()
 		if h.Maturity != "production" || len(h.FalsePositives) == 0 || len(h.KnownGaps) == 0 || len(h.References) == 0 || !strings.Contains(h.Note, "## Triage") {
-			t.Errorf("%s lacks maturity production, false_positives, known_gaps, references or a triage note", s.file)
+			t.Errorf("%s lacks maturity production, false_positives, known_gaps, references or a triage note", s.File)
 		}
 	}
 	for theme, names := range themes() {

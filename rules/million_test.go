@@ -29,7 +29,7 @@ func BenchmarkMillionAgents(b *testing.B) {
 		for i := range sessions {
 			sessions[i] = set.NewSession(SessionOptions{Fleet: whole})
 		}
-		e := event.New(set.dict)
+		e := event.New(set.Dictionary())
 		nobody := func(*event.Event) {}
 		text := make([]byte, 0, 64)
 		began, events, now := time.Now(), 0, start

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
 
 // TestMisses compares what the author of a rule is told about an alert that a
@@ -26,7 +28,7 @@ func TestMisses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var told strings.Builder
-	var misses [][]*Miss
+	var misses [][]*NearMiss
 	for i := range report.Results {
 		r := &report.Results[i]
 		fmt.Fprintf(&told, "%s / %s\n", r.Rule, r.Test)
@@ -48,11 +50,11 @@ func TestMisses(t *testing.T) {
 	golden(t, "misses.golden.json", append(list, '\n'))
 }
 
-// golden compares with a file of testdata, or writes it with -update.
+// golden compares with a file of testdata, or writes it with EDRWATCH_UPDATE=1.
 func golden(t *testing.T, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
-	if *update {
+	if goldentest.Update() {
 		if err := os.WriteFile(path, got, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -63,6 +65,6 @@ func golden(t *testing.T, name string, got []byte) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s: got\n%s\nwant\n%s\nrun with -update where the new text is right", name, got, want)
+		t.Errorf("%s: got\n%s\nwant\n%s\nrun with EDRWATCH_UPDATE=1 where the new text is right", name, got, want)
 	}
 }

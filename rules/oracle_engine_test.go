@@ -12,6 +12,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/internal/wording"
 )
 
 // raiseAll runs the engine over the events.
@@ -91,7 +92,7 @@ func raiseSet(tb testing.TB, dict *ecs.Dictionary, rules []*oracleRule, events [
 		ids = append(ids, document.Event.ID)
 	}
 	for _, e := range events {
-		doc := e.document(set.dict)
+		doc := e.document(set.Dictionary())
 		s.Detect(e.now, nil, emit)
 		s = next(s)
 		s.Detect(e.now, doc, emit)
@@ -132,8 +133,8 @@ func interrupted(tb testing.TB, r *rand.Rand, yaml string) func(*Session) *Sessi
 		return func(s *Session) *Session {
 			if r.IntN(20) == 0 {
 				n++
-				again := compileRules(tb, s.set.dict, strings.ReplaceAll(yaml, "severity: low", fmt.Sprintf("severity: low\ndescription: edited %d times", n)))
-				s.Reload(again.Inherit(s.set), func(a *event.Event) { tb.Fatalf("the reload says %s", a.AppendJSON(nil)) })
+				again := compileRules(tb, s.Ruleset().Dictionary(), strings.ReplaceAll(yaml, "severity: low", fmt.Sprintf("severity: low\ndescription: edited %d times", n)))
+				s.Reload(again.Inherit(s.Ruleset()), func(a *event.Event) { tb.Fatalf("the reload says %s", a.AppendJSON(nil)) })
 			}
 			return s
 		}
@@ -194,7 +195,7 @@ func (r *oracleRule) listing(events []oracleEvent) string {
 	var b strings.Builder
 	for _, e := range events {
 		if key, ok := r.key(&e); ok {
-			b.WriteString("\n" + time.Duration(e.now-start).String() + " happened " + time.Duration(e.at-start).String() + " key " + key + " " + e.action + " " + e.process + " " + decimal(e.cpu))
+			b.WriteString("\n" + time.Duration(e.now-start).String() + " happened " + time.Duration(e.at-start).String() + " key " + key + " " + e.action + " " + e.process + " " + wording.Decimal(e.cpu))
 		}
 	}
 	return b.String()
@@ -203,7 +204,7 @@ func (r *oracleRule) listing(events []oracleEvent) string {
 // tell lists alerts.
 func tell(list []oracleAlert) (s string) {
 	for _, a := range list {
-		s += "\n  " + time.Duration(a.at-start).String() + " " + a.status + " " + a.key + " from " + time.Duration(a.start-start).String() + " count " + decimal(float64(a.count)) + " " + a.more
+		s += "\n  " + time.Duration(a.at-start).String() + " " + a.status + " " + a.key + " from " + time.Duration(a.start-start).String() + " count " + wording.Decimal(float64(a.count)) + " " + a.more
 	}
 	return s
 }

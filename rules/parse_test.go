@@ -1,15 +1,14 @@
 package rules
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
+)
 
 // TestBadFiles pins, for every file of testdata/bad, the messages that its
 // author sees.
@@ -33,7 +32,7 @@ func TestBadFiles(t *testing.T) {
 				t.Fatal("no error")
 			}
 			golden := strings.TrimSuffix(name, ".yml") + ".txt"
-			if *update {
+			if goldentest.Update() {
 				if err := os.WriteFile(golden, []byte(err.Error()+"\n"), 0o644); err != nil {
 					t.Fatal(err)
 				}

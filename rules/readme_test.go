@@ -5,9 +5,12 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
 
-// TestReadme keeps the table of the shipped rules true; -update rewrites it.
+// TestReadme keeps the tables of the kinds and the shipped rules true; EDRWATCH_UPDATE=1
+// rewrites them.
 func TestReadme(t *testing.T) {
 	files, err := Parse(Library())
 	if err != nil {
@@ -23,24 +26,32 @@ func TestReadme(t *testing.T) {
 		sentence, _, _ := strings.Cut(r.Description, ". ")
 		fmt.Fprintf(&b, "| [%s](library/%s) | `%s` | %s | %s | %s |\n", r.Name, r.File, r.Kind, r.Severity, r.Type, strings.TrimSuffix(strings.TrimSpace(sentence), "."))
 	}
+	var kinds strings.Builder
+	kinds.WriteString("\n| type | it alerts when |\n|---|---|\n")
+	for _, k := range Kinds() {
+		fmt.Fprintf(&kinds, "| [`%s`](#%s) | %s |\n", k.Name, k.Name, k.Meaning)
+	}
 	src, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	const begin, end = "<!-- library:begin -->\n", "<!-- library:end -->"
-	head, rest, ok := strings.Cut(string(src), begin)
-	_, tail, also := strings.Cut(rest, end)
-	if !ok || !also {
-		t.Fatal("the markers are gone")
+	want := string(src)
+	for name, table := range map[string]string{"library": b.String(), "kinds": kinds.String()} {
+		begin, end := "<!-- "+name+":begin -->\n", "<!-- "+name+":end -->"
+		head, rest, ok := strings.Cut(want, begin)
+		_, tail, also := strings.Cut(rest, end)
+		if !ok || !also {
+			t.Fatalf("the markers of %s are gone", name)
+		}
+		want = head + begin + table + "\n" + end + tail
 	}
-	want := head + begin + b.String() + "\n" + end + tail
-	if *update {
+	if goldentest.Update() {
 		if err := os.WriteFile("README.md", []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if string(src) != want {
-		t.Error("the table in README.md is not that of the library; run go test ./rules -run Readme -update")
+		t.Error("the tables in README.md are not those of the library and the kinds; run EDRWATCH_UPDATE=1 go test ./rules -run Readme")
 	}
 }

@@ -2,11 +2,16 @@ package rules
 
 import (
 	"fmt"
+	"reflect"
+	"strings"
 	"testing"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/internal/engine"
+	"github.com/edrwatch/edrwatch/rules/internal/load"
+	"github.com/edrwatch/edrwatch/rules/ruletest"
 )
 
 // realisticRules are rules as a large installation has them: those of the
@@ -18,77 +23,73 @@ func realisticRules(tb testing.TB, dict *ecs.Dictionary, n int) *Ruleset {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	files := &Files{defs: library.defs, named: library.named}
+	sources := library.Sources()
+	var taken []load.Source
 	stride := 7 // So that ten are of all folders, and a thousand of all rules.
-	for len(library.rules)%stride == 0 {
+	for len(sources)%stride == 0 {
 		stride += 2
 	}
-	for i := 0; len(files.rules) < n; i++ {
-		src := library.rules[i*stride%len(library.rules)]
+	for i := 0; len(taken) < n; i++ {
+		src := sources[i*stride%len(sources)]
 		scope := []string{
 			`agent.type == "vendor-%d"`, `edr.site == "site-%d"`, `edr.rollout.ring in ["ring-%d", "early"]`, `host.name startsWith "dept-%d-"`,
 			`agent.version startsWith "9.%d."`, `like(host.name, "*-%d.lab")`, `host.name contains "-%d-vip"`, `edr.content.version == "%d"`,
 		}[i%8]
-		copied, err := declare(src.node)
+		copied, err := library.Declare(src.Node)
 		if err == nil {
-			err = src.node.Decode(copied)
+			err = src.Node.Decode(copied)
 		}
 		if err != nil {
 			tb.Fatal(err)
 		}
-		h := copied.header()
+		h := copied.Shared()
 		h.ID, h.Name = fmt.Sprintf("00000000-0000-4000-8000-%012d", i), fmt.Sprintf("%s %d", h.Name, i)
 		h.Tests, h.Exceptions = nil, nil
 		if !narrow(copied, fmt.Sprintf(scope, i)) {
 			continue // It judges what the fleet's judge finds.
 		}
-		files.rules = append(files.rules, source{file: src.file, node: src.node, decl: copied})
+		taken = append(taken, load.Source{File: src.File, Node: src.Node, Decl: copied})
 	}
-	set, err := files.Compile(dict)
+	set, err := library.With(taken...).Compile(dict)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return set
 }
 
-// narrow adds a term to all conditions of a rule.
-func narrow(d declaration, term string) bool {
-	and := func(conditions ...*strict.Text) bool {
-		for _, c := range conditions {
-			if c.Value == "" {
-				c.Value = term
-			} else {
-				c.Value = term + " and (" + c.Value + ")"
+// narrow adds a term to all conditions of a rule; false where it has none.
+func narrow(d engine.Declaration, term string) (narrowed bool) {
+	var walk func(v reflect.Value, key string)
+	walk = func(v reflect.Value, key string) {
+		if v.Type() == reflect.TypeFor[strict.Text]() {
+			text := v.Addr().Interface().(*strict.Text)
+			if key == "condition" && (text.Value != "" || d.Shared().Type != "silence") { // Without, it is about what the fleet's judge finds.
+				narrowed = true
+				if text.Value == "" {
+					text.Value = term
+				} else {
+					text.Value = term + " and (" + text.Value + ")"
+				}
 			}
+			return
 		}
-		return true
-	}
-	switch d := d.(type) {
-	case *matchRule:
-		return and(&d.Condition)
-	case *thresholdRule:
-		return and(&d.Condition)
-	case *valueCountRule:
-		return and(&d.Condition)
-	case *changeRule:
-		return and(&d.Condition)
-	case *newTermsRule:
-		return and(&d.Condition)
-	case *metricRule:
-		return and(&d.Condition)
-	case *spikeRule:
-		return and(&d.Condition)
-	case *anomalyRule:
-		return and(&d.Condition)
-	case *silenceRule:
-		return d.Condition.Value != "" && and(&d.Condition)
-	case *sequenceRule:
-		for i := range d.Steps {
-			and(&d.Steps[i].Condition)
+		switch v.Kind() {
+		case reflect.Struct:
+			for i := range v.NumField() {
+				if f := v.Type().Field(i); f.IsExported() {
+					name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
+					walk(v.Field(i), name)
+				}
+			}
+		case reflect.Slice:
+			for i := range v.Len() {
+				walk(v.Index(i), key)
+			}
+		default:
 		}
-		return true
 	}
-	return false
+	walk(reflect.ValueOf(d).Elem(), "")
+	return narrowed
 }
 
 // storedEvent is an event as a list of fields, to be set in another that is used
@@ -129,9 +130,9 @@ func realisticEvents(tb testing.TB, dict *ecs.Dictionary) (list []storedEvent) {
 	for _, e := range benchEvents(dict)[:400] {
 		usual = append(usual, store(e))
 	}
-	for _, src := range library.rules {
-		for t := range src.decl.header().Tests {
-			arrivals := src.decl.header().Tests[t].arrivals(start)
+	for _, src := range library.Sources() {
+		for t := range src.Decl.Shared().Tests {
+			arrivals := ruletest.Arrivals(&src.Decl.Shared().Tests[t], start)
 			if len(arrivals) == 0 {
 				continue
 			}
@@ -139,7 +140,7 @@ func realisticEvents(tb testing.TB, dict *ecs.Dictionary) (list []storedEvent) {
 				list = append(list, usual[len(list)*7%len(usual)])
 			}
 			e := event.New(dict)
-			arrivals[0].fill(e)
+			arrivals[0].Fill(e)
 			list = append(list, store(e))
 		}
 	}
@@ -175,7 +176,7 @@ func BenchmarkRealisticRules(b *testing.B) {
 				one()
 			}
 			b.StopTimer()
-			s.publish()
+			s.Publish()
 			var candidates, matches uint64
 			for _, c := range set.Counters() {
 				candidates += c.Candidates

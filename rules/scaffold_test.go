@@ -1,10 +1,12 @@
 package rules
 
-import "testing"
+import (
+	"testing"
+)
 
 // TestScaffold loads the beginning of a rule of every type and runs its tests.
 func TestScaffold(t *testing.T) {
-	for _, typ := range typeNames() {
+	for _, typ := range Types() {
 		src, err := Scaffold(typ, `A "new" rule: `+typ, "11111111-1111-4111-8111-111111111111")
 		if err != nil {
 			t.Fatal(err)

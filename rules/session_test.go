@@ -26,7 +26,7 @@ type feed struct {
 }
 
 func newFeed(tb testing.TB, set *Ruleset, o SessionOptions) *feed {
-	f := &feed{tb: tb, s: set.NewSession(o), e: event.New(set.dict)}
+	f := &feed{tb: tb, s: set.NewSession(o), e: event.New(set.Dictionary())}
 	return f
 }
 
@@ -287,7 +287,7 @@ func TestEviction(t *testing.T) {
 	for i := range 100 {
 		f.send(time.Duration(i), "event.action", "error", "agent.id", fmt.Sprint(i))
 	}
-	f.s.publish()
+	f.s.Publish()
 	if c := set.Counters()[0]; c.Keys != 10 || c.Evicted != 90 {
 		t.Errorf("keys %d, evicted %d, want 10 and 90", c.Keys, c.Evicted)
 	}
@@ -382,7 +382,7 @@ func TestErrorsAreCounted(t *testing.T) {
 	f.send(0, "host.name", "7", "agent.id", "a")
 	f.send(1, "host.name", "seven", "agent.id", "a")
 	f.send(2, "host.name", "3", "agent.id", "a")
-	f.s.publish()
+	f.s.Publish()
 	if c := set.Counters()[0]; c.Matches != 1 || c.Errors != 1 || c.Absent != 0 || c.Candidates != 3 {
 		t.Errorf("%+v", c)
 	}

@@ -67,7 +67,7 @@ func TestMaxStateHoldsAndIsDeterministic(t *testing.T) {
 	run := func(every int) (list []string) {
 		r := rand.New(rand.NewPCG(1, 2))
 		s := set.NewSession(SessionOptions{MaxState: limit})
-		e := event.New(set.dict)
+		e := event.New(set.Dictionary())
 		emit := func(a *event.Event) { list = append(list, string(a.AppendJSON(nil))) }
 		for i := range 5000 {
 			e.Reset()
@@ -78,8 +78,8 @@ func TestMaxStateHoldsAndIsDeterministic(t *testing.T) {
 			}
 			fill(t, e, "edr.state", pick(r, "protecting", "disabled"), "agent.id", fmt.Sprint("agent-", agent), "agent.version", fmt.Sprint("7.", r.IntN(9)), "event.id", fmt.Sprint("id-", i))
 			s.Detect(now, e, emit)
-			if s.account.bytes > limit {
-				t.Fatalf("after event %d the state is of %d bytes, the limit is %d", i, s.account.bytes, limit)
+			if s.StateBytes() > limit {
+				t.Fatalf("after event %d the state is of %d bytes, the limit is %d", i, s.StateBytes(), limit)
 			}
 			if every > 0 && i%every == every-1 {
 				snapshot, _ := s.AppendSnapshot(nil)
@@ -88,8 +88,8 @@ func TestMaxStateHoldsAndIsDeterministic(t *testing.T) {
 				if err := next.Restore(snapshot); err != nil {
 					t.Fatal(err)
 				}
-				if next.account.bytes != s.account.bytes {
-					t.Fatalf("after event %d the state is of %d bytes when it is restored, of %d before", i, next.account.bytes, s.account.bytes)
+				if next.StateBytes() != s.StateBytes() {
+					t.Fatalf("after event %d the state is of %d bytes when it is restored, of %d before", i, next.StateBytes(), s.StateBytes())
 				}
 				s = next
 			}

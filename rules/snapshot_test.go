@@ -15,7 +15,12 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
+
+// snapshotVersion is that of the states of rules in the snapshots that are kept
+// as goldens.
+const snapshotVersion = 1
 
 // restored returns a new session of the same set with the state of another,
 // which it closes. That state has to be written again as it was read.
@@ -25,11 +30,7 @@ func restored(tb testing.TB, s *Session) *Session {
 	if !complete {
 		tb.Fatal("the snapshot is not complete")
 	}
-	o := SessionOptions{Lateness: time.Duration(s.lateness), MaxKeys: s.maxKeys}
-	if s.fleet != nil {
-		o.Fleet = s.fleet.fleet
-	}
-	next := s.set.NewSession(o)
+	next := s.Ruleset().NewSession(s.Options())
 	if err := next.Restore(first); err != nil {
 		tb.Fatal(err)
 	}
@@ -101,9 +102,9 @@ func TestRestoreUnderSmallerLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range events {
-		s.Detect(start+int64(time.Hour)+events[i].now-events[0].now, events[i].document(set.dict), func(*event.Event) {})
+		s.Detect(start+int64(time.Hour)+events[i].now-events[0].now, events[i].document(set.Dictionary()), func(*event.Event) {})
 	}
-	if n := s.entities.known.held(); n > 3 {
+	if n := agentsOf(s); n > 3 {
 		t.Errorf("%d agents are known, of 3 at most", n)
 	}
 	restored(t, s)
@@ -115,7 +116,7 @@ func TestDamagedSnapshotLeavesSessionNew(t *testing.T) {
 	set, events := everyType(t)
 	s := set.NewSession(SessionOptions{})
 	for i := range events {
-		s.Detect(events[i].now, events[i].document(set.dict), func(*event.Event) {})
+		s.Detect(events[i].now, events[i].document(set.Dictionary()), func(*event.Event) {})
 	}
 	whole, _ := s.AppendSnapshot(nil)
 	fresh := set.NewSession(SessionOptions{})
@@ -158,15 +159,15 @@ func TestGoldenSnapshot(t *testing.T) {
 	emit := func(a *event.Event) { alerts = append(alerts, string(a.AppendJSON(nil))) }
 	s := set.NewSession(SessionOptions{})
 	for i := range half {
-		s.Detect(events[i].now, events[i].document(set.dict), func(*event.Event) {})
+		s.Detect(events[i].now, events[i].document(set.Dictionary()), func(*event.Event) {})
 	}
 	snapshot, _ := s.AppendSnapshot(nil)
 	files, err := filepath.Glob("testdata/snapshot-*.bin")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
-		name := fmt.Sprintf("testdata/snapshot-%d.bin", stateVersion)
+	if goldentest.Update() {
+		name := fmt.Sprintf("testdata/snapshot-%d.bin", snapshotVersion)
 		if err := os.WriteFile(name, snapshot, 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +175,7 @@ func TestGoldenSnapshot(t *testing.T) {
 	goOn := func(s *Session) []string {
 		alerts = nil
 		for i := half; i < len(events); i++ {
-			s.Detect(events[i].now, events[i].document(set.dict), emit)
+			s.Detect(events[i].now, events[i].document(set.Dictionary()), emit)
 		}
 		return alerts
 	}
@@ -195,8 +196,8 @@ func TestGoldenSnapshot(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 			continue
 		}
-		if r := old.Restored(); r.Restored != len(set.rules) {
-			t.Errorf("%s: %+v, expected all %d rules", name, r, len(set.rules))
+		if r := old.Restored(); r.Restored != len(set.Rules()) {
+			t.Errorf("%s: %+v, expected all %d rules", name, r, len(set.Rules()))
 		}
 		if got := goOn(old); !slices.Equal(got, want) {
 			t.Errorf("%s: %d alerts, expected %d, or others", name, len(got), len(want))
@@ -211,7 +212,7 @@ func FuzzRestore(f *testing.F) {
 	set, events := everyType(f)
 	s := set.NewSession(SessionOptions{})
 	for i := range events {
-		s.Detect(events[i].now, events[i].document(set.dict), func(*event.Event) {})
+		s.Detect(events[i].now, events[i].document(set.Dictionary()), func(*event.Event) {})
 		if i%40 == 0 {
 			b, _ := s.AppendSnapshot(nil)
 			f.Add(b)

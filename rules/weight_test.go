@@ -12,8 +12,8 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
-// weighed are rules of all types with what their keys remember.
-var weighed = []struct {
+// weighedRules are rules of all types with what their keys remember.
+var weighedRules = []struct {
 	name, typ, rest string
 	rounds          int // Events of each key.
 }{
@@ -69,10 +69,10 @@ func TestWeightIsTheHeaps(t *testing.T) {
 			}
 		}
 		heap = float64(heapInUse()) - float64(before)
-		weight = float64(s.account.bytes)
-		s.publish()
-		if c := set.Counters()[0]; c.Bytes != s.account.bytes || typ != "match" && c.Keys != int64(keys) {
-			t.Errorf("%s: the counters say %d bytes of %d keys, the session %d", rest, c.Bytes, c.Keys, s.account.bytes)
+		weight = float64(s.StateBytes())
+		s.Publish()
+		if c := set.Counters()[0]; c.Bytes != s.StateBytes() || typ != "match" && c.Keys != int64(keys) {
+			t.Errorf("%s: the counters say %d bytes of %d keys, the session %d", rest, c.Bytes, c.Keys, s.StateBytes())
 		}
 		runtime.KeepAlive(s)
 		return heap, weight
@@ -81,7 +81,7 @@ func TestWeightIsTheHeaps(t *testing.T) {
 	if none != 0 {
 		t.Errorf("a state without keys weighs %v bytes", none)
 	}
-	for _, tc := range weighed {
+	for _, tc := range weighedRules {
 		heap, weight := grow(tc.typ, tc.rest, tc.rounds)
 		heap -= agents
 		t.Logf("%-22s %4.0f bytes a key, estimated %4.0f (%+.0f %%)", tc.name, heap/float64(keys), weight/float64(keys), 100*(weight/heap-1))
@@ -100,7 +100,7 @@ func TestMaxStateBoundsTheHeap(t *testing.T) {
 	set := compileRules(t, dictionary(t), ruleYAML(1, "threshold", "condition: event.action == \"sensor-heartbeat\"\ngroup_by: [event.id]\nwindow: 1d\nhaving: {gte: 2}"))
 	before := heapInUse()
 	s := set.NewSession(SessionOptions{MaxState: limit, MaxKeys: 1 << 30})
-	e := event.New(set.dict)
+	e := event.New(set.Dictionary())
 	most, id := int64(0), make([]byte, 0, 40)
 	alerts := 0
 	for i := range 3 * *manyKeys {
@@ -110,15 +110,15 @@ func TestMaxStateBoundsTheHeap(t *testing.T) {
 			e.SetString(ecs.EventAction, "sensor-heartbeat")
 			e.SetString(ecs.EventID, string(id))
 			s.Detect(start+int64(i)*1e6, e, func(a *event.Event) {
-				if a.Str(ecs.EDRAlertKey) != shortageKey {
+				if a.Str(ecs.EDRAlertKey) != "memory" {
 					alerts++
 				}
 			})
 		}
-		most = max(most, s.account.bytes)
+		most = max(most, s.StateBytes())
 	}
 	heap := int64(heapInUse()) - int64(before)
-	s.publish()
+	s.Publish()
 	c := set.Counters()[0]
 	t.Logf("%d keys of %d are held, in %d MiB of heap; the limit is %d MiB", c.Keys, 3**manyKeys, heap>>20, limit>>20)
 	if most > limit || heap > limit+limit/4 || c.Bytes < limit*15/16 || c.Relieved+uint64(c.Keys) != uint64(3**manyKeys) || alerts != 1 {

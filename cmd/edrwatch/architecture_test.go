@@ -92,7 +92,43 @@ func TestImportsPointOneWay(t *testing.T) {
 	}
 }
 
-func isTestHelper(pkg string) bool { return within(pkg, "sources/sourcetest", "sinks/sinktest") }
+// TestRoomsOfRules holds which room of package rules may know which: the engine
+// knows no kind, and what a file says knows neither.
+func TestRoomsOfRules(t *testing.T) {
+	const room = "rules/internal/"
+	may := map[string][]string{ // Of what is below rules/.
+		room + "wording":    {},
+		room + "snapshot":   {},
+		room + "expression": {},
+		room + "table":      {room + "snapshot", room + "wording"},
+		room + "spec":       {room + "expression"},
+		room + "engine":     {room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet"},
+		room + "kinds":      {room + "engine", room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet"},
+		room + "load":       {room + "engine", room + "spec", room + "expression"},
+		"rules/ruletest":    {room + "load", room + "engine", room + "spec", room + "expression", room + "wording", "rules/fleet"},
+		"rules/author":      {room + "load", room + "engine", room + "spec"},
+	}
+	seen := 0
+	for _, p := range packages(t) {
+		allowed, ok := may[p.ImportPath]
+		if !ok {
+			continue
+		}
+		seen++
+		for _, imp := range p.Imports {
+			if within(imp, "rules") && !slices.Contains(allowed, imp) {
+				t.Errorf("%s imports %s, which is none of %s", p.ImportPath, imp, strings.Join(allowed, ", "))
+			}
+		}
+	}
+	if seen != len(may) {
+		t.Errorf("%d of %d rooms were found", seen, len(may))
+	}
+}
+
+func isTestHelper(pkg string) bool {
+	return within(pkg, "sources/sourcetest", "sinks/sinktest", "pipeline/respond/respondtest", "pipeline/decode/registry/registrytest", "pipeline/goldentest", "pipeline/ecs/ecstest")
+}
 
 func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	for _, p := range packages(t) {

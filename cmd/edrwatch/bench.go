@@ -52,8 +52,8 @@ func benchDetectionCommand() *cobra.Command {
 		Short: "Judge the rules on simulated fleets whose incidents are known",
 		Long: `Every scenario is simulated with several seeds, mapped and judged as replay does, and the alerts are
 compared with what really happened: which incidents were found and how soon, which hosts were named,
-which verdict was given, how much of the fleet was dark by then, and how many alerts above info nothing
-explains, for 1,000 agent-days.`,
+which verdict was given, how much of the fleet was silent by then, and how many alerts above info had no
+cause, for 1,000 agent-days.`,
 		Example: "  edrwatch bench detection --scenario july19,patch-night --seeds 5 --agents 1000",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },

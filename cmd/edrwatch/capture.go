@@ -29,7 +29,7 @@ func captureCommand() *cobra.Command {
 		Long: "capture reads topics from their beginning and writes one line a record: coordinates, timestamp, key,\n" +
 			"headers and value, so that replay gives what the gateway would have given. It ends when nothing new has\n" +
 			"come for a while, after --records, or with Ctrl-C. Brokers and credentials come from the first Kafka\n" +
-			"source of --config, or from --brokers. It reads in a consumer group of its own and moves nobody's offsets.",
+			"source of --config, or from --brokers. It reads in a consumer group of its own and leaves the offsets of others alone.",
 		Example: "  edrwatch capture --brokers 127.0.0.1:19092 --topic edr.crowdstrike.fdr -o fdr.capture",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

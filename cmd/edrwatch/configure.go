@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/mappings"
 	"github.com/edrwatch/edrwatch/rules"
@@ -35,7 +36,9 @@ func configCommand() *cobra.Command {
 	print := &cobra.Command{
 		Use:   "print",
 		Short: "Show the effective configuration, secrets redacted, with the origin of every value",
-		Args:  cobra.NoArgs,
+		Example: "  edrwatch config print --config edrwatch.yaml\n" +
+			"  EDRWATCH_HTTP_LISTEN=0.0.0.0:8686 edrwatch config print --config edrwatch.yaml",
+		Args: cobra.NoArgs,
 	}
 	load := configFlag(print)
 	print.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -61,7 +64,7 @@ func schemaCommand() *cobra.Command {
 		{"mapping", "The schema of mapping files", mappings.Schema},
 	} {
 		cmd.AddCommand(&cobra.Command{
-			Use: file.name, Short: file.short, Args: cobra.NoArgs,
+			Use: file.name, Short: file.short, Args: cobra.NoArgs, Example: "  edrwatch schema " + file.name + " > edrwatch-" + file.name + ".schema.json",
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				text, err := file.schema()
 				if err != nil {
@@ -84,10 +87,12 @@ func checkCommand() *cobra.Command {
 		Short:   "Check the configuration, and that everything it names can be reached",
 		Long: "check loads the configuration, mappings and rules and then tries brokers, sinks and the dead letter.\n" +
 			"The exit code is 78 when something does not load and 1 when something cannot be reached.",
+		Example: "  edrwatch check --config edrwatch.yaml\n" +
+			"  edrwatch check --config edrwatch.yaml --no-environment",
 		Args: cobra.NoArgs,
 	}
 	load := configFlag(cmd)
-	cmd.Flags().BoolVar(&noEnvironment, "no-environment", false, "only load files, reach out to nothing")
+	cmd.Flags().BoolVar(&noEnvironment, "no-environment", false, "only load the files, connect to nothing")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		loaded, err := load()
 		if err != nil {
@@ -108,7 +113,7 @@ func checkCommand() *cobra.Command {
 
 func checkParts(cmd *cobra.Command, cfg config.Config) (err error) {
 	cfg.HTTP.Listen, cfg.HTTP.HealthListen = "127.0.0.1:0", "127.0.0.1:0" // a gateway may be running
-	gateway, err := app.New(cfg, app.Options{Logger: newLogger(cfg.Log, cmd.ErrOrStderr()), Stdout: cmd.OutOrStdout(), Version: version()})
+	gateway, err := app.New(cfg, app.Options{Logger: newLogger(cfg.Log, cmd.ErrOrStderr()), Stdout: cmd.OutOrStdout(), Build: buildinfo.Read()})
 	if err != nil {
 		return badConfig(err)
 	}

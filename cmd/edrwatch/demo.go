@@ -11,20 +11,23 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/demo"
 )
 
 func demoCommand() *cobra.Command {
-	cfg := demo.Config{Version: version()}
+	cfg := demo.Config{Build: buildinfo.Read()}
 	var headless, verbose bool
 	cmd := &cobra.Command{
 		Use:     "demo",
 		GroupID: "gateway",
 		Short:   "See it work: 19 July 2024 on a simulated fleet",
 		Long: "demo starts a Kafka-protocol broker, the gateway, a store and a console in this process, replays\n" +
-			"19 July 2024 on a simulated fleet and tells what was caught and when. Nothing is left behind.\n" +
+			"19 July 2024 on a simulated fleet and says what was caught and when. Nothing is left behind.\n" +
 			"With --headless it ends by itself; the exit code is 0 only when every alert that must be raised is\n" +
 			"in the store.",
+		Example: "  edrwatch demo\n" +
+			"  edrwatch demo --headless",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			cfg.Out = cmd.OutOrStdout()

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 
@@ -26,7 +28,7 @@ func explainCommand() *cobra.Command {
 		Short:   "Show why rules match records or not, part by part, and how near they came to an alert",
 		Long: "explain reads raw or capture lines, shows the event that a mapping makes of each, the path of the record that\n" +
 			"each field comes from, and what the conditions of the rules say about it. Only rules that the index proposes are shown, unless --rule or --all asks for more.\n" +
-			"At the end stands what all records together came to, on the clock of replay: the alerts of each rule, and the nearest misses since the last alert of a key,\n" +
+			"At the end stands the result of all records together, on the clock of replay: the alerts of each rule, and the nearest misses since the last alert of a key,\n" +
 			"such as 4 events of 5 in a window, or a step that was waited for.",
 		Example: "  edrwatch explain --in records.ndjson --rules my-rules --rule restart",
 		Args:    cobra.NoArgs,
@@ -54,11 +56,17 @@ func explainCommand() *cobra.Command {
 			x.shard = pipeline.NewShard(defaults.Pipeline.Shard(), x.mapper, x, processors.List()...)
 			x.session = x.rules.NewSession(rules.SessionOptions{Lateness: defaults.Pipeline.Lateness, Misses: x.about})
 			defer x.session.Close()
+			decoder, closeDecoder, err := app.NewDecoder(app.DecodersOf(&defaults), nil)
+			if err != nil {
+				return badConfig(err)
+			}
+			defer func() { _ = closeDecoder() }()
+			x.decoder = decoder
 			x.out = &explainText{w: cmd.OutOrStdout(), byName: x.rule != ""}
 			if output == "json" {
 				x.out = newExplainJSON(cmd.OutOrStdout())
 			}
-			return x.run(file.NewReader(inputs[0].Reader, inputs[0].Name, file.Options{}))
+			return x.run(cmd.Context(), file.NewReader(inputs[0].Reader, inputs[0].Name, file.Options{}))
 		},
 	}
 	flags := cmd.Flags()
@@ -77,6 +85,7 @@ type explainer struct {
 	out     explanation
 	rules   *rules.Ruleset
 	mapper  *mappings.Mapper
+	decoder pipeline.Decoder
 	shard   *pipeline.Shard
 	session *rules.Session
 	rule    string
@@ -84,7 +93,7 @@ type explainer struct {
 
 	record *explained
 	alerts []explainedAlert
-	told   int
+	raised int
 }
 
 // explanation is a form of the answer.
@@ -123,9 +132,9 @@ type explainedAlert struct {
 
 // explainedEnd is what all records together came to.
 type explainedEnd struct {
-	Alerts []explainedAlert `json:"alerts"`
-	More   int              `json:"more_alerts"` // That are not listed.
-	Misses []*rules.Miss    `json:"misses"`
+	Alerts []explainedAlert  `json:"alerts"`
+	More   int               `json:"more_alerts"` // That are not listed.
+	Misses []*rules.NearMiss `json:"misses"`
 }
 
 // Bounds of what is said about all records together.
@@ -134,7 +143,7 @@ const (
 	maxExplainedMisses = 3 // Of a rule.
 )
 
-func (x *explainer) run(lines *file.Reader) error {
+func (x *explainer) run(ctx context.Context, lines *file.Reader) error {
 	for {
 		line, err := lines.Next()
 		if errors.Is(err, io.EOF) {
@@ -147,7 +156,11 @@ func (x *explainer) run(lines *file.Reader) error {
 			continue
 		}
 		x.record = &explained{Line: line.Number}
-		outcome := x.shard.Process(&line.Partition, &line.Record, false)
+		record, err := x.decoder.Decode(ctx, &line.Record)
+		if err != nil {
+			return fmt.Errorf("line %d: %w", line.Number, err)
+		}
+		outcome := x.shard.Process(&line.Partition, record, false)
 		if outcome == pipeline.DuplicateRecord {
 			x.record.Note = "it was read before, and is not judged again"
 		}
@@ -159,11 +172,11 @@ func (x *explainer) run(lines *file.Reader) error {
 			return err
 		}
 	}
-	end := explainedEnd{Alerts: x.alerts, More: x.told - len(x.alerts)}
+	end := explainedEnd{Alerts: x.alerts, More: x.raised - len(x.alerts)}
 	for _, r := range x.rules.Rules() {
 		for _, m := range x.session.Misses(r, maxExplainedMisses) {
 			// Which conditions were not true stands with the records. What came to
-			// nothing at all is told of a rule that is asked about.
+			// nothing at all is printed about a rule that was asked for.
 			if x.rule != "" || m.Stage != rules.MissedCondition && m.Nearness > 0 {
 				end.Misses = append(end.Misses, m)
 			}

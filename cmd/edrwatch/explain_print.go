@@ -17,7 +17,7 @@ func (x *explainer) alert(a *event.Event) {
 	if !x.about(&rules.Rule{ID: id, Name: name}) {
 		return
 	}
-	if x.told++; len(x.alerts) < maxExplainedAlerts {
+	if x.raised++; len(x.alerts) < maxExplainedAlerts {
 		x.alerts = append(x.alerts, explainedAlert{
 			RuleID: strings.Clone(id), Rule: strings.Clone(name), Time: string(event.AppendTime(nil, a.Timestamp())),
 			Status: strings.Clone(a.Str(ecs.EDRAlertStatus)), Reason: strings.Clone(a.Str(ecs.EDRAlertReason)),
@@ -83,7 +83,7 @@ func (t *explainText) finish(end *explainedEnd) error {
 		fmt.Fprintf(&b, "  miss     %s: %s\n", m.Rule.Name, m.Text(func(ns int64) string { return string(event.AppendTime(nil, ns)) }))
 	}
 	if len(end.Alerts)+len(end.Misses) == 0 {
-		fmt.Fprintf(&b, "  no alert, and no condition was true; --rule TEXT tells how near a rule came\n")
+		fmt.Fprintf(&b, "  no alert, and no condition was true; --rule TEXT shows how near a rule came\n")
 	}
 	_, err := io.WriteString(t.w, b.String())
 	return err
@@ -124,7 +124,7 @@ func (j *explainJSON) finish(end *explainedEnd) error {
 		end.Alerts = []explainedAlert{}
 	}
 	if end.Misses == nil {
-		end.Misses = []*rules.Miss{}
+		end.Misses = []*rules.NearMiss{}
 	}
 	return j.enc.Encode(end)
 }

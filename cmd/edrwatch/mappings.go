@@ -23,9 +23,10 @@ func mappingsNewCommand() *cobra.Command {
 		Use:   "new --from FILE --vendor NAME",
 		Short: "Draft a mapping file from sample records",
 		Long: "new reads samples, one JSON object a line, and writes a mapping file that takes them: time, agent and host\n" +
-			"where their names tell, and every kind of event, with the action other until you know better. Put it into a\n" +
+			"where they are recognised by name, and every kind of event, with the action other, for you to edit. Put it into a\n" +
 			"directory and look at it with: edrwatch normalize --mappings DIR --coverage samples.ndjson",
-		Args: cobra.NoArgs,
+		Example: "  edrwatch mappings new --from samples.ndjson --vendor acme > my-mappings/acme.yml",
+		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if from == "" {
 				return errors.New("mappings new needs --from FILE (- is standard input)")

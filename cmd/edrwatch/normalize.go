@@ -21,7 +21,7 @@ func normalizeCommand() *cobra.Command {
 			"nested ECS document a line in input order. Lines that cannot be used are kept with --dead and never\n" +
 			"change the exit code.\n\n" +
 			"With --coverage it prints instead, per source and type of event, how many events there were, to which action\n" +
-			"they were mapped, and which raw fields found no home and stand under the vendor's root; --out writes the\n" +
+			"they were mapped, and which raw fields no mapping names and stand under the vendor's root; --out writes the\n" +
 			"documents as well.",
 		Example: "  edrwatch normalize fdr.ndjson --dead dead.ndjson --summary -",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,7 +52,7 @@ func normalizeCommand() *cobra.Command {
 	}
 	flags.register(cmd)
 	cmd.Flags().StringVarP(&out, "out", "o", "-", "write documents to `FILE`")
-	cmd.Flags().BoolVar(&coverage, "coverage", false, "print what became of each type of event instead of the documents")
+	cmd.Flags().BoolVar(&coverage, "coverage", false, "print, for each type of event, the action it was mapped to and the fields that were not mapped, instead of the documents")
 	cmd.Flags().StringVar(&output, "output", "text", "form of the coverage: `text` or json")
 	return cmd
 }

@@ -29,7 +29,7 @@ func (f *offlineFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.format, "format", "auto", "input format: raw, capture or auto (by shape)")
 	flags.StringVar(&f.dead, "dead", "", "write what could not be used to `FILE`, one {line,stage,reason,original} a line")
-	flags.StringVar(&f.summary, "summary", "", "write the account of all lines to `FILE` (- is standard output)")
+	flags.StringVar(&f.summary, "summary", "", "write the counts of all lines to `FILE` (- is standard output)")
 	flags.StringVarP(&f.config, "config", "c", "", "take mappings, rules and limits from this configuration `FILE`")
 	flags.StringSliceVar(&f.mappings, "mappings", nil, "read mapping files of this `DIR`, too")
 	flags.BoolVarP(&f.quiet, "quiet", "q", false, "show no progress")
@@ -157,12 +157,23 @@ func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge b
 	if err != nil {
 		return judgedJob{}, nil, badConfig(err)
 	}
-	inputs, closeAll, err := openInputs(names, cmd.InOrStdin())
+	decoder, closeDecoder, err := app.NewDecoder(app.DecodersOf(&cfg), newLogger(cfg.Log, cmd.ErrOrStderr()))
 	if err != nil {
+		return judgedJob{}, nil, badConfig(err)
+	}
+	inputs, closeInputs, err := openInputs(names, cmd.InOrStdin())
+	closeAll := func() {
+		if closeInputs != nil {
+			closeInputs()
+		}
+		_ = closeDecoder() // It has nothing to write.
+	}
+	if err != nil {
+		closeAll()
 		return judgedJob{}, nil, err
 	}
 	job := judgedJob{
-		Job:    offline.Job{Inputs: inputs, Shard: cfg.Pipeline.Shard(), Mapper: detection.NewMapper(), Processors: processors.List()},
+		Job:    offline.Job{Inputs: inputs, Shard: cfg.Pipeline.Shard(), Decoder: decoder, Mapper: detection.NewMapper(), Processors: processors.List()},
 		config: cfg,
 	}
 	if judge {

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/term"
 )
 
-// progress rewrites one line on a terminal; elsewhere it is silent.
+// progress rewrites one line on a terminal; anything else gets nothing.
 type progress struct {
 	out    io.Writer
 	active bool

@@ -31,7 +31,7 @@ func rolloutCommand() *cobra.Command {
 		GroupID: "operate",
 		Short:   "What new sensor and content versions do to the agents that get them",
 		Long: "rollout asks a running gateway, or with --in judges a capture up to its end, how the versions that\n" +
-			"agents get fare, and whether a rollout may go on. What a version needs in each ring stands under\n" +
+			"agents get behave, and whether a rollout may go on. What a version needs in each ring stands under\n" +
 			"rollout_policy in the configuration.",
 	}
 	cmd.AddCommand(rolloutListCommand(), rolloutShowCommand(), rolloutVerdictCommand())
@@ -90,7 +90,7 @@ func (f *rolloutFlags) one(cmd *cobra.Command, product, version string) (fleet.R
 	case 1:
 		return found[0], nil
 	case 0:
-		return fleet.Rollout{}, fmt.Errorf("%w: no agent of %s got version %s of late: edrwatch rollout list shows what is known", client.ErrNotFound, product, version)
+		return fleet.Rollout{}, fmt.Errorf("%w: no agent of %s got version %s recently: edrwatch rollout list shows the known versions", client.ErrNotFound, product, version)
 	}
 	return fleet.Rollout{}, fmt.Errorf("%d rollouts have this version: add --kind or --channel", len(found))
 }
@@ -99,7 +99,7 @@ func rolloutListCommand() *cobra.Command {
 	var f rolloutFlags
 	cmd := &cobra.Command{
 		Use:     "list",
-		Short:   "List the versions that agents got of late",
+		Short:   "List the versions that agents got recently",
 		Example: "  edrwatch rollout list\n  edrwatch rollout list --in july19.capture --output json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -118,7 +118,7 @@ func rolloutShowCommand() *cobra.Command {
 	var f rolloutFlags
 	cmd := &cobra.Command{
 		Use:     "show PRODUCT VERSION",
-		Short:   "Show how a version spreads and fares, and its conformance with safe deployment practice",
+		Short:   "Show how a version spreads, which agents it harms, and whether its rollout follows safe deployment practice",
 		Example: "  edrwatch rollout show crowdstrike-falcon 7.17.18721.0\n  edrwatch rollout show crowdstrike-falcon 32 --channel 291 --output markdown",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -140,9 +140,9 @@ func rolloutVerdictCommand() *cobra.Command {
 	var timeout, poll time.Duration
 	cmd := &cobra.Command{
 		Use:   "verdict PRODUCT VERSION",
-		Short: "Tell whether a rollout may go on: exit code 0 continue, 10 hold, 11 rollback",
-		Long: "verdict prints what the policy makes of a version and tells it by the exit code, for a deployment job:\n" +
-			"0 continue, 10 hold, 11 rollback, 2 when it cannot be told. With --wait it waits as long as the verdict is\n" +
+		Short: "Decide whether a rollout may go on: exit code 0 continue, 10 hold, 11 rollback",
+		Long: "verdict prints the policy's verdict on a version and ends with its exit code, for a deployment job:\n" +
+			"0 continue, 10 hold, 11 rollback, 2 when there is no verdict. With --wait it waits as long as the verdict is\n" +
 			"hold, also before the first agent has the version.",
 		Example: "  edrwatch rollout verdict crowdstrike-falcon 7.17.18721.0 --wait --timeout 4h && deploy next-ring",
 		Args:    cobra.ExactArgs(2),
@@ -170,7 +170,7 @@ func rolloutVerdictCommand() *cobra.Command {
 	f.registerVersion(cmd)
 	cmd.Flags().BoolVar(&wait, "wait", false, "wait until the verdict is not hold")
 	cmd.Flags().DurationVar(&poll, "poll", 5*time.Second, "with --wait: ask this often")
-	cmd.Flags().DurationVar(&timeout, "timeout", 24*time.Hour, "with --wait: give up after this time, with what holds then")
+	cmd.Flags().DurationVar(&timeout, "timeout", 24*time.Hour, "with --wait: stop after this time, with the verdict of that moment")
 	return cmd
 }
 
@@ -181,7 +181,7 @@ func rolloutVerdictCommand() *cobra.Command {
 func (f *rolloutFlags) await(cmd *cobra.Command, product, version string, wait bool, timeout, poll time.Duration) (fleet.Rollout, error) {
 	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
 	defer cancel()
-	told := ""
+	shown := ""
 	for {
 		r, err := f.one(cmd, product, version)
 		later := errors.Is(err, client.ErrNotFound) || errors.Is(err, client.ErrUnavailable)
@@ -194,9 +194,9 @@ func (f *rolloutFlags) await(cmd *cobra.Command, product, version string, wait b
 		} else {
 			news = summaryOf(&r)
 		}
-		if news != told {
+		if news != shown {
 			fmt.Fprintln(cmd.ErrOrStderr(), time.Now().UTC().Format(time.RFC3339), news)
-			told = news
+			shown = news
 		}
 		select {
 		case <-ctx.Done():

@@ -38,7 +38,7 @@ func printRollouts(w io.Writer, output string, list []fleet.Rollout) error {
 		return unknownOutput(output, "text or json")
 	}
 	if len(list) == 0 {
-		_, err := fmt.Fprintln(w, "No agent got a new version of late.")
+		_, err := fmt.Fprintln(w, "No agent got a new version recently.")
 		return err
 	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)

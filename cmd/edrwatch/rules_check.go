@@ -18,10 +18,12 @@ func rulesCheckCommand() *cobra.Command {
 	var format string
 	cmd := &cobra.Command{
 		Use:   "check [DIR…]",
-		Short: "Compile rule files and tell what is wrong with them",
+		Short: "Compile rule files and list what is wrong with them",
 		Long: "check compiles the rule files of the directories (the shipped library without any) and lists everything that is wrong with\n" +
 			"its position: errors, without which they would not load, and warnings about conditions that can never be true, exceptions\n" +
 			"that end within 30 days, unknown ATT&CK ids and missing documentation. The exit code is 78 with errors and 1 with warnings.",
+		Example: "  edrwatch rules check my-rules\n" +
+			"  edrwatch rules check my-rules --format github",
 		PreRunE: func(*cobra.Command, []string) error {
 			if _, ok := findingWriters()[format]; !ok {
 				return fmt.Errorf("--format: expected text, json, sarif or github, found %q", format)

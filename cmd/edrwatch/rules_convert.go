@@ -41,7 +41,7 @@ func rulesConvertCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar(&from, "from", "sigma", "language of the files: `sigma`")
-	cmd.Flags().StringToStringVar(&fields, "field", nil, "take a Sigma field for one of ours: `NAME=field.name`, may be repeated")
+	cmd.Flags().StringToStringVar(&fields, "field", nil, "map a Sigma field to one of ours: `NAME=field.name`, may be repeated")
 	return cmd
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/offline"
 	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/decode"
 )
 
 func rulesDiffCommand() *cobra.Command {
@@ -77,6 +78,11 @@ func judgeWith(ctx context.Context, in, dir string) (map[raisedAlert]string, err
 	if err != nil {
 		return nil, badConfig(err)
 	}
+	decoder, closeDecoder, err := app.NewDecoder(decode.DefaultConfig(), nil)
+	if err != nil {
+		return nil, badConfig(err)
+	}
+	defer func() { _ = closeDecoder() }()
 	inputs, closeAll, err := openInputs([]string{in}, nil)
 	if err != nil {
 		return nil, err
@@ -85,7 +91,7 @@ func judgeWith(ctx context.Context, in, dir string) (map[raisedAlert]string, err
 	limits := pipeline.DefaultConfig()
 	var alerts bytes.Buffer
 	job := offline.Job{
-		Inputs: inputs, Shard: limits.Shard(), Mapper: detection.NewMapper(), Detector: detection.NewDetector(limits.Lateness, nil),
+		Inputs: inputs, Shard: limits.Shard(), Decoder: decoder, Mapper: detection.NewMapper(), Detector: detection.NewDetector(limits.Lateness, nil),
 		Out: offline.Outputs{Events: io.Discard, Alerts: &alerts, Dead: io.Discard},
 	}
 	if err := job.Format.UnmarshalText([]byte("auto")); err != nil {

@@ -21,8 +21,8 @@ func rulesListCommand() *cobra.Command {
 		Use:   "list [DIR…]",
 		Short: "List rules, or with --costs what each takes in a running gateway",
 		Long: "list shows the rules of the directories (the shipped library without any). With --costs it asks a running gateway for those\n" +
-			"that it runs, the dearest first: events for which the condition was evaluated, was true, was unknown for want of a field or could not be\n" +
-			"computed, alert documents, nanoseconds for a candidate, seconds in all, keys, bytes of state, and what was forgotten for want of room.",
+			"that it runs, the most expensive first: events for which the condition was evaluated, was true, was unknown because a field was missing, or could\n" +
+			"not be computed, alert documents, nanoseconds for a candidate, seconds in all, keys, bytes of state, and evictions because a limit was reached.",
 		Example: "  edrwatch rules list my-rules\n  edrwatch rules list --costs --server http://127.0.0.1:8686",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if costs {

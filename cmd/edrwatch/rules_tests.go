@@ -19,6 +19,8 @@ func rulesTestCommand() *cobra.Command {
 		Short: "Run the tests inside rule files",
 		Long: "test runs the tests of the rule files of the directories (the shipped library without any) on a virtual clock, with the\n" +
 			"engine that the gateway uses. The exit code is 1 when a test fails.",
+		Example: "  edrwatch rules test my-rules\n" +
+			"  edrwatch rules test my-rules --run 'stopped twice'",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			detection, err := detectionOf(args)
 			if err != nil {
@@ -51,7 +53,7 @@ func rulesTestCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVar(&run, "run", "", "only tests whose \"rule name/test name\" matches `REGEXP`")
 	cmd.Flags().StringVar(&junit, "junit", "", "also write the results as JUnit XML to `FILE`")
-	cmd.Flags().BoolVar(&opts.Coverage, "coverage", false, "tell which parts of conditions no event of the tests satisfies")
+	cmd.Flags().BoolVar(&opts.Coverage, "coverage", false, "list the parts of conditions that no event of the tests satisfies")
 	cmd.Flags().BoolVar(&opts.Metamorphic, "metamorphic", false,
 		"also run each test with events duplicated, shuffled, split over two sessions, where the rule allows it, with restarts, and going on from snapshots: same alerts?")
 	cmd.Flags().DurationVar(&opts.Rewind, "rewind", 0, "with --metamorphic: how far back records are read again after a restart (default all)")

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 )
 
@@ -40,7 +41,7 @@ func runCommand() *cobra.Command {
 			}
 			log := newLogger(loaded.Config.Log, cmd.ErrOrStderr())
 			limitMemory(log)
-			return runGateway(cmd.Context(), loaded.Config, app.Options{Logger: log, Stdout: cmd.OutOrStdout(), Version: version()})
+			return runGateway(cmd.Context(), loaded.Config, app.Options{Logger: log, Stdout: cmd.OutOrStdout(), Build: buildinfo.Read()})
 		},
 	}
 	flags := cmd.Flags()
@@ -69,7 +70,7 @@ func runEmbedded(cmd *cobra.Command, data, listen string) error {
 	fmt.Fprintf(cmd.ErrOrStderr(), "No configuration: running embedded, for evaluation only (nothing is replicated).\n"+
 		"  Kafka    %s   produce JSON into %v\n  Console  http://%s\n  Data     %s\n",
 		broker.Addr(), app.EmbeddedTopics(), cfg.HTTP.Listen, data)
-	return runGateway(cmd.Context(), cfg, app.Options{Logger: log, Stdout: cmd.OutOrStdout(), Version: version()})
+	return runGateway(cmd.Context(), cfg, app.Options{Logger: log, Stdout: cmd.OutOrStdout(), Build: buildinfo.Read()})
 }
 
 func runGateway(ctx context.Context, cfg config.Config, opts app.Options) (err error) {

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/rules"
 )
 
@@ -61,7 +62,7 @@ type (
 
 func writeFindingsSARIF(w io.Writer, list []rules.Finding, _ int) error {
 	run := sarifRun{ColumnKind: "unicodeCodePoints", Results: []sarifResult{}}
-	run.Tool.Driver = sarifDriver{Name: "edrwatch", Version: version()}
+	run.Tool.Driver = sarifDriver{Name: "edrwatch", Version: buildinfo.Read().Version}
 	checks := rules.Checks()
 	for _, c := range checks {
 		run.Tool.Driver.Rules = append(run.Tool.Driver.Rules, sarifRule{ID: c.ID, ShortDescription: sarifText{c.Meaning}})

@@ -83,7 +83,7 @@ func Import(ctx context.Context, c Config) (int, error) {
 	}
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, TLSClientConfig: c.TLS}
 	defer transport.CloseIdleConnections()
-	// A redirect would take the key elsewhere.
+	// A redirect would take the key to another server.
 	client := &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	answer, err := client.Do(r)
 	if err != nil {

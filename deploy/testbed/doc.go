@@ -15,6 +15,6 @@
 // When a server cannot start the test fails and says what to install or to run;
 // it is never skipped.
 //
-// Servers are started in the background of a Unix system; the package is empty
-// elsewhere.
+// Servers are started in the background of a Unix system; on any other the package
+// is empty.
 package testbed

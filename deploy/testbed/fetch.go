@@ -78,7 +78,7 @@ func (c *Cache) once(name, title string, build func(stage string) error) (dir st
 	if _, err := os.Stat(dir); err == nil {
 		return dir, nil // Another process fetched it while this one waited.
 	}
-	// Nobody else builds while the lock is held: what stands there was left by a process that died.
+	// Nobody else builds while the lock is held: the directory was left by a process that died.
 	stale, _ := filepath.Glob(filepath.Join(c.Dir, "stage-*"))
 	for _, dir := range stale {
 		_ = os.RemoveAll(dir)

@@ -2704,7 +2704,13 @@ const (
 	EDRRolloutHarmed                                            ID = 2694
 	EDRRolloutFirstExposure                                     ID = 2695
 	EDRRolloutLastExposure                                      ID = 2696
-	EDRSiteNetwork                                              ID = 2697
-	EDREntityID                                                 ID = 2698
-	EDRHostAadID                                                ID = 2699
+	EDRProvenanceVoice                                          ID = 2697
+	EDRContentAge                                               ID = 2698
+	EDRDetectionStatus                                          ID = 2699
+	EDRDetectionVerdict                                         ID = 2700
+	EDRDetectionHandled                                         ID = 2701
+	EDRDetectionIncident                                        ID = 2702
+	EDRSiteNetwork                                              ID = 2703
+	EDREntityID                                                 ID = 2704
+	EDRHostAadID                                                ID = 2705
 )

@@ -66,7 +66,11 @@ func ownValues() map[string][]string {
 		"edr.crash.kind":           strings.Fields("process service host"),
 		"edr.privilege.start_type": strings.Fields("boot system auto manual disabled"),
 		"edr.tamper.kind":          strings.Fields("process registry service file wfp config uninstall"),
-		"edr.clock":                strings.Fields("future ancient missing"),
+		"edr.clock":                strings.Fields("future ancient missing zone-inferred"),
+		"edr.provenance.voice":     Voices(),
+		"edr.detection.status":     strings.Fields("new in_progress resolved"),
+		"edr.detection.verdict":    strings.Fields("true_positive false_positive benign suspicious unknown"),
+		"edr.detection.handled":    strings.Fields("blocked quarantined cleaned allowed detected failed"),
 		"edr.alert.kind":           AlertKinds(),
 		"edr.alert.severity":       Severities(),
 		"edr.alert.status":         AlertStatuses(),
@@ -78,6 +82,9 @@ func ownValues() map[string][]string {
 // Of returns the values that a field may take, nil for any. The slice must not
 // be changed.
 func (v *Values) Of(field string) []string { return v.words[field] }
+
+// Pattern returns what the texts of a field have to match, nil for anything.
+func (v *Values) Pattern(field string) *regexp.Regexp { return v.patterns[field] }
 
 // Expects reports whether ECS expects an event.type under an event.category.
 func (v *Values) Expects(category, typ string) bool { return slices.Contains(v.types[category], typ) }

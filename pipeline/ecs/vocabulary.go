@@ -70,6 +70,7 @@ var (
 	modes      = [...]string{"kernel", "ebpf", "user", "unknown"}
 	severities = [...]string{"info", "low", "medium", "high", "critical"}
 	statuses   = [...]string{"pending", "firing", "resolved"}
+	voices     = [...]string{"agent", "host", "server", "unknown"}
 	scopes     = [...]string{"host", "site", "cohort", "fleet", "pipeline"}
 	alertKinds = [...]string{
 		"cpu_spike", "memory_leak", "restart_storm", "crash_loop", "silent_host", "silent_alive", "mass_silence",
@@ -85,6 +86,11 @@ func States() []string { s := states; return s[:] }
 
 // Modes are the values of edr.mode.
 func Modes() []string { s := modes; return s[:] }
+
+// Voices are the values of edr.provenance.voice: the agent itself, its host
+// about it, a server (console, inventory, API of a vendor's cloud) about it, or
+// nobody knows.
+func Voices() []string { v := voices; return v[:] }
 
 // AlertKinds are the values of edr.alert.kind.
 func AlertKinds() []string { s := alertKinds; return s[:] }

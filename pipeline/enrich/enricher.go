@@ -174,9 +174,9 @@ func (x *Enricher) Run(ctx context.Context) {
 		changed, err := x.Reload()
 		switch {
 		case err != nil:
-			x.log.Error("enrichment files have changed and cannot be used; the rows before stay", "error", err)
+			x.log.Error("enrichment files not reloaded: they have an error; the previous rows stay in use", "error", err)
 		case changed:
-			x.log.Info("enrichment files read again", "entries", len(x.table.Load().entries))
+			x.log.Info("enrichment files reloaded", "entries", len(x.table.Load().entries))
 		}
 	}
 }
@@ -191,7 +191,7 @@ func (x *Enricher) Process(e *event.Event) {
 // Enrich adds to an event what the files say of its host, and returns by which
 // rows. The ring of a file takes the place of the vendor's. It allocates nothing.
 func (x *Enricher) Enrich(e *event.Event) By {
-	f := x.table.Load().look(e)
+	f := x.table.Load().lookUp(e)
 	for i, v := range f.values {
 		if v != "" {
 			e.SetString(fields[i], v)

@@ -152,10 +152,10 @@ func (f *found) add(e *entry, by Selector) {
 	}
 }
 
-// look collects what the rows say of an event: those about the agent first,
+// lookUp collects what the rows say of an event: those about the agent first,
 // then those about the host's name, patterns of it (the most literal first),
 // tags, and networks (the smallest first).
-func (t *table) look(e *event.Event) found {
+func (t *table) lookUp(e *event.Event) found {
 	f := found{open: attributeCount}
 	if len(t.agents) > 0 {
 		if v := e.Get(ecs.AgentID); v != nil {

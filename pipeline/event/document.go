@@ -52,7 +52,7 @@ type Document struct {
 	Received  int64 // the broker's timestamp, milliseconds since 1970
 }
 
-// Outcome is what became of a document in one sink.
+// Outcome is the result of writing a document to one sink.
 type Outcome uint8
 
 const (

@@ -24,6 +24,9 @@ type Record struct {
 	Key     []byte
 	Value   []byte // nil for a Kafka tombstone
 	Headers []Header
+	// Raw is what the source delivered, where a decoder made Value of it or
+	// failed to; otherwise nil, and Value is what the source delivered.
+	Raw []byte
 	// Fault is set by a source that could not deliver the value (a batch that
 	// does not decompress, a line over the limit). The record is dead-lettered.
 	Fault error
@@ -68,7 +71,7 @@ type Worker interface {
 	Close()
 }
 
-// Resumer is a Worker that may have kept its state elsewhere. Resume is called
+// Resumer is a Worker whose state may be restored from a snapshot. Resume is called
 // before the first Handle with the offset up to which records were acknowledged
 // and returns from where on the worker has to see them, not after committed;
 // without ok the source decides. What it found damaged counts as not there.

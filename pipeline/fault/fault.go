@@ -35,7 +35,8 @@ type Reason string
 const (
 	Unparsable      Reason = "unparsable"       // not in the format that its source promised
 	TooLarge        Reason = "too_large"        // over a configured or a server's limit
-	Undecodable     Reason = "undecodable"      // a fetched batch that cannot be decompressed
+	Undecodable     Reason = "undecodable"      // a fetched batch or a value that cannot be decompressed or decoded
+	UnknownSchema   Reason = "unknown_schema"   // the schema registry does not know the schema of a value
 	MappingRejected Reason = "mapping_rejected" // the server refuses the document's shape
 	Rejected        Reason = "rejected"         // the server refuses the document otherwise
 	Unauthorized    Reason = "unauthorized"     // credentials refused or lacking a privilege
@@ -45,12 +46,6 @@ const (
 	Garbled         Reason = "garbled"          // an answer that makes no sense; the outcome is unknown
 	Internal        Reason = "internal"         // a defect of edrwatch itself
 )
-
-// Reasons returns the closed list, for the metrics' documentation and tests.
-func Reasons() []Reason {
-	return []Reason{Unparsable, TooLarge, Undecodable, MappingRejected, Rejected, Unauthorized, Misconfigured,
-		Unavailable, Overloaded, Garbled, Internal}
-}
 
 // Error is a classified failure.
 type Error struct {

@@ -1,5 +1,5 @@
-// Package kafkaconn is how every part of edrwatch that speaks Kafka, source
-// and dead letter alike, is told where the brokers are and how to prove who it
+// Package kafkaconn is how every part of edrwatch that connects to Kafka, source
+// and dead letter alike, is configured: where the brokers are and how to prove who it
 // is: TLS, mTLS, SASL PLAIN and SCRAM.
 package kafkaconn
 
@@ -141,7 +141,7 @@ func (m mechanism) Name() string { return m.Mechanism }
 
 func (m mechanism) Start(ctx context.Context) (sasl.StateMachine, []byte, error) {
 	if _, err := m.Password.Refresh(); err != nil {
-		m.log.Warn("the SASL password cannot be read again; using the one read before", "error", err)
+		m.log.Warn("SASL password not read again from its file; using the previous one", "error", err)
 	}
 	password := m.Password.Reveal()
 	if m.Mechanism == Plain {

@@ -1,4 +1,4 @@
-// Package redact takes secrets and, where wanted, the names of people out of
+// Package redact takes secrets and, where configured, the names of people out of
 // events before rules judge them and before any sink gets them.
 //
 // Secrets are the values of settings such as password=… and "token": "…", of

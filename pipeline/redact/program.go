@@ -69,8 +69,8 @@ func (c *commandLine) step(stop int) {
 	case b == '"' || b == '\'' || b == '`':
 		c.quote(b)
 	case b == '(' && (l.program == "" || c.at > 0 && c.s[c.at-1] == '$'):
-		c.open(b)
-	case b == ')' && c.close('('):
+		c.openQuote(b)
+	case b == ')' && c.closeQuote('('):
 	default:
 		begin := c.at
 		for c.at++; c.at < stop && strings.IndexByte(" \t;|&\n\r\"'`)", c.s[c.at]) < 0; c.at++ {
@@ -91,12 +91,12 @@ func (c *commandLine) step(stop int) {
 
 // quote opens or closes what stands between quotes.
 func (c *commandLine) quote(b byte) {
-	if !c.close(b) {
-		c.open(b)
+	if !c.closeQuote(b) {
+		c.openQuote(b)
 	}
 }
 
-func (c *commandLine) open(b byte) {
+func (c *commandLine) openQuote(b byte) {
 	c.at++
 	if c.depth == maxQuotes {
 		return
@@ -105,9 +105,9 @@ func (c *commandLine) open(b byte) {
 	c.levels[c.depth] = level{opener: b, begin: c.at}
 }
 
-// close ends the innermost level that b ends, with all inside of it. What stood
+// closeQuote ends the innermost level that b ends, with all inside of it. What stood
 // in quotes is a word of the command around them.
-func (c *commandLine) close(b byte) bool {
+func (c *commandLine) closeQuote(b byte) bool {
 	for d := c.depth; d > 0; d-- {
 		if c.levels[d].opener != b {
 			continue
@@ -178,7 +178,7 @@ func isAssignment(w string) bool {
 	return false
 }
 
-// maxProgram is the length of the longest name that is told apart.
+// maxProgram is the length of the longest name that is recognised.
 const maxProgram = 24
 
 // programName returns the name of a program in lower case, without quotes, path

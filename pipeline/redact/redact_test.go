@@ -274,7 +274,7 @@ func FuzzFragment(f *testing.F) {
 		if !json.Valid([]byte(fragment)) {
 			return
 		}
-		w := r.take()
+		w := r.takeWork()
 		r.collect(w, key, fragment)
 		if out, changed := r.fragment(w, key, fragment); changed && !json.Valid(out) {
 			t.Errorf("%s: %s became %s", key, fragment, out)

@@ -22,7 +22,7 @@ type Config struct {
 	Secrets bool `yaml:"secrets"`
 	// Patterns are further regular expressions (RE2). What their first group matches goes, or all that they match.
 	Patterns []string `yaml:"patterns"`
-	// Users says what becomes of the names and ids of people: keep, hash (HMAC-SHA256 with key) or drop.
+	// Users says what is done with the names and ids of people: keep, hash (HMAC-SHA256 with key) or drop.
 	Users string `yaml:"users"`
 	// Key of the hashes, at least 16 characters. Who has it can test names; change it and the hashes change.
 	Key secret.String `yaml:"key"`
@@ -119,8 +119,8 @@ func New(cfg Config, dict *ecs.Dictionary) (*Redactor, error) {
 // maxFree is how much room is kept for calls to come; shards call at once.
 const maxFree = 64
 
-// take returns room for one call.
-func (r *Redactor) take() *work {
+// takeWork returns room for one call.
+func (r *Redactor) takeWork() *work {
 	if w := r.first.Swap(nil); w != nil {
 		return w
 	}
@@ -132,8 +132,8 @@ func (r *Redactor) take() *work {
 	}
 }
 
-// give takes the room back.
-func (r *Redactor) give(w *work) {
+// giveWork takes the room back.
+func (r *Redactor) giveWork(w *work) {
 	if r.first.CompareAndSwap(nil, w) {
 		return
 	}
@@ -198,8 +198,8 @@ const maxNames = 8
 // Process redacts an event. It allocates nothing where there is nothing to
 // redact.
 func (r *Redactor) Process(e *event.Event) {
-	w := r.take()
-	defer r.give(w)
+	w := r.takeWork()
+	defer r.giveWork(w)
 	w.names = w.names[:0]
 	if r.users != "keep" {
 		r.people(e, w)
@@ -304,7 +304,7 @@ func (r *Redactor) value(e *event.Event, w *work, v *event.Value, command bool) 
 	}
 }
 
-// person writes what becomes of a user's name or id: the domain in front of it
+// person writes a user's name or id as Users says: the domain in front of it
 // stays. Nothing changes for accounts that are no persons.
 func (r *Redactor) person(w *work, name string, escaped bool) ([]byte, bool) {
 	begin := 0

@@ -168,7 +168,7 @@ const (
 
 // next finds the next secret at or behind from; begin is -1 when there is none.
 func (f *finder) next(from int) (begin, end int) {
-	s, escaped := f.s, f.escaped
+	s := f.s
 	letters := secretLetters
 	if f.command {
 		letters |= commandLetters
@@ -185,28 +185,16 @@ func (f *finder) next(from int) (begin, end int) {
 		ok := false
 		switch s[i] {
 		case '=', ':':
-			if key := wordBefore(s, i); isSecretKey(key) {
-				begin, end, ok = valueAt(s, i+1, escaped)
-				ok = ok && !isWorkingDirectory(key, s[begin:end], s[:i])
-			} else if s[i] == ':' {
-				begin, end, ok = userinfo(s, i)
-			}
+			begin, end, ok = f.settingValue(i)
 		case '-', '/':
-			if i == 0 || isSpace(s[i-1]) || s[i-1] == '"' || s[i-1] == '\'' {
-				begin, end, ok = f.optionValue(i)
-			}
-			if end == 0 && strings.HasPrefix(s[i:], "-----BEGIN ") {
-				begin, end, ok = privateKey(s, i)
+			if s[i] == '-' || beginsWord(s, i) {
+				begin, end, ok = f.optionOrKey(i)
 			}
 		case 'u', 'U', 's', 'S', 'C', 'c':
-			begin, end = f.spoken(i)
+			begin, end = f.plainWord(i)
 			ok = begin >= 0
 		case 'B', 'b':
-			if len(s)-i > 15 && strings.EqualFold(s[i:i+7], "bearer ") {
-				begin = i + 7
-				end = endOfToken(s, begin)
-				ok = end-begin >= 8
-			}
+			begin, end, ok = bearerToken(s, i)
 		case 'e', 'g', 'x', 'A':
 			begin, end = i, knownToken(s, i)
 			ok = end > 0
@@ -216,6 +204,49 @@ func (f *finder) next(from int) (begin, end int) {
 		}
 	}
 	return -1, -1
+}
+
+// optionOrKey returns the value of the option that begins at i, or the private
+// key.
+func (f *finder) optionOrKey(i int) (begin, end int, ok bool) {
+	if beginsWord(f.s, i) {
+		begin, end, ok = f.optionValue(i)
+	}
+	if end == 0 && strings.HasPrefix(f.s[i:], "-----BEGIN ") {
+		return privateKey(f.s, i)
+	}
+	return begin, end, ok
+}
+
+// bearerToken returns the token behind the word Bearer at i.
+func bearerToken(s string, i int) (begin, end int, ok bool) {
+	const word = "bearer "
+	if len(s)-i <= len(word)+8 || !strings.EqualFold(s[i:i+len(word)], word) {
+		return 0, 0, false
+	}
+	begin = i + len(word)
+	end = endOfToken(s, begin)
+	return begin, end, end-begin >= 8
+}
+
+// beginsWord reports whether a word of a command line begins at i.
+func beginsWord(s string, i int) bool {
+	return i == 0 || isSpace(s[i-1]) || s[i-1] == '"' || s[i-1] == '\''
+}
+
+// settingValue returns the value behind the separator at i, where the name in
+// front of it is that of a secret, or the user and password of a URL.
+func (f *finder) settingValue(i int) (begin, end int, ok bool) {
+	s := f.s
+	key := wordBefore(s, i)
+	switch {
+	case isSecretKey(key):
+		begin, end, ok = valueAt(s, i+1, f.escaped)
+		return begin, end, ok && !isWorkingDirectory(key, s[begin:end], s[:i])
+	case s[i] == ':':
+		return userinfo(s, i)
+	}
+	return 0, 0, false
 }
 
 // knownToken returns the end of a token that is known by its form: a JSON Web

@@ -30,7 +30,7 @@ type Named struct {
 	// NotifyFrom, where not empty, asks for notify about every alert of at
 	// least this severity, firing and resolved, whatever its rule says.
 	NotifyFrom string
-	// Follows is true of a responder that keeps what it was told of open until
+	// Follows is true of a responder that keeps an alert open until
 	// it hears of the end: it is asked about firing and resolved alerts where a
 	// rule does not say which.
 	Follows bool
@@ -38,7 +38,7 @@ type Named struct {
 
 // Config is what an operator sets of all responses.
 type Config struct {
-	// Enabled sends what is asked for. Otherwise every act is told of and not
+	// Enabled sends what is asked for. Otherwise every act is written as an event and not
 	// taken.
 	Enabled bool
 	// MaxPerHour bounds how often one action is asked of one responder.
@@ -60,11 +60,11 @@ type Settings struct {
 	// Journal remembers acts over a restart, or is nil: then some may be done
 	// again, under their ids.
 	Journal Journal
-	// Tell makes that document.
-	Tell    func(t *Taken) *event.Document
-	Logger  *slog.Logger
-	Metrics prometheus.Registerer
-	Now     func() time.Time
+	// Document makes that document.
+	Document func(t *Taken) *event.Document
+	Logger   *slog.Logger
+	Metrics  prometheus.Registerer
+	Now      func() time.Time
 }
 
 // Dispatcher takes alerts and asks responders to act. It is a pipeline.Sink,
@@ -86,7 +86,7 @@ func New(cfg Config, set Settings) (*Dispatcher, error) {
 	d := &Dispatcher{
 		cfg: cfg, set: set,
 		count: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Namespace: "edrwatch", Name: "responses_total", Help: "Acts that were asked of responders, by outcome: sent, dry_run, failed (an attempt), given_up, refused, suppressed (over max_per_hour).",
+			Namespace: "edrwatch", Name: "responses_total", Help: "Acts for responders, by outcome: sent, dry_run, failed (an attempt), given_up, refused, suppressed (over max_per_hour).",
 		}, []string{"responder", "action", "outcome"}),
 	}
 	if err := set.Metrics.Register(d.count); err != nil {
@@ -133,7 +133,7 @@ func (d *Dispatcher) Write(ctx context.Context, docs []*event.Document, results 
 	var group sync.WaitGroup
 	for n, l := range d.lanes {
 		if len(due[n]) > 0 {
-			group.Go(func() { left[n], givenUp[n], errs[n] = l.take(ctx, due[n]) })
+			group.Go(func() { left[n], givenUp[n], errs[n] = l.takeActs(ctx, due[n]) })
 		}
 	}
 	group.Wait()

@@ -4,6 +4,6 @@
 // acknowledged, retried, counted and dead-lettered as documents are.
 //
 // Nothing is sent unless responses are enabled: until then every act is only
-// told of (dry run). An act has an id that is the same for every repetition,
+// written as an event (dry run). An act has an id that is the same for every repetition,
 // so that receivers recognise it; within one process it is sent once.
 package respond

@@ -11,7 +11,7 @@ type Journal interface {
 	// Done returns those of the acts that are known to be done.
 	Done(ctx context.Context, ids []string) ([]string, error)
 	// Note returns when it is remembered that an act is done.
-	Note(ctx context.Context, id string) error
+	RecordDone(ctx context.Context, id string) error
 }
 
 // journalPatience is how long an act waits for the journal at most: to act
@@ -19,14 +19,14 @@ type Journal interface {
 const journalPatience = 5 * time.Second
 
 // journaled reports whether the lane's acts are kept in the journal. A dry run
-// does nothing, and who follows alerts is told the same again and again anyway.
+// does nothing, and a responder that follows alerts gets the same again and again anyway.
 func (l *lane) journaled() bool {
 	return l.d.set.Journal != nil && l.d.cfg.Enabled && !l.to.Follows
 }
 
-// recall takes acts for done that this gateway did before it was restarted, or
+// recallDone takes acts for done that this gateway did before it was restarted, or
 // another one before a partition moved.
-func (l *lane) recall(ctx context.Context, jobs []job) {
+func (l *lane) recallDone(ctx context.Context, jobs []job) {
 	if !l.journaled() {
 		return
 	}
@@ -50,21 +50,21 @@ func (l *lane) recall(ctx context.Context, jobs []job) {
 	defer cancel()
 	done, err := l.d.set.Journal.Done(ctx, ids)
 	if err != nil {
-		l.d.set.Logger.Warn("it cannot be read which acts were done before a restart; some may be done again under their ids", "responder", l.to.Name, "error", err)
+		l.d.set.Logger.Warn("acts of earlier runs not read; some may be sent again under the same id", "responder", l.to.Name, "error", err)
 	}
 	for _, id := range done {
 		l.taken.add(id)
 	}
 }
 
-// note remembers an act that is done, even while the gateway stops.
-func (l *lane) note(ctx context.Context, a *Act) {
+// recordDone remembers an act that is done, even while the gateway stops.
+func (l *lane) recordDone(ctx context.Context, a *Act) {
 	if !l.journaled() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), journalPatience)
 	defer cancel()
-	if err := l.d.set.Journal.Note(ctx, a.ID); err != nil {
-		l.d.set.Logger.Warn("it cannot be kept that an act is done; after a restart it may be done again under its id", "responder", l.to.Name, "response", a.ID, "error", err)
+	if err := l.d.set.Journal.RecordDone(ctx, a.ID); err != nil {
+		l.d.set.Logger.Warn("act sent but not recorded; after a restart it may be sent again under the same id", "responder", l.to.Name, "response", a.ID, "error", err)
 	}
 }

@@ -29,7 +29,7 @@ func (n *notebook) Done(_ context.Context, ids []string) (done []string, err err
 	return done, n.err
 }
 
-func (n *notebook) Note(_ context.Context, id string) error {
+func (n *notebook) RecordDone(_ context.Context, id string) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.err == nil {
@@ -39,7 +39,7 @@ func (n *notebook) Note(_ context.Context, id string) error {
 }
 
 // TestActsAreNotRepeatedAfterARestart: what a gateway did before it was killed
-// is not done again, and the end of it is told even over the limit.
+// is not done again, and the end of it is sent even over the limit.
 func TestActsAreNotRepeatedAfterARestart(t *testing.T) {
 	book := &notebook{done: map[string]bool{}}
 	restarted := func(perHour int) *bench {

@@ -41,50 +41,50 @@ func newLane(d *Dispatcher, to Named) *lane {
 	return &lane{d: d, to: to, turn: make(chan struct{}, 1), attempts: map[string]int{}, buckets: map[string]*bucket{}}
 }
 
-// take takes the acts in order and then tells of them. It stops at the first
+// takeActs takes the acts in order and then writes the events about them. It stops at the first
 // that has to be tried again and returns it and what came after, with the
 // reason, besides what was given up.
-func (l *lane) take(ctx context.Context, jobs []job) (left, givenUp []job, err error) {
-	left, givenUp, told, err := l.act(ctx, jobs)
-	if len(told) == 0 {
+func (l *lane) takeActs(ctx context.Context, jobs []job) (left, givenUp []job, err error) {
+	left, givenUp, events, err := l.act(ctx, jobs)
+	if len(events) == 0 {
 		return left, givenUp, err
 	}
-	// Told of when all of it is done and the next may have their turn: a store
+	// Written when all of it is done and the next may have their turn: a store
 	// that is down holds no act up, and a batch is one request to it.
-	if problem := l.d.set.Publish(ctx, told); problem != nil {
-		// The acts themselves stand; doing them again to tell of them would be worse.
-		l.d.set.Logger.Error("acts could not be told of", "responder", l.to.Name, "acts", len(told), "error", problem)
+	if problem := l.d.set.Publish(ctx, events); problem != nil {
+		// The acts themselves stand; doing them again to get the events written would be worse.
+		l.d.set.Logger.Error("events about acts not delivered; the acts themselves were sent", "responder", l.to.Name, "acts", len(events), "error", problem)
 	}
 	return left, givenUp, err
 }
 
 // act takes the acts in order and returns those that are left and those that
 // were given up, and a document about each attempt.
-func (l *lane) act(ctx context.Context, jobs []job) (left, givenUp []job, told []*event.Document, err error) {
+func (l *lane) act(ctx context.Context, jobs []job) (left, givenUp []job, events []*event.Document, err error) {
 	select {
 	case l.turn <- struct{}{}:
 		defer func() { <-l.turn }()
 	case <-ctx.Done():
 		return jobs, nil, nil, context.Cause(ctx)
 	}
-	l.recall(ctx, jobs)
+	l.recallDone(ctx, jobs)
 	for i := range jobs {
 		t, err := l.attempt(ctx, &jobs[i].act)
 		if t != nil {
-			told = append(told, l.d.set.Tell(t))
+			events = append(events, l.d.set.Document(t))
 		}
 		if err != nil {
-			return jobs[i:], givenUp, told, err
+			return jobs[i:], givenUp, events, err
 		}
 		if t != nil && t.Outcome == GivenUp {
 			jobs[i].err = t.Err
 			givenUp = append(givenUp, jobs[i])
 		}
 	}
-	return nil, givenUp, told, nil
+	return nil, givenUp, events, nil
 }
 
-// attempt takes an act unless it is done, and returns what is to be told of it;
+// attempt takes an act unless it is done, and returns the outcome to write as an event;
 // an error means that it is to be tried again.
 func (l *lane) attempt(ctx context.Context, a *Act) (*Taken, error) {
 	if l.taken.has(a.ID) {
@@ -128,7 +128,7 @@ func (l *lane) attempt(ctx context.Context, a *Act) (*Taken, error) {
 		delete(l.attempts, a.ID)
 		l.taken.add(a.ID)
 		if !t.DryRun {
-			l.note(ctx, a)
+			l.recordDone(ctx, a)
 		}
 	}
 	d.count.WithLabelValues(a.Responder, a.Action, string(t.Outcome)).Inc()
@@ -169,7 +169,7 @@ func (l *lane) gaveUp(now time.Time) error {
 	return fault.New(fault.Permanent, f.Reason, "responder %s has failed for %s: %w", l.to.Name, now.Sub(l.failing.since).Round(time.Second), l.failing.err)
 }
 
-// begun reports whether a is the end of what the responder was told had begun.
+// begun reports whether a is the end of what the responder got as firing.
 // The limit does not keep it: an Alertmanager would go on alerting.
 func (l *lane) begun(a *Act) bool {
 	return a.Alert.Status == "resolved" && l.taken.has(id(a.Alert.ID, "firing", a.Action, a.Responder))
@@ -181,5 +181,5 @@ func (l *lane) allowed(action string, now time.Time) bool {
 		b = &bucket{}
 		l.buckets[action] = b
 	}
-	return b.take(now, l.d.cfg.MaxPerHour)
+	return b.takeToken(now, l.d.cfg.MaxPerHour)
 }

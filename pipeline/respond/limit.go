@@ -9,7 +9,7 @@ type bucket struct {
 	at   time.Time
 }
 
-func (b *bucket) take(now time.Time, perHour int) bool {
+func (b *bucket) takeToken(now time.Time, perHour int) bool {
 	if b.at.IsZero() {
 		b.left = float64(perHour)
 	} else if d := now.Sub(b.at); d > 0 {

@@ -20,7 +20,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/fault"
 )
 
-// receiver remembers acts and fails as it is told to.
+// receiver remembers acts and fails as the test says.
 type receiver struct {
 	got   []Act
 	fails []error
@@ -58,7 +58,7 @@ func newBench(t *testing.T, cfg Config, asks ...Ask) *bench {
 	b := &bench{t: t, now: time.Date(2024, 7, 19, 4, 12, 0, 0, time.UTC), dict: dict, asks: asks, registry: prometheus.NewRegistry()}
 	b.d, err = New(cfg, Settings{
 		Responders: []Named{{Name: "soar", Responder: &b.soar}, {Name: "worker", Responder: &b.worker}},
-		Asks:       func(string) []Ask { return b.asks }, Tell: Teller{Dictionary: dict}.Tell, Logger: slog.New(slog.DiscardHandler), Metrics: b.registry,
+		Asks:       func(string) []Ask { return b.asks }, Document: Reporter{Dictionary: dict}.Document, Logger: slog.New(slog.DiscardHandler), Metrics: b.registry,
 		Now: func() time.Time { return b.now },
 		Publish: func(_ context.Context, docs []*event.Document) error {
 			for _, d := range docs {
@@ -93,7 +93,7 @@ func (b *bench) write(docs ...*event.Document) ([]event.Result, error) {
 	return results, err
 }
 
-// responses lists edr.response of what was told of, by responder, in order.
+// responses lists edr.response of the events, by responder, in order.
 func (b *bench) responses() []map[string]any {
 	var list []map[string]any
 	for _, t := range b.told {
@@ -105,7 +105,7 @@ func (b *bench) responses() []map[string]any {
 	return list
 }
 
-// statuses lists what was told of, by responder, in order.
+// statuses lists the statuses of the events, by responder, in order.
 func (b *bench) statuses() string {
 	var list []string
 	for _, r := range b.responses() {
@@ -198,12 +198,12 @@ func TestOutcomesAreCountedFromZero(t *testing.T) {
 
 func TestActsAreDatedByTheClockUnlessOldRecordsArePlayed(t *testing.T) {
 	b := newBench(t, Config{MaxPerHour: 10}, Ask{Action: "pause_rollout", To: []string{"soar"}})
-	tell := Teller{Dictionary: b.dict, Playback: true}.Tell
+	tell := Reporter{Dictionary: b.dict, Playback: true}.Document
 	for _, doc := range []*event.Document{alert("a1", "firing", "high", 0), alert("a2", "firing", "high", 0)} {
 		if _, err := b.write(doc); err != nil {
 			t.Fatal(err)
 		}
-		b.d.set.Tell = tell
+		b.d.set.Document = tell
 	}
 	if b.told[0]["@timestamp"] != "2024-07-19T04:12:00.000Z" || b.told[1]["@timestamp"] != "2024-07-19T04:11:40.000Z" {
 		t.Errorf("told at %v and %v", b.told[0]["@timestamp"], b.told[1]["@timestamp"])

@@ -9,7 +9,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
-// Outcome is what became of an attempt to act.
+// Outcome is the result of an attempt to act.
 type Outcome string
 
 // The outcomes of an attempt.
@@ -35,15 +35,15 @@ type Taken struct {
 	Err     error
 }
 
-// Teller makes the documents about acts.
-type Teller struct {
+// Reporter makes the documents about acts.
+type Reporter struct {
 	Dictionary *ecs.Dictionary
 	// Playback dates them by the alert instead of the clock.
 	Playback bool
 }
 
-// Tell returns the document (event.action: response-taken) about an attempt.
-func (w Teller) Tell(t *Taken) *event.Document {
+// Document returns the document (event.action: response-taken) about an attempt.
+func (w Reporter) Document(t *Taken) *event.Document {
 	e, a := event.New(w.Dictionary), t.Act
 	id := event.HashID(a.ID, strconv.Itoa(t.Attempt), string(t.Outcome))
 	at := t.At

@@ -1,4 +1,4 @@
-// Package tlsconf is how every client of edrwatch, whatever it speaks, is told
+// Package tlsconf is how every client of edrwatch, whatever its protocol, is configured
 // to use TLS: authorities, certificate and key from files, version 1.2 or
 // later, the server verified unless that is switched off with a warning.
 package tlsconf
@@ -36,14 +36,14 @@ func (c Config) Validate() error {
 }
 
 // Client returns the configuration of a TLS client: version 1.2 or later,
-// verified unless told otherwise, which is logged as a warning.
+// verified unless insecure_skip_verify is set, which is logged as a warning.
 func (c Config) Client(log *slog.Logger) (*tls.Config, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
 	conf := &tls.Config{MinVersion: tls.VersionTLS12, ServerName: c.ServerName, InsecureSkipVerify: c.InsecureSkipVerify}
 	if c.InsecureSkipVerify {
-		log.Warn("TLS certificates are not verified: anyone on the network can read and change what is sent",
+		log.Warn("TLS certificates are not verified: anyone on the network can read and change what is sent; set ca_file instead of insecure_skip_verify",
 			"setting", "insecure_skip_verify")
 	}
 	if c.CAFile != "" {

@@ -3,16 +3,15 @@ package fleet
 import (
 	"bytes"
 	"encoding/hex"
-	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
-)
 
-var update = flag.Bool("update", false, "rewrite the golden files")
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
+)
 
 // sampleStep has every part that a step can have.
 func sampleStep() *Step {
@@ -66,7 +65,7 @@ func TestStepGolden(t *testing.T) {
 	for name, step := range map[string]*Step{"step.hex": quiet, "step-hosts.hex": sampleStep()} {
 		path := filepath.Join("testdata", name)
 		got := AppendStep(nil, step)
-		if *update {
+		if goldentest.Update() {
 			if err := os.WriteFile(path, []byte(hex.Dump(got)), 0o644); err != nil {
 				t.Fatal(err)
 			}
@@ -76,7 +75,7 @@ func TestStepGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		if hex.Dump(got) != string(want) {
-			t.Errorf("%s: the bytes of a step changed: raise its format and run with -update\n%s", name, hex.Dump(got))
+			t.Errorf("%s: the bytes of a step changed: raise its format and run with EDRWATCH_UPDATE=1\n%s", name, hex.Dump(got))
 		}
 	}
 }

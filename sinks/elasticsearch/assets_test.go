@@ -3,7 +3,6 @@ package elasticsearch
 import (
 	"bytes"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -16,9 +15,8 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/fault"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
-
-var update = flag.Bool("update", false, "rewrite the files of deploy/elasticsearch")
 
 func dictionary(t *testing.T, custom ...ecs.Field) *ecs.Dictionary {
 	t.Helper()
@@ -44,7 +42,7 @@ func TestDeployedAssets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if *update {
+	if goldentest.Update() {
 		for _, path := range have {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)
@@ -67,7 +65,7 @@ func TestDeployedAssets(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		} else if !bytes.Equal(got, body) {
-			t.Errorf("%s differs from what is generated: go test ./sinks/elasticsearch -run TestDeployedAssets -update", name)
+			t.Errorf("%s differs from what is generated: EDRWATCH_UPDATE=1 go test ./sinks/elasticsearch -run TestDeployedAssets", name)
 		}
 	}
 }

@@ -131,7 +131,7 @@ func allCreated(body []byte, n int) bool {
 	return true
 }
 
-// classifyItem decides what became of one document.
+// classifyItem decides the outcome of one document.
 func classifyItem(it *itemResult) event.Result {
 	switch {
 	case it.Status >= 200 && it.Status < 300:

@@ -48,7 +48,7 @@ const (
 	Unchanged Change = "unchanged" // this version was installed already and was installed again
 )
 
-// Applied is one asset with what became of it.
+// Applied is one asset with the outcome of installing it.
 type Applied struct {
 	Asset
 	Change Change

@@ -49,7 +49,7 @@ func (a *appender) append(lines []byte) error {
 	}
 	if err != nil {
 		// Take back half a line. Should that fail as well, opening the file
-		// anew finds it.
+		// again finds it.
 		if a.disk {
 			_ = a.file.Truncate(a.size)
 		}

@@ -25,7 +25,7 @@ type Config struct {
 	Timeout time.Duration `yaml:"timeout"`
 }
 
-// DefaultTopic is where dead letters go unless told otherwise.
+// DefaultTopic is where dead letters go by default.
 const DefaultTopic = "edr.dead-letter"
 
 // DefaultConfig returns the defaults, which are those of a dead letter.

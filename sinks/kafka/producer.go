@@ -14,7 +14,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/fault"
 )
 
-// producer writes messages to one topic and tells what became of each.
+// producer writes messages to one topic and returns the outcome of each.
 type producer struct {
 	cfg       Config
 	transport *kafkago.Transport
@@ -119,7 +119,7 @@ func (p *producer) diagnose(ctx context.Context, err error) error {
 		return err
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		// A broker that goes away does this, and one that sees garbage.
+		// A broker that stops does this, and one that sees garbage.
 		return fmt.Errorf("%w: the broker closed the connection (tls.enabled is %v: is that what it expects?)", err, p.cfg.TLS.Enabled)
 	}
 	if !errors.Is(err, kafkago.BrokerNotAvailable) {

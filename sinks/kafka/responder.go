@@ -10,7 +10,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/respond"
 )
 
-// DefaultResponseTopic is where acts go unless told otherwise.
+// DefaultResponseTopic is where acts go by default.
 const DefaultResponseTopic = "edr.responses"
 
 // DefaultResponderConfig returns the defaults of a Responder.

@@ -1,7 +1,6 @@
 package splunk
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,9 +10,8 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
-
-var update = flag.Bool("update", false, "rewrite deploy/splunk/FIELDS.md")
 
 var deployed = filepath.Join("..", "..", "deploy", "splunk")
 
@@ -28,10 +26,10 @@ func dictionary(t *testing.T) *ecs.Dictionary {
 
 // TestDeployedFieldList keeps FIELDS.md equal to what is generated.
 func TestDeployedFieldList(t *testing.T) {
-	want := "# Fields\n\nGenerated from the dictionary: `go test ./sinks/splunk -run TestDeployedFieldList -update`.\n\n" +
+	want := "# Fields\n\nGenerated from the dictionary: `EDRWATCH_UPDATE=1 go test ./sinks/splunk -run TestDeployedFieldList`.\n\n" +
 		FieldTable(dictionary(t), "agent", "edr", "rule")
 	path := filepath.Join(deployed, "FIELDS.md")
-	if *update {
+	if goldentest.Update() {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -59,7 +59,7 @@ func newClient(cfg Config, log *slog.Logger, metrics *httpx.Metrics) (*client, e
 		c.endpoints = append(c.endpoints, &endpoint{url: u, channel: uuid.NewString(), client: &http.Client{
 			Transport: transport,
 			Jar:       jar,
-			// A redirect would carry events elsewhere; it is reported instead.
+			// A redirect would carry events to another server; it is reported instead.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		}})
 	}

@@ -46,7 +46,7 @@ type sighting struct {
 	at          [agentFields]int64
 }
 
-// see adds a document to the sightings of a batch. A document that names
+// see adds a document to the agents seen in a batch. A document that names
 // neither an agent nor an agent's type is not about an agent.
 func see(agents map[string]*sighting, d *event.Document, c *content) {
 	id := first(d.AgentID, c.Agent.ID)
@@ -116,7 +116,7 @@ func agentInsertSQL() string {
 	return "INSERT INTO agents(id,first_seen,last_seen,documents,host_key" + names.String() + ") VALUES(?1,?2,?3,?4,?5" + values.String() + ")"
 }
 
-// saveAgents merges the sightings into the fleet table.
+// saveAgents merges the agents seen into the fleet table.
 func (s *Store) saveAgents(in *statements, agents map[string]*sighting) error {
 	added := false
 	for key, a := range agents {

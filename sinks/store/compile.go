@@ -168,7 +168,7 @@ func (c *textCompiler) field(n *node) (condition, error) {
 	return condition{"EXISTS (SELECT 1 FROM json_each(d.body, ?) WHERE " + result.text + ")", append([]any{path}, result.args...)}, nil
 }
 
-// narrow adds what the columns know: where a host's name is told, it is in the
+// narrow adds what the columns know: where a host has a name, it is in the
 // indexed column as well.
 func (c *textCompiler) narrow(n *node, result condition) condition {
 	if n.op != ":" || len(n.value.stars) > 0 {

@@ -3,6 +3,6 @@
 //
 // What is sent can make other systems act, so it goes to allow-listed hosts
 // only and follows no redirect. Whatever a name resolves to, it does not reach
-// loopback and private addresses unless told so, and never those of metadata
+// loopback and private addresses unless allow_private is set, and never those of metadata
 // services.
 package webhook

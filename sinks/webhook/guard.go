@@ -18,7 +18,7 @@ import (
 // networks are address ranges by what may be asked there.
 type networks struct {
 	// never are ranges that hold no receiver, wherever it runs: link-local
-	// (clouds answer there with credentials), metadata services elsewhere,
+	// (clouds answer there with credentials), metadata services at other addresses,
 	// multicast, and IPv6 ranges that carry an IPv4 address and so could smuggle
 	// any other (NAT64, 6to4, Teredo, IPv4-compatible, IPv4-translated).
 	never []netip.Prefix
@@ -62,7 +62,7 @@ func (n networks) refuse(a netip.Addr, allowPrivate bool) error {
 }
 
 // control returns what a dialer calls with the address that a connection goes
-// to, after the name was resolved: a name that points elsewhere by now does not
+// to, after the name was resolved: a name that points to another address by now does not
 // get around it.
 func (n networks) control(allowPrivate bool) func(network, address string, _ syscall.RawConn) error {
 	return func(network, address string, _ syscall.RawConn) error {

@@ -81,7 +81,7 @@ func NewReader(r io.Reader, name string, opts Options) *Reader {
 	return &Reader{name: name, opts: opts, in: r, format: opts.Format, path: event.Partition{Prefix: streamid.Path(name)}}
 }
 
-// Format returns the format being read: Auto as long as no line has told.
+// Format returns the format being read: Auto until a line has decided it.
 func (r *Reader) Format() Format { return r.format }
 
 // Next returns the next line. The error is io.EOF at the end of the input, and

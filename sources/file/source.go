@@ -71,7 +71,7 @@ type Settings struct {
 
 // Source delivers the lines of files to workers, one a partition. It remembers
 // in memory what was acknowledged: a further Run goes on from there, a new
-// process begins anew. Standard input cannot be read again.
+// process starts at the first line. Standard input cannot be read again.
 type Source struct {
 	cfg    Config
 	stdin  io.Reader

@@ -59,7 +59,7 @@ type agent struct {
 	reduced  bool  // it says that its functionality is reduced
 	gone     bool  // decommissioned
 	crashes  uint8 // crashes or reboots of the host in an incident
-	image    uint8 // how often the host was set up anew; each time its agents get new ids
+	image    uint8 // how often the host was re-imaged; each time its agents get new ids
 	twin     int32 // index of the agent of which this one is a clone; -1: none
 
 	up       bool

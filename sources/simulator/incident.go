@@ -9,9 +9,9 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 )
 
-// Incident is one thing that happens to the fleet. In a scenario file it is a
+// PlannedIncident is one thing that happens to the fleet. In a scenario file it is a
 // mapping with type, id, at and the keys of its type.
-type Incident struct{ play play }
+type PlannedIncident struct{ play play }
 
 // Base is what all incidents have.
 type Base struct {
@@ -87,7 +87,7 @@ func incidentTypes() map[string]func() play {
 }
 
 // DecodeYAML reads the incident's type first and then the keys of that type.
-func (i *Incident) DecodeYAML(node strict.Node) error {
+func (i *PlannedIncident) DecodeYAML(node strict.Node) error {
 	kind, _ := node.Get("type").Scalar()
 	types := incidentTypes()
 	settings, ok := types[kind]
@@ -103,9 +103,9 @@ func (i *Incident) DecodeYAML(node strict.Node) error {
 	return node.Decode(i.play)
 }
 
-func (i Incident) base() *Base { return i.play.base() }
+func (i PlannedIncident) base() *Base { return i.play.base() }
 
-func (i Incident) validate(c Composition) error {
+func (i PlannedIncident) validate(c Composition) error {
 	b := i.base()
 	if b.At < 0 {
 		return fmt.Errorf("at: expected at least 0, found %s", b.At)
@@ -122,31 +122,31 @@ func (i Incident) validate(c Composition) error {
 // plan chooses the hosts of the incidents and schedules their beginnings.
 func (f *Fleet) plan() error {
 	order := f.random.Perm(len(f.agents))
-	for n, incident := range f.config.Scenario.Incidents {
-		b := incident.base()
-		expect, tolerate := incident.play.outcome()
+	for n, planned := range f.config.Scenario.Incidents {
+		b := planned.base()
+		expect, tolerate := planned.play.outcome()
 		at := f.config.Start.Add(b.At)
-		happening := Happening{ID: b.ID, Type: b.Type, Start: at, End: f.truth.End, Expect: expect, Tolerate: tolerate, Within: within(b.Type)}
+		incident := Incident{ID: b.ID, Type: b.Type, Start: at, End: f.truth.End, Expect: expect, Tolerate: tolerate, Within: within(b.Type)}
 		for _, i := range order {
 			a := &f.agents[i]
-			if len(happening.Hosts) == b.Hosts {
+			if len(incident.Hosts) == b.Hosts {
 				break
 			}
-			if !a.reserved && incident.play.suits(f, a) {
+			if !a.reserved && planned.play.suits(f, a) {
 				a.reserved = true
-				happening.Hosts = append(happening.Hosts, f.host(a, at.UnixMilli()))
+				incident.Hosts = append(incident.Hosts, f.host(a, at.UnixMilli()))
 				f.queue.push(item{at: at.UnixMilli(), event: at.UnixMilli(), task: taskIncident, step: stepHost, agent: a.index, arg: int32(n)})
 			}
 		}
-		if len(happening.Hosts) < b.Hosts {
+		if len(incident.Hosts) < b.Hosts {
 			return fmt.Errorf("incident %s needs %d hosts of its kind, the fleet of %d agents has %d free: use more agents",
-				b.ID, b.Hosts, len(f.agents), len(happening.Hosts))
+				b.ID, b.Hosts, len(f.agents), len(incident.Hosts))
 		}
-		f.truth.Incidents = append(f.truth.Incidents, happening)
-		if p, ok := incident.play.(*contentPush); ok && p.Failure > 0 {
+		f.truth.Incidents = append(f.truth.Incidents, incident)
+		if p, ok := planned.play.(*contentPush); ok && p.Failure > 0 {
 			f.truth.Incidents[n].Verdict = "rollback"
 		}
-		if p, ok := incident.play.(*contentPush); ok {
+		if p, ok := planned.play.(*contentPush); ok {
 			f.pushes = append(f.pushes, &push{spec: p, incident: n, bit: 1 << len(f.pushes), until: at.Add(p.RevertAfter).UnixMilli()})
 		}
 		if b.Hosts == 0 {

@@ -63,7 +63,7 @@ func (p *patchNight) step(f *Fleet, n int, it item) {
 	}
 }
 
-// reimageWave: desktops and laptops are set up anew. They keep their names; their agents are
+// reimageWave: desktops and laptops are re-imaged. They keep their names; their agents are
 // new ones.
 type reimageWave struct {
 	Base `yaml:",inline"`

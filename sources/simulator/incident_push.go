@@ -160,7 +160,7 @@ func (p *contentPush) deliver(f *Fleet, n int, a *agent, running *push, number i
 	}
 }
 
-// crash takes the host down without a word and decides what becomes of it.
+// crash takes the host down without a goodbye and decides how it comes back.
 func (p *contentPush) crash(f *Fleet, n int, a *agent, running *push) {
 	f.hit(n, a)
 	f.down(a)

@@ -15,14 +15,14 @@ var shipped embed.FS
 
 // Scenario says what fleet there is, how noisy it is and what happens to it.
 type Scenario struct {
-	Name        string        `yaml:"name,required"`
-	Description string        `yaml:"description"`
-	Start       time.Time     `yaml:"start"`
-	Duration    time.Duration `yaml:"duration"`
-	Agents      int           `yaml:"agents"` // size of the fleet where nobody says another
-	Fleet       Composition   `yaml:"fleet"`
-	Noise       Noise         `yaml:"noise"`
-	Incidents   []Incident    `yaml:"incidents"`
+	Name        string            `yaml:"name,required"`
+	Description string            `yaml:"description"`
+	Start       time.Time         `yaml:"start"`
+	Duration    time.Duration     `yaml:"duration"`
+	Agents      int               `yaml:"agents"` // size of the fleet where nobody says another
+	Fleet       Composition       `yaml:"fleet"`
+	Noise       Noise             `yaml:"noise"`
+	Incidents   []PlannedIncident `yaml:"incidents"`
 }
 
 // Composition describes the fleet. Shares are between 0 and 1.

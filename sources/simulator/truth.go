@@ -12,11 +12,11 @@ type Truth struct {
 	Agents     int // enrolled
 	Heard      int // of these, those of which a record was made
 	Start, End time.Time
-	Incidents  []Happening
+	Incidents  []Incident
 }
 
-// Happening is one incident of the scenario.
-type Happening struct {
+// Incident is what really happened of a planned incident.
+type Incident struct {
 	ID, Type   string
 	Start, End time.Time
 	Hosts      []Host        // whom it hit
@@ -57,7 +57,7 @@ type Alert struct {
 // alert of an expected kind that names one of their hosts (any alert of the
 // kind where its scope is wider than a host); unexpected are the alerts that
 // no incident explains.
-func (t Truth) Judge(alerts []Alert) (missed []Happening, unexpected []Alert) {
+func (t Truth) Judge(alerts []Alert) (missed []Incident, unexpected []Alert) {
 	for _, h := range t.Incidents {
 		found := slices.ContainsFunc(alerts, func(a Alert) bool { return slices.Contains(h.Expect, a.Kind) && h.Explains(a) })
 		if len(h.Expect) > 0 && !found {
@@ -65,7 +65,7 @@ func (t Truth) Judge(alerts []Alert) (missed []Happening, unexpected []Alert) {
 		}
 	}
 	for _, a := range alerts {
-		if !slices.ContainsFunc(t.Incidents, func(h Happening) bool { return h.Explains(a) }) {
+		if !slices.ContainsFunc(t.Incidents, func(h Incident) bool { return h.Explains(a) }) {
 			unexpected = append(unexpected, a)
 		}
 	}
@@ -74,7 +74,7 @@ func (t Truth) Judge(alerts []Alert) (missed []Happening, unexpected []Alert) {
 
 // Version is the part of Content that an alert about it names: the version of
 // a channel file, or the version of a sensor.
-func (h Happening) Version() string {
+func (h Incident) Version() string {
 	version, isFile := strings.CutSuffix(h.Content, ".sys")
 	if !isFile {
 		return h.Content
@@ -83,7 +83,7 @@ func (h Happening) Version() string {
 }
 
 // Explains reports whether h is a reason for a.
-func (h Happening) Explains(a Alert) bool {
+func (h Incident) Explains(a Alert) bool {
 	if !slices.Contains(h.Expect, a.Kind) && !slices.Contains(h.Tolerate, a.Kind) || a.Time.Before(h.Start) {
 		return false
 	}

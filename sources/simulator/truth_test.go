@@ -43,7 +43,7 @@ func run(t *testing.T, f *Fleet) []line {
 	return lines
 }
 
-func incidentOf(t *testing.T, f *Fleet, id string) Happening {
+func incidentOf(t *testing.T, f *Fleet, id string) Incident {
 	t.Helper()
 	for _, h := range f.Truth().Incidents {
 		if h.ID == id {
@@ -51,7 +51,7 @@ func incidentOf(t *testing.T, f *Fleet, id string) Happening {
 		}
 	}
 	t.Fatalf("no incident %s in the truth", id)
-	return Happening{}
+	return Incident{}
 }
 
 func TestQuietFleetsGiveNothingToAlertOn(t *testing.T) {
@@ -226,7 +226,7 @@ func TestASiteOutageSilencesItsAgentsOnly(t *testing.T) {
 
 func TestJudge(t *testing.T) {
 	at := time.Date(2024, 7, 19, 4, 0, 0, 0, time.UTC)
-	truth := Truth{Incidents: []Happening{
+	truth := Truth{Incidents: []Incident{
 		{ID: "spike", Start: at, Hosts: []Host{{Name: "fra-srv-00001"}}, Expect: []string{"cpu_spike"}, Tolerate: []string{"anomaly"}},
 		{ID: "push", Start: at, Hosts: []Host{{Name: "fra-srv-00002", AgentID: "aa"}}, Expect: []string{"mass_silence", "bad_rollout"}},
 		{ID: "healthy", Start: at},

@@ -21,11 +21,11 @@ import (
 	"github.com/cespare/xxhash/v2"
 )
 
-// expectation is what must become of a corpus.
+// expectation is what must come out of a corpus.
 type expectation struct {
 	partitions []partitionDocuments
 	dead       map[coordinate]deadRecord
-	// outcomes counts records by what became of them.
+	// outcomes counts records by their outcome.
 	outcomes map[string]int
 }
 

@@ -17,14 +17,14 @@ import (
 )
 
 // bench is what the tests of the package share: the servers, the binary, the
-// records and what must become of them. Tests run one after the other.
+// records and what must come out of them. Tests run one after the other.
 type bench struct {
 	servers testbed.Shared
 	dir     string
 	binary  string
 	rules   string       // the library without the rules about the fleet
 	records *corpus      // what the simulated fleet and its vandals sent
-	want    *expectation // what must become of it
+	want    *expectation // what must come out of it
 	elastic *elastic     // set up on first use
 }
 

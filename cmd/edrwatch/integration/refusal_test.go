@@ -73,7 +73,7 @@ func TestBadConfiguration(t *testing.T) {
 }
 
 // TestTroubleWithKafka starts gateways that cannot read. They stay alive, are
-// not ready, say why, and end in order when they are told to.
+// not ready, say why, and end in order when they get a signal.
 func TestTroubleWithKafka(t *testing.T) {
 	f := newFeed(t, "refused")
 	security := f.server.Security()

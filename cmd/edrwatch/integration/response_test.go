@@ -24,7 +24,7 @@ import (
 const responseSecret = "a secret of the receiver"
 
 // soar is a receiver of webhooks. It verifies them, and from its limit on it
-// takes requests without ever answering, until it is told to.
+// takes requests without ever answering, until the test lets it.
 type soar struct {
 	mu       sync.Mutex
 	acts     map[string]int // requests, by id of the act

@@ -57,12 +57,12 @@ func (w *Worker) Run(ctx context.Context) error {
 }
 
 // errUseless means that trying again is of no use.
-var errUseless = errors.New("not possible")
+var errUseless = errors.New("act not possible")
 
 func (w *Worker) take(ctx context.Context, m *kafka.Message) error {
 	a, err := Parse(m.Value)
 	if err != nil {
-		w.Logger.Error("an act cannot be read", "partition", m.Partition, "offset", m.Offset, "error", err)
+		w.Logger.Error("act not readable; skipping it", "partition", m.Partition, "offset", m.Offset, "error", err)
 		return nil
 	}
 	log := w.Logger.With("response", a.ID, "action", a.Action, "product", a.Subject.Product, "alert", a.Alert.ID)
@@ -70,15 +70,15 @@ func (w *Worker) take(ctx context.Context, m *kafka.Message) error {
 		err := w.Console.Do(ctx, &a)
 		switch {
 		case err == nil:
-			log.Info("done")
+			log.Info("act done")
 			return nil
 		case ctx.Err() != nil:
 			return context.Cause(ctx)
 		case errors.Is(err, errUseless):
-			log.Warn("left to a person", "error", err)
+			log.Warn("act refused by the console; a person has to decide", "error", err)
 			return nil
 		}
-		log.Warn("tried again later", "error", err)
+		log.Warn("act failed; it is tried again", "error", err)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
@@ -118,9 +118,9 @@ func (c *Console) Do(ctx context.Context, a *respond.Act) error {
 	}
 	switch {
 	case a.Alert.Status != "firing":
-		return fmt.Errorf("%w: an alert that is %s asks for nothing of this console", errUseless, a.Alert.Status)
+		return fmt.Errorf("%w: an alert that is %s needs no act of this console", errUseless, a.Alert.Status)
 	case verb == "":
-		return fmt.Errorf("%w: this console knows no %s", errUseless, a.Action)
+		return fmt.Errorf("%w: this console has no action %s", errUseless, a.Action)
 	case verb == "rollback" && a.Subject.Suspected:
 		return fmt.Errorf("%w: the version is only suspected", errUseless)
 	case verb == "rollback" && a.Subject.ContentVersion == "":

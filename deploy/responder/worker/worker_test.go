@@ -34,10 +34,10 @@ func TestConsoleDoesWhatItCan(t *testing.T) {
 		t.Errorf("the console shows %+v", list)
 	}
 	for want, change := range map[string]func(*respond.Act){
-		"knows no open_case": func(a *respond.Act) { a.Action = "open_case" },
-		"that is resolved":   func(a *respond.Act) { a.Alert.Status = "resolved" },
-		"names no version":   func(a *respond.Act) { a.Subject.ContentVersion = "" },
-		"only suspected":     func(a *respond.Act) { a.Action, a.Subject.Suspected = "rollback_content", true },
+		"no action open_case": func(a *respond.Act) { a.Action = "open_case" },
+		"that is resolved":    func(a *respond.Act) { a.Alert.Status = "resolved" },
+		"names no version":    func(a *respond.Act) { a.Subject.ContentVersion = "" },
+		"only suspected":      func(a *respond.Act) { a.Action, a.Subject.Suspected = "rollback_content", true },
 		"no content to roll": func(a *respond.Act) {
 			a.Action, a.Subject.ContentVersion, a.Subject.SensorVersion = "rollback_content", "", "7"
 		},

@@ -14,7 +14,7 @@ import (
 type Error struct {
 	Offset   int    // bytes from the beginning of the text
 	Expected string // what could have stood there
-	Found    string // what stands there
+	Found    string // the text at that place
 }
 
 func (e *Error) Error() string {

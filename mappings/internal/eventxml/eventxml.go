@@ -44,9 +44,13 @@ type Parser struct {
 
 // AppendJSON appends what stands inside of <Event> as a JSON object. A text
 // that begins with <EventData>, <DataItem> or <Param>, as tables of Azure
-// Monitor hold it, becomes an object with EventData alone. An *Error leaves
-// dst as it was. There is no DTD, so that no entity can refer to anything.
+// Monitor hold it, becomes an object with EventData alone. Events of ePolicy
+// Orchestrator, <EPOEvent> and <UpdateEvents>, become an object with a member
+// of that name. A syslog header before the event is passed over. An *Error
+// leaves dst as it was. There is no DTD, so that no entity can refer to
+// anything.
 func (p *Parser) AppendJSON(dst []byte, text string) ([]byte, error) {
+	text = withoutHeader(text)
 	p.text, p.at, p.elements, p.names, p.dst = text, 0, 0, p.names[:0], dst
 	if err := p.document(); err != nil {
 		return dst, err
@@ -54,6 +58,21 @@ func (p *Parser) AppendJSON(dst []byte, text string) ([]byte, error) {
 	out := p.dst
 	p.text, p.dst = "", nil
 	return out, nil
+}
+
+// withoutHeader returns what begins with the event of a text that has a syslog
+// header before it, such as those of Sysmon for Linux and of ePolicy
+// Orchestrator; any other text as it is.
+func withoutHeader(text string) string {
+	if start := strings.TrimLeft(text, " \t\r\n\ufeff"); start == "" || start[0] == '<' && (len(start) < 2 || start[1]-'0' >= 10) {
+		return text // The priority of a syslog header is <134>.
+	}
+	for _, root := range [...]string{"<?xml", "<EPOEvent", "<EPOevent", "<UpdateEvents", "<Event>", "<Event "} {
+		if i := strings.Index(text, root); i >= 0 {
+			return text[i:]
+		}
+	}
+	return text
 }
 
 func (p *Parser) document() error {
@@ -83,6 +102,16 @@ func (p *Parser) document() error {
 		case "EventData", "UserData":
 			p.dst = append(append(append(p.dst, `{"`...), name...), `":`...)
 			if err := p.element(name, 0); err != nil {
+				return err
+			}
+			p.dst = append(p.dst, '}')
+			return nil
+		case "EPOEvent", "EPOevent", "UpdateEvents":
+			if name == "EPOevent" {
+				name = "EPOEvent"
+			}
+			p.dst = append(append(append(p.dst, `{"`...), name...), `":`...)
+			if err := p.element(p.text[begin+1:p.at], 0); err != nil {
 				return err
 			}
 			p.dst = append(p.dst, '}')
@@ -412,7 +441,7 @@ func (p *Parser) positional(name string, depth int) error {
 	}
 }
 
-// key writes the name of a member; one that stands there already gets a
+// key writes the name of a member; a name that is taken already gets a
 // number, so that nothing is lost.
 func (p *Parser) key(name string, base int) {
 	count := 1

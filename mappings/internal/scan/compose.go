@@ -1,6 +1,6 @@
 package scan
 
-// What a Mapper writes itself need not be read as if it came from elsewhere:
+// What a Mapper writes itself need not be parsed again:
 // the tapes of these texts are made without looking at every byte again.
 
 // Text makes the tape of an object whose only member is a string. Data is

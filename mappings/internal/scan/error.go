@@ -10,7 +10,7 @@ import (
 type Error struct {
 	Offset   int    // bytes from the beginning
 	Expected string // what could have stood there
-	Found    string // what stands there
+	Found    string // the text at that place
 	TooLarge bool   // a limit on the size is exceeded, not the grammar violated
 }
 

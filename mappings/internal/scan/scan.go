@@ -137,6 +137,8 @@ func (t *Tape) value(i, self, depth int) int {
 	return i
 }
 
+// object reads the members of an object whose brace stands before i and returns
+// the offset behind its closing brace.
 func (t *Tape) object(i, depth int) int {
 	data := t.Data
 	i = t.space(i)
@@ -147,48 +149,54 @@ func (t *Tape) object(i, depth int) int {
 		if i >= len(data) || data[i] != '"' {
 			return t.fail(i, "a key in double quotes")
 		}
-		keyStart := i + 1
-		keyEnd, escaped := t.text(keyStart)
-		if t.err != nil {
-			return i
+		start := i + 1
+		end, escaped := t.text(start)
+		if t.err != nil || end-start > t.limits.Key {
+			return t.failKey(start)
 		}
-		if keyEnd-keyStart > t.limits.Key {
-			return t.fail(keyStart, keyLimit(t.limits.Key))
-		}
-		i = keyEnd + 1
-		if i < len(data) && data[i] != ':' {
-			i = t.space(i)
-		}
-		if i >= len(data) || data[i] != ':' {
+		if i = t.skip(end + 1); i >= len(data) || data[i] != ':' {
 			return t.fail(i, "':'")
 		}
-		if i++; i < len(data) && data[i] <= ' ' {
-			i = t.space(i)
-		}
+		i = t.skip(i + 1)
 		self := t.add(i)
 		if self == 0 {
 			return i
 		}
 		n := &t.Nodes[self]
-		n.KeyStart, n.KeyEnd, n.KeyEscaped = uint32(keyStart), uint32(keyEnd), escaped
+		n.KeyStart, n.KeyEnd, n.KeyEscaped = uint32(start), uint32(end), escaped
 		n.Tag, n.Escaped = 0, false
 		if i = t.value(i, self, depth); t.err != nil {
 			return i
 		}
-		if i < len(data) && data[i] <= ' ' {
-			i = t.space(i)
+		if i = t.skip(i); i >= len(data) || data[i] != ',' {
+			return t.endOfObject(i)
 		}
-		switch {
-		case i < len(data) && data[i] == ',':
-			if i++; i < len(data) && data[i] <= ' ' {
-				i = t.space(i)
-			}
-		case i < len(data) && data[i] == '}':
-			return i + 1
-		default:
-			return t.fail(i, "',' or '}'")
-		}
+		i = t.skip(i + 1)
 	}
+}
+
+// failKey fails at a key: for what its text failed for already, or its length.
+func (t *Tape) failKey(start int) int {
+	if t.err == nil {
+		t.fail(start, keyLimit(t.limits.Key))
+	}
+	return start
+}
+
+// endOfObject takes the brace that closes an object.
+func (t *Tape) endOfObject(i int) int {
+	if i < len(t.Data) && t.Data[i] == '}' {
+		return i + 1
+	}
+	return t.fail(i, "',' or '}'")
+}
+
+// skip is space for places where most texts have none: it is inlined.
+func (t *Tape) skip(i int) int {
+	if i < len(t.Data) && t.Data[i] <= ' ' {
+		return t.space(i)
+	}
+	return i
 }
 
 func (t *Tape) array(i, depth int) int {

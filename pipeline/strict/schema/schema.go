@@ -134,9 +134,6 @@ func Duration() Object {
 	return Object{"type": "string", "pattern": `^\+?(0|([0-9.]+(w|d|h|m|s|ms|us|µs|ns))+)$`}
 }
 
-// OneOf describes a word of a vocabulary.
-func OneOf(words ...string) Object { return Object{"type": "string", "enum": words} }
-
 // ListOf describes a list, or one of its elements by itself.
 func ListOf(element Object) Object {
 	return Object{"anyOf": []any{element, Object{"type": "array", "items": element}}}

@@ -32,7 +32,7 @@ const (
 // parse reads the names of an event, on the clock in nanoseconds since 1970. The
 // texts are views of the event and of its scratch room.
 func (v *mention) parse(e *event.Event, now int64) {
-	*v = mention{product: e.Str(ecs.AgentType), own: isOwn(e.Str(ecs.EventAction))}
+	*v = mention{product: e.Str(ecs.AgentType), own: isOwn(e)}
 	v.at = clamp(e.Timestamp(), now, v.own)
 	agent := e.Str(ecs.AgentID)
 	if agent != "" {
@@ -175,10 +175,17 @@ func (v *mention) bestName() (Kind, bool) {
 	return 0, false
 }
 
-// isOwn reports whether an action is one that an agent reports of itself. What
-// inventories, consoles and logs of the host say of it shows no life.
-func isOwn(action string) bool {
-	switch action {
+// isOwn reports whether the agent itself is heard. What inventories, consoles and
+// logs of the host say of it shows no life; where no mapping says whose voice it
+// is, the action does.
+func isOwn(e *event.Event) bool {
+	switch e.Voice() {
+	case event.VoiceAgent:
+		return true
+	case event.VoiceServer:
+		return false
+	}
+	switch e.Str(ecs.EventAction) {
 	case "sensor-heartbeat", "sensor-started", "sensor-connected", "sensor-updated", "sensor-installed",
 		"content-updated", "content-update-failed", "policy-applied", "policy-failed", "mode-changed", "resource-usage", "telemetry-dropped", "scan-started", "scan-finished":
 		return true

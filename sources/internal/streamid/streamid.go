@@ -14,7 +14,7 @@ import (
 // Topic returns the prefix of a Kafka topic: 16 hexadecimal digits of the
 // xxHash64 of cluster, topic and epoch. The cluster keeps equal topic names of
 // two clusters apart; the epoch is raised by the operator when a topic is
-// deleted and made again, because its offsets then start anew.
+// deleted and made again, because its offsets then start at 0 again.
 func Topic(cluster, topic string, epoch int) string {
 	return sum(cluster + "\x00" + topic + "\x00" + strconv.Itoa(epoch))
 }

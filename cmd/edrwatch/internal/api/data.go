@@ -118,7 +118,7 @@ func (d *Data) limited(serve func(*http.Request) (any, error)) http.Handler {
 	})
 }
 
-// staticFiles serves the console. Its pages are told apart by the fragment, so
+// staticFiles serves the console. Its pages differ by the fragment, so
 // that every path but / is a file.
 func staticFiles(files fs.FS) http.Handler {
 	server := http.FileServerFS(files)

@@ -282,7 +282,7 @@ func TestHostileTextStaysText(t *testing.T) {
 }
 
 // TestConsoleFilesCannotRunText makes sure that no file of the console uses a
-// way to turn text into markup or code, or loads anything from elsewhere.
+// way to turn text into markup or code, or loads anything from another server.
 func TestConsoleFilesCannotRunText(t *testing.T) {
 	forbidden := regexp.MustCompile(`innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|new Function|DOMParser|createContextualFragment|srcdoc|javascript:|\bstyle=|<script>|\son[a-z]+="|@import|url\(`)
 	elsewhere := regexp.MustCompile(`(https?:)?//[a-z0-9.-]+\.[a-z]{2,}`)

@@ -11,7 +11,7 @@ import (
 )
 
 // Hub hands new alerts to the browsers that follow them. It never makes the
-// pipeline wait: a browser that reads too slowly misses alerts and is told so.
+// pipeline wait: a browser that reads too slowly misses alerts and gets an event that says so.
 // It is safe for concurrent use.
 type Hub struct {
 	max int

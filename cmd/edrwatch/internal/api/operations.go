@@ -11,6 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 )
 
 // OperationsSettings are what the operations handler is given by the program.
@@ -21,14 +23,7 @@ type OperationsSettings struct {
 	// Checks are the conditions of readiness.
 	Checks  []Check
 	Metrics prometheus.Gatherer
-	Build   BuildInfo
-}
-
-// BuildInfo says what runs.
-type BuildInfo struct {
-	Version  string `json:"version"`
-	Revision string `json:"revision,omitempty"`
-	Go       string `json:"go"`
+	Build   buildinfo.Info
 }
 
 // Operations is the handler of the operations listener. It is safe for

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 )
 
 func operations(t *testing.T, set OperationsSettings) *Operations {
@@ -104,7 +106,7 @@ func TestOperationsRoutes(t *testing.T) {
 	registry := prometheus.NewRegistry()
 	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "edrwatch_test_total", Help: "A test."})
 	registry.MustRegister(counter)
-	o := operations(t, OperationsSettings{Metrics: registry, Build: BuildInfo{Version: "1.2.3", Go: "go1.26"}})
+	o := operations(t, OperationsSettings{Metrics: registry, Build: buildinfo.Info{Version: "1.2.3", Go: "go1.26"}})
 	for path, want := range map[string]string{"/metrics": "edrwatch_test_total 0", "/buildinfo": `{"version":"1.2.3","go":"go1.26"}`, "/": "/readyz?verbose"} {
 		if w := probe(o, "GET", path); w.Code != 200 || !strings.Contains(w.Body.String(), want) {
 			t.Errorf("%s: %d %s", path, w.Code, w.Body)

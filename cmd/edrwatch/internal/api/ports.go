@@ -61,7 +61,7 @@ type Status struct {
 	Canaries []canary.Status `json:"canaries"`
 }
 
-// SinkStatus is what became of documents in one sink.
+// SinkStatus counts the documents of one sink by outcome.
 type SinkStatus struct {
 	Name      string            `json:"name"`
 	Documents map[string]uint64 `json:"documents"` // by outcome
@@ -105,7 +105,7 @@ type RuleCost struct {
 	Nanoseconds float64 `json:"nanoseconds_per_candidate"`
 	Keys        int64   `json:"keys"`
 	StateBytes  int64   `json:"state_bytes"` // estimated
-	// Forgotten for want of room, by reason: keys, state, values.
+	// Evicted because a limit was reached, by reason: keys, state, values.
 	Evictions map[string]uint64 `json:"evictions"`
 }
 

@@ -46,7 +46,7 @@ func (d *Data) rollout(r *http.Request) (any, error) {
 	}
 	switch len(list) {
 	case 0:
-		return nil, &notFound{fmt.Sprintf("no agent of %s got version %s of late: /api/v1/rollouts lists what is known",
+		return nil, &notFound{fmt.Sprintf("no agent of %s got version %s recently: /api/v1/rollouts lists what is known",
 			r.PathValue("product"), r.PathValue("version"))}
 	case 1:
 		return list[0], nil

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/fleetsync"
@@ -31,11 +32,11 @@ import (
 
 // Options are what a command adds to the configuration.
 type Options struct {
-	Logger  *slog.Logger
-	Stdout  io.Writer
-	Version string
-	// Playback says that old records are played: what is told of acts has the
-	// time of their alerts then, among which it is looked for.
+	Logger *slog.Logger
+	Stdout io.Writer
+	Build  buildinfo.Info
+	// Playback says that old records are played: the documents about acts then
+	// have the time of their alerts, beside which people look for them.
 	Playback bool
 }
 
@@ -59,6 +60,7 @@ type App struct {
 	sources    []namedSource
 	sinks      []pipeline.Sink // in the order of the configuration
 	responders []respond.Named
+	decoders   []sourceDecoders // that ask a schema registry
 	dead       pipeline.DeadLetter
 	store      *store.Store
 	hub        *api.Hub
@@ -129,9 +131,10 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 
 func (a *App) registerBuildInfo() {
 	info := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: "edrwatch", Name: "build_info", Help: "Always 1; the labels say what runs.",
-	}, []string{"version"})
-	info.WithLabelValues(a.opts.Version).Set(1)
+		Namespace: "edrwatch", Name: "build_info", Help: "Always 1; the labels name the build that runs: its tag or pseudo-version, its commit, its compiler.",
+	}, []string{"version", "revision", "go"})
+	build := a.opts.Build
+	info.WithLabelValues(build.Version, build.Revision, build.Go).Set(1)
 	a.registry.MustRegister(info)
 }
 
@@ -192,13 +195,20 @@ func (a *App) buildSources() error {
 			return fmt.Errorf("building source %s: %w", s.Name, err)
 		}
 		if k, ok := s.Settings.(*kafkasource.Config); ok && k.MaxRewind < a.detection.Rules.Horizon() {
-			a.log.Warn("after a restart the state of rules is not rebuilt completely: a rule looks back further than reading is rewound",
+			a.log.Warn("rule state is not rebuilt completely after a restart: a rule looks back further than max_rewind; raise max_rewind or configure state",
 				"source", s.Name, "max_rewind", k.MaxRewind, "needed", a.detection.Rules.Horizon())
 		}
 		a.own(source)
-		open := a.runner.Open
-		if k, ok := s.Settings.(*kafkasource.Config); ok {
-			if open, err = a.withCanaries(k, a.runner.OpenKept(k.Group)); err != nil {
+		k, isKafka := s.Settings.(*kafkasource.Config)
+		open := pipeline.Opener(a.runner.Open)
+		if isKafka {
+			open = a.runner.OpenKept(k.Group)
+		}
+		if open, err = a.decoding(s, open); err != nil {
+			return err
+		}
+		if isKafka {
+			if open, err = a.withCanaries(k, open); err != nil {
 				return err
 			}
 		}
@@ -208,7 +218,7 @@ func (a *App) buildSources() error {
 	return a.buildExchange()
 }
 
-// own remembers a component for closing.
+// own remembers a component that has to be closed when the gateway ends.
 func (a *App) own(component any) {
 	if c, ok := component.(io.Closer); ok {
 		a.closers = append(a.closers, c.Close)
@@ -223,7 +233,7 @@ func (a *App) Run(ctx context.Context) error {
 	defer stopServing()
 	served := make(chan error, 1)
 	go func() { served <- a.servers.serve(serving) }()
-	a.log.Info("edrwatch is running", "version", a.opts.Version, "console", a.servers.consoleURL(), "api", a.servers.apiURL(),
+	a.log.Info("edrwatch is running", "version", a.opts.Build.Version, "console", a.servers.consoleURL(), "api", a.servers.apiURL(),
 		"health", a.servers.healthURL(), "sources", len(a.sources), "sinks", len(a.cfg.Sinks),
 		"rules", len(a.detection.Rules.Rules()))
 
@@ -236,9 +246,9 @@ func (a *App) Run(ctx context.Context) error {
 		close(served)
 	}()
 	var watching sync.WaitGroup
-	telling, stopTelling := context.WithCancel(running)
-	defer stopTelling()
-	told := a.tell(telling)
+	reporting, stopReporting := context.WithCancel(running)
+	defer stopReporting()
+	stopped := a.writeSelfReports(reporting)
 	watching.Go(func() { a.processors.Enricher.Run(serving) })
 	if names := a.recallNames(running); names != nil {
 		watching.Go(func() { names.Keep(serving, keepNamesWithin) })
@@ -249,7 +259,7 @@ func (a *App) Run(ctx context.Context) error {
 		watching.Go(func() { a.exchange.Run(serving) })
 	}
 	if a.acts != nil {
-		watching.Go(func() { a.readActs(telling) })
+		watching.Go(func() { a.readActs(reporting) })
 	}
 	if a.canary != nil {
 		watching.Go(func() { a.canary.Run(serving) })
@@ -268,10 +278,10 @@ func (a *App) Run(ctx context.Context) error {
 		err = cause
 	}
 	if ctx.Err() != nil {
-		a.log.Info("edrwatch has drained and stops")
+		a.log.Info("edrwatch stops: everything read is delivered")
 	}
-	stopTelling()
-	told(err)
+	stopReporting()
+	stopped(err)
 	stopServing()
 	for range served {
 	}
@@ -305,6 +315,9 @@ func (a *App) Check(ctx context.Context) map[string]error {
 	}
 	for _, s := range a.sources {
 		check("source "+s.name, s.Source)
+	}
+	for _, d := range a.decoders {
+		check(d.name(), d)
 	}
 	for i, s := range a.cfg.Sinks {
 		check("sink "+s.Name, a.sinks[i])

@@ -14,6 +14,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"go.uber.org/goleak"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/sinks/store"
 )
 
@@ -80,7 +81,7 @@ func TestEmbeddedGatewayRestarts(t *testing.T) {
 			t.Fatal(err)
 		}
 		cfg := Embedded(broker, EmbeddedConfig{Dir: dir, Listen: "127.0.0.1:0", HealthListen: "127.0.0.1:0"})
-		a, err := New(cfg, Options{Logger: discard(), Stdout: io.Discard, Version: "test"})
+		a, err := New(cfg, Options{Logger: discard(), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -132,7 +133,7 @@ func TestUnreachableBrokerIsNotReadyAndSaysWhy(t *testing.T) {
 		t.Errorf("livez is %d because a broker is down: a restart would lose state and gain nothing", code)
 	}
 	results := a.Check(t.Context())
-	for _, part := range []string{"source kafka", "sink elastic", "sink splunk", "responder soar", "responder worker", "responder pager"} {
+	for _, part := range []string{"source kafka", "schema registry of source kafka", "sink elastic", "sink splunk", "responder soar", "responder worker", "responder pager"} {
 		if results[part] == nil {
 			t.Errorf("%s is reported as reachable", part)
 		}

@@ -12,7 +12,7 @@ import (
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 )
 
-// canaryPatience is how long the sinks may take what is told of a canary, before
+// canaryPatience is how long the sinks may take for a document about a canary, before
 // it is tried again.
 const canaryPatience = time.Minute
 
@@ -22,7 +22,7 @@ func (a *App) keepCanaries() error {
 		return nil
 	}
 	var err error
-	a.canary, err = canary.New(a.cfg.Canary, canary.Settings{Logger: a.log, Metrics: a.registry, Tell: a.tellOfCanary})
+	a.canary, err = canary.New(a.cfg.Canary, canary.Settings{Logger: a.log, Metrics: a.registry, Report: a.reportCanary})
 	if err != nil {
 		return fmt.Errorf("canary: %w", err)
 	}
@@ -47,9 +47,9 @@ func (a *App) withCanaries(cfg *kafkasource.Config, open func(context.Context, e
 	return a.canary.Open(cfg.Group, producer, open), nil
 }
 
-// tellOfCanary writes an alert to all sinks. No responder acts on it: what is
+// reportCanary writes an alert to all sinks. No responder acts on it: what is
 // wrong is the gateway's.
-func (a *App) tellOfCanary(ctx context.Context, p canary.Problem) error {
+func (a *App) reportCanary(ctx context.Context, p canary.Problem) error {
 	ctx, cancel := context.WithTimeout(ctx, canaryPatience)
 	defer cancel()
 	doc := selfreport.CanaryAlert(a.detection.Dictionary, selfreport.FeedProblem{

@@ -41,6 +41,7 @@ condition: edr.resource.cpu_pct > 90
 // conditions than any other mapping has.
 const otherMapping = `vendor: native
 dataset: native.other
+voice: agent
 match:
   - {edrwatch: "*", action: "*", id: "*", time: "*", message: "*", agent.id: "*", agent.type: edrwatch-canary, host.name: "*", host.type: server}
 action: {from: action, otherwise: other}
@@ -95,7 +96,7 @@ func TestCanaryEndToEnd(t *testing.T) {
 	}
 	m.app.mappings.reload()
 	within(t, 30*time.Second, "a canary that is heard again", func() bool { return m.canaryState() != canary.Deaf })
-	// Each is told of twice, the canary's own silence never.
+	// Each is reported twice, the canary's own silence never.
 	within(t, 30*time.Second, "four alerts", func() bool { return len(m.fleetAlerts("pipeline_silence")) == 4 })
 	var list []string
 	for _, a := range m.fleetAlerts("pipeline_silence") {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/pipeline/decode"
 	filesink "github.com/edrwatch/edrwatch/sinks/file"
 	"github.com/edrwatch/edrwatch/sinks/store"
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
@@ -41,7 +42,7 @@ func Embedded(broker *Broker, e EmbeddedConfig) config.Config {
 	source.Topics, source.TopicPattern = nil, `edr\..+`
 	source.MetadataInterval = time.Second
 	source.Group = "edrwatch"
-	cfg.Sources = []config.Source{{Name: "embedded", Type: "kafka", Settings: &source}}
+	cfg.Sources = []config.Source{{Name: "embedded", Type: "kafka", Decode: decode.DefaultConfig(), Settings: &source}}
 	keep := store.DefaultConfig()
 	keep.Path = filepath.Join(e.Dir, "store.db")
 	cfg.Sinks = []config.Sink{{Name: "store", Type: "store", Required: true, Settings: &keep}}
@@ -51,7 +52,7 @@ func Embedded(broker *Broker, e EmbeddedConfig) config.Config {
 	return cfg
 }
 
-// DataDir is where the evaluation set-up keeps its data unless told otherwise:
+// DataDir is where the evaluation set-up keeps its data unless --data says otherwise:
 // edrwatch below the user's state directory (XDG Base Directory Specification).
 func DataDir() (string, error) {
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {

@@ -17,8 +17,10 @@ import (
 	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/goleak"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/decode"
 	filesink "github.com/edrwatch/edrwatch/sinks/file"
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 	"github.com/edrwatch/edrwatch/sources/simulator"
@@ -57,7 +59,7 @@ func (s *site) config(dir string) config.Config {
 	source := kafkasource.DefaultConfig()
 	source.Brokers, source.Group = []string{s.addr}, "g"
 	source.Topics = []string{simulator.TopicFDR}
-	cfg.Sources = []config.Source{{Name: "in", Type: "kafka", Settings: &source}}
+	cfg.Sources = []config.Source{{Name: "in", Type: "kafka", Decode: decode.DefaultConfig(), Settings: &source}}
 	out := filesink.DefaultConfig()
 	out.Path = filepath.Join(dir, "alerts.ndjson")
 	cfg.Sinks = []config.Sink{{Name: "out", Type: "file", Required: true, Settings: &out, Route: pipeline.Route{Streams: []string{"alerts"}}}}
@@ -78,7 +80,7 @@ func (s *site) start(change func(*config.Config)) *member {
 	dir := s.t.TempDir()
 	cfg := s.config(dir)
 	change(&cfg)
-	a, err := New(cfg, Options{Logger: discard(), Stdout: io.Discard, Version: "test"})
+	a, err := New(cfg, Options{Logger: discard(), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -273,7 +275,7 @@ func (s *site) gateways(n int, change func(*config.Config)) []*member {
 	return members
 }
 
-// july19 is what is told of the bad version by a fleet of so many gateways.
+// july19 is what is reported about the bad version by a fleet of so many gateways.
 func july19(t *testing.T, gateways int, exchanged bool) []told {
 	s := newSite(t)
 	members := s.gateways(gateways, func(cfg *config.Config) {

@@ -1,7 +1,6 @@
 package app
 
 import (
-	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,18 +13,18 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 	"github.com/edrwatch/edrwatch/rules"
 )
-
-var update = flag.Bool("update", false, "rewrite the README's table of metrics")
 
 // everything is a configuration with one component of every type.
 const everything = `
 version: 1
 http: {listen: "127.0.0.1:0", health_listen: "127.0.0.1:0"}
 sources:
-  - {name: kafka, type: kafka, brokers: ["127.0.0.1:1"]}
+  - {name: kafka, type: kafka, brokers: ["127.0.0.1:1"], schema_registry: {urls: ["http://127.0.0.1:1"]}}
   - {name: files, type: file, paths: ["-"]}
 sinks:
   - {name: elastic, type: elasticsearch}
@@ -40,6 +39,7 @@ responders:
   - {name: pager, type: alertmanager, url: "http://127.0.0.1:1", allowed_hosts: [127.0.0.1], allow_private: true}
 canary: {enabled: true}
 fleet: {exchange: {brokers: ["127.0.0.1:1"], topic: edrwatch.fleet}}
+state: {brokers: ["127.0.0.1:1"], topic: edrwatch.state}
 `
 
 func newEverything(t *testing.T) *App {
@@ -48,7 +48,7 @@ func newEverything(t *testing.T) *App {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := New(loaded.Config, Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Version: "test"})
+	a, err := New(loaded.Config, Options{Logger: slog.New(slog.DiscardHandler), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -103,12 +103,10 @@ func TestReadmeListsEveryMetric(t *testing.T) {
 	if have == want {
 		return
 	}
-	if !*update {
-		t.Fatalf("the README's table of metrics is not what the gateway registers: run this test with -update\nwant\n%s", want)
+	if !goldentest.Update() {
+		t.Fatalf("the README's table of metrics is not what the gateway registers: run this test with EDRWATCH_UPDATE=1\nwant\n%s", want)
 	}
-	if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	goldentest.Write(t, path, []byte(before+begin+want+end+after))
 }
 
 // TestRulesTellTheirCosts compares the API's rules with what they did.

@@ -32,15 +32,15 @@ const filesPoll = 15 * time.Second
 // live is what was made from files, a rule set or a mapping plan, replaced as
 // a whole when they change: on SIGHUP, or when their directories do.
 type live[T any] struct {
-	what    string // in the log
-	dirs    []string
-	load    func(before *T) (*T, error)
-	log     *slog.Logger
-	current atomic.Pointer[T]
-	reloads *prometheus.CounterVec
-	loaded  prometheus.Gauge
-	seen    uint64                       // state of the files
-	told    func(what string, err error) // nil: nobody else hears of reloads
+	what     string // in the log
+	dirs     []string
+	load     func(before *T) (*T, error)
+	log      *slog.Logger
+	current  atomic.Pointer[T]
+	reloads  *prometheus.CounterVec
+	loaded   prometheus.Gauge
+	seen     uint64                       // state of the files
+	reloaded func(what string, err error) // called after each reload; may be nil
 }
 
 func newLive[T any](what string, dirs []string, first *T, load func(before *T) (*T, error), log *slog.Logger, reg prometheus.Registerer) *live[T] {
@@ -87,21 +87,21 @@ func (l *live[T]) run(ctx context.Context) {
 	}
 }
 
-// reload takes all the files up, or none of them.
+// reload swaps in all the files, or none of them.
 func (l *live[T]) reload() {
 	next, err := l.load(l.current.Load())
-	if l.told != nil {
-		defer l.told(l.what, err)
+	if l.reloaded != nil {
+		defer l.reloaded(l.what, err)
 	}
 	if err != nil {
 		l.reloads.WithLabelValues("failed").Inc()
-		l.log.Error(l.what+" are not reloaded; those before stay in use", "error", err)
+		l.log.Error(l.what+" not reloaded: the files have an error; the previous ones stay in use", "error", err)
 		return
 	}
 	l.current.Store(next)
 	l.reloads.WithLabelValues("ok").Inc()
 	l.loaded.SetToCurrentTime()
-	l.log.Info(l.what + " are reloaded")
+	l.log.Info(l.what + " reloaded")
 }
 
 func newLiveRules(d *Detection, cfg DetectionConfig, log *slog.Logger, reg prometheus.Registerer) *live[rules.Ruleset] {
@@ -121,14 +121,14 @@ func newLiveMappings(d *Detection, cfg DetectionConfig, log *slog.Logger, reg pr
 			return nil, err
 		}
 		if !slices.Equal(mapped.Fields(), d.fields) {
-			return nil, errors.New("the files declare other fields than at the start: restart to take them up")
+			return nil, errors.New("the files declare other fields than at the start: restart the gateway to use them")
 		}
 		plan, err := mapped.Compile(d.Dictionary)
 		if err != nil {
 			return nil, err
 		}
 		if !slices.Equal(plan.Vendors(), before.Vendors()) {
-			return nil, fmt.Errorf("the files name other vendors than at the start (%v, not %v): run setup for their fields and restart", plan.Vendors(), before.Vendors())
+			return nil, fmt.Errorf("the files name other vendors than at the start (%v instead of %v): run edrwatch setup for their fields and restart the gateway", plan.Vendors(), before.Vendors())
 		}
 		return plan, nil
 	}, log, reg)
@@ -190,7 +190,7 @@ func (d *liveDetector) Canary(now int64, e *event.Event) {
 	set := d.live.current.Load()
 	if set != d.heard {
 		d.heard = set
-		d.canary.Anew()
+		d.canary.Abandon()
 	}
 	d.session.Canary(set, now, e, d.canary.Hear)
 }
@@ -207,20 +207,20 @@ func (d *liveDetector) Detect(now int64, e *event.Event, emit func(alert *event.
 // AppendSnapshot implements pipeline.Snapshotter.
 func (d *liveDetector) AppendSnapshot(to []byte) ([]byte, bool) { return d.session.AppendSnapshot(to) }
 
-// Restore implements pipeline.Snapshotter. What is known of rules that are
-// other ones by now is given up, and said rule by rule: to read so far back
-// again for them would take the state of the others back, too.
+// Restore implements pipeline.Snapshotter. State of rules that are new or
+// changed is dropped, and each of them is logged: reading far enough back for
+// them would set back the state of the others.
 func (d *liveDetector) Restore(snapshot []byte) error {
 	if err := d.session.Restore(snapshot); err != nil {
 		return err
 	}
 	r := d.session.Restored()
 	for _, rule := range r.Anew {
-		d.live.log.Warn("a rule begins without a past: it is new, or judges otherwise than when its state was kept; what it needs events from before for is not told until look_back is over",
+		d.live.log.Warn("rule state not restored: the rule is new or changed; alerts that need history are delayed by look_back",
 			"rule", rule.Name, "id", rule.ID, "look_back", rule.LookBack())
 	}
 	if len(r.Anew) > 0 || r.Dropped > 0 {
-		d.live.log.Info("the state of the other rules goes on", "restored", r.Restored, "anew", len(r.Anew), "dropped", r.Dropped)
+		d.live.log.Info("rule state restored", "restored", r.Restored, "without_history", len(r.Anew), "dropped", r.Dropped)
 	}
 	return nil
 }

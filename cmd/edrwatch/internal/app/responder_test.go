@@ -11,6 +11,7 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/playback"
 	"github.com/edrwatch/edrwatch/deploy/responder/console"
@@ -50,7 +51,7 @@ func TestRolloutIsPausedAtTheVendor(t *testing.T) {
 	to.Brokers = []string{broker.Addr()}
 	cfg.Responses.Enabled = true
 	cfg.Responders = []config.Responder{{Name: "worker", Type: "kafka", Settings: &to}}
-	a, err := New(cfg, Options{Logger: discard(), Stdout: io.Discard, Version: "test"})
+	a, err := New(cfg, Options{Logger: discard(), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 	a.checkResponderNames(named)
 	cfg := a.cfg.Responses
 	if !cfg.Enabled {
-		a.log.Info("responses are a dry run: acts are told of and not taken, until responses.enabled is true", "responders", len(named))
+		a.log.Info("responses are a dry run: every act is written as an event and none is sent; set responses.enabled to send them", "responders", len(named))
 	}
 	patience := a.cfg.Pipeline.OptionalPatience
 	if cfg.Required {
@@ -48,7 +48,7 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 		journal = a.acts
 	}
 	d, err := respond.New(respond.Config{Enabled: cfg.Enabled, MaxPerHour: cfg.MaxPerHour, GiveUpAfter: patience}, respond.Settings{
-		Responders: named, Asks: a.asks, Tell: respond.Teller{Dictionary: a.detection.Dictionary, Playback: a.opts.Playback}.Tell, Logger: a.log, Metrics: a.registry, Now: time.Now,
+		Responders: named, Asks: a.asks, Document: respond.Reporter{Dictionary: a.detection.Dictionary, Playback: a.opts.Playback}.Document, Logger: a.log, Metrics: a.registry, Now: time.Now,
 		Journal: journal,
 		Publish: func(ctx context.Context, docs []*event.Document) error {
 			return a.runner.Publish(ctx, docs, responsesName)
@@ -63,7 +63,7 @@ func (a *App) responses() (pipeline.Output, bool, error) {
 // readActs reads what was done before, so that no act has to wait for it.
 func (a *App) readActs(ctx context.Context) {
 	if _, err := a.acts.Done(ctx, nil); err != nil && ctx.Err() == nil {
-		a.log.Warn("it cannot be read yet which acts were done before", "error", err)
+		a.log.Warn("acts of earlier runs not read yet; they are read again before the first act", "error", err)
 	}
 }
 
@@ -88,7 +88,7 @@ func (a *App) checkResponderNames(named []respond.Named) {
 		for _, x := range r.Respond {
 			for _, to := range x.To {
 				if !slices.ContainsFunc(named, func(n respond.Named) bool { return n.Name == to }) {
-					a.log.Warn("a rule asks a responder that is not configured", "rule", r.Name, "file", r.File, "responder", to, "action", x.Action)
+					a.log.Warn("rule names a responder that is not configured; add it under responders or correct the rule", "rule", r.Name, "file", r.File, "responder", to, "action", x.Action)
 				}
 			}
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/pipeline/secret"
 	"github.com/edrwatch/edrwatch/sinks/webhook"
@@ -30,7 +31,7 @@ func TestRequiredResponsesDecideReadiness(t *testing.T) {
 			t.Fatal(err)
 		}
 		loaded.Config.Responses.Required = required
-		a, err := New(loaded.Config, Options{Logger: discard(), Stdout: io.Discard, Version: "test"})
+		a, err := New(loaded.Config, Options{Logger: discard(), Stdout: io.Discard, Build: buildinfo.Info{Version: "test"}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,15 +22,15 @@ func newRuleMetrics(set func() *rules.Ruleset) *ruleMetrics {
 	return &ruleMetrics{
 		set:        set,
 		candidates: desc("candidates_total", "Events for which the rule's condition was evaluated."),
-		matches:    desc("matches_total", "Events for which it was true."),
-		absent:     desc("absent_total", "Events for which it was unknown because a field was missing."),
-		errors:     desc("errors_total", "Events for which it was unknown because it could not be computed."),
+		matches:    desc("matches_total", "Events for which the rule's condition was true."),
+		absent:     desc("absent_total", "Events for which the rule's condition was unknown because a field was missing."),
+		errors:     desc("errors_total", "Events for which the rule's condition was unknown because it could not be computed."),
 		late:       desc("late_total", "Matches too late for the rule's window."),
 		noKey:      desc("no_key_total", "Matches without a field of group_by."),
 		alerts:     desc("alerts_total", "Alert documents of the rule, firing and resolved."),
 		shadowed:   desc("shadowed_total", "Alert documents that were held back because the rule is silent (stage: shadow, or over its budget)."),
-		excepted:   desc("excepted_total", "Matches that an exception took out."),
-		evicted: desc("evictions_total", "What was forgotten for want of room: keys (reason keys: rules.max_keys, state: rules.max_state), "+
+		excepted:   desc("excepted_total", "Matches that an exception excluded."),
+		evicted: desc("evictions_total", "Evicted because a limit was reached: keys (reason keys: rules.max_keys, state: rules.max_state), "+
 			"or values and events of a key that had too many (reason values).", "reason"),
 		keys:       desc("keys", "Keys that the rule holds."),
 		state:      desc("state_bytes", "Bytes that the rule's keys take, as they are estimated."),

@@ -23,7 +23,7 @@ const stopPatience = 5 * time.Second
 // newOwnDocuments counts the documents that no record became.
 func newOwnDocuments(reg prometheus.Registerer) *prometheus.CounterVec {
 	sent := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: "edrwatch", Name: "own_documents_total", Help: "Documents that no record became, by event.action and outcome: sent, failed.",
+		Namespace: "edrwatch", Name: "own_documents_total", Help: "Documents that edrwatch writes about itself, agents and rollouts, by event.action and outcome: sent, failed.",
 	}, []string{"action", "outcome"})
 	for _, action := range []string{"inventory", "rollout-judged", "gateway-started", "gateway-heartbeat", "gateway-reloaded", "gateway-stopped", "alert"} {
 		for _, outcome := range []string{"sent", "failed"} {
@@ -34,13 +34,13 @@ func newOwnDocuments(reg prometheus.Registerer) *prometheus.CounterVec {
 	return sent
 }
 
-// tell begins to tell of the gateway and its fleet, until ctx ends. What it
+// writeSelfReports begins to tell of the gateway and its fleet, until ctx ends. What it
 // returns tells of the end, and is called once all records are done.
-func (a *App) tell(ctx context.Context) (stopped func(error)) {
+func (a *App) writeSelfReports(ctx context.Context) (stopped func(error)) {
 	count := func(action string, n int, ok bool) {
 		a.ownDocuments.WithLabelValues(action, map[bool]string{true: "sent", false: "failed"}[ok]).Add(float64(n))
 	}
-	var telling sync.WaitGroup
+	var reporting sync.WaitGroup
 	if period := a.cfg.Fleet.Documents; period > 0 {
 		periodic := func(action string) selfreport.Periodic {
 			return selfreport.Periodic{
@@ -49,23 +49,23 @@ func (a *App) tell(ctx context.Context) (stopped func(error)) {
 			}
 		}
 		f := &selfreport.Fleet{Periodic: periodic("inventory"), Agents: a.fleet.Part}
-		telling.Go(func() { f.Run(ctx) })
+		reporting.Go(func() { f.Run(ctx) })
 		r := &selfreport.Rollouts{Periodic: periodic("rollout-judged"), List: func() []fleet.Rollout { return a.fleet.Rollouts(a.cfg.RolloutPolicy) }}
-		telling.Go(func() { r.Run(ctx) })
+		reporting.Go(func() { r.Run(ctx) })
 	}
 	if a.cfg.Gateway.Heartbeat <= 0 {
-		return func(error) { telling.Wait() }
+		return func(error) { reporting.Wait() }
 	}
 	g := &selfreport.Gateway{
 		Dictionary: a.detection.Dictionary, Interval: a.cfg.Gateway.Heartbeat, Status: a.heartbeat, Now: time.Now, Logger: a.log,
 		Publish: a.publishHeartbeat,
 		Sent:    func(action string, ok bool) { count(action, 1, ok) },
 	}
-	telling.Go(func() { g.Run(ctx) })
+	reporting.Go(func() { g.Run(ctx) })
 	reloaded := func(what string, err error) { g.Reloaded(ctx, what, err) }
-	a.rules.told, a.mappings.told = reloaded, reloaded
+	a.rules.reloaded, a.mappings.reloaded = reloaded, reloaded
 	return func(err error) {
-		telling.Wait()
+		reporting.Wait()
 		ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
 		defer cancel()
 		reason := "stopped in order"
@@ -110,7 +110,7 @@ func (a *App) gatewayName() string {
 
 // heartbeat is what the gateway tells of itself, out of its metrics.
 func (a *App) heartbeat() selfreport.Status {
-	s := selfreport.Status{Name: a.gatewayName(), Version: a.opts.Version, Started: a.started, Agents: int64(a.fleet.Size())}
+	s := selfreport.Status{Name: a.gatewayName(), Version: a.opts.Build.Version, Started: a.started, Agents: int64(a.fleet.Size())}
 	newest, lag, lagKnown := 0.0, int64(0), false
 	err := a.series(func(family string, m *dto.Metric) {
 		value := m.GetCounter().GetValue() + m.GetGauge().GetValue()
@@ -132,7 +132,7 @@ func (a *App) heartbeat() selfreport.Status {
 		}
 	})
 	if err != nil {
-		a.log.Error("the heartbeat is incomplete", "error", err)
+		a.log.Error("heartbeat lacks figures: the metrics could not be read", "error", err)
 	}
 	if lagKnown {
 		s.Lag = &lag

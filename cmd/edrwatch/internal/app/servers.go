@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -33,7 +32,7 @@ func (a *App) listen() (*servers, error) {
 	cfg.Data.Hosts = a.cfg.HTTP.Hosts
 	operations, err := api.NewOperations(api.OperationsSettings{
 		Alive: a.alive, Checks: a.readiness(), Metrics: a.registry,
-		Build: api.BuildInfo{Version: a.opts.Version, Revision: revision(), Go: goVersion()},
+		Build: a.opts.Build,
 	})
 	if err != nil {
 		return nil, err
@@ -124,24 +123,3 @@ func (a *App) Rollouts() []fleet.Rollout { return a.fleet.Rollouts(a.cfg.Rollout
 
 // observe sees the documents that all required sinks have.
 func (a *App) observe(docs []*event.Document) { a.hub.Publish(docs) }
-
-func revision() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			return s.Value
-		}
-	}
-	return ""
-}
-
-func goVersion() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return ""
-	}
-	return info.GoVersion
-}

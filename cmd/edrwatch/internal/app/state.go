@@ -36,7 +36,7 @@ func (a *App) keptName() string {
 	return a.cfg.Fleet.Exchange.Group + "/" + a.cfg.Fleet.Exchange.Topic
 }
 
-// keptJudge returns how a gateway that does not own the exchange takes up what
+// keptJudge returns how a gateway that does not own the exchange restores what
 // the judge of the one that does has kept.
 func (a *App) keptJudge() func(context.Context, func([]byte) error) (int64, bool) {
 	if a.state == nil {
@@ -53,7 +53,7 @@ func (a *App) keptJudge() func(context.Context, func([]byte) error) (int64, bool
 			return restore(kept)
 		})
 		if err != nil {
-			a.log.Warn("what the judge of the fleet knew cannot be read; steps are read again", "error", err)
+			a.log.Warn("snapshot of the fleet's judge not restored; its steps are read again from the exchange topic", "error", err)
 		}
 		return offset, ok
 	}

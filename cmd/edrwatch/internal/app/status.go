@@ -63,7 +63,7 @@ func label(m *dto.Metric, name string) string {
 // Status implements api.Gateway.
 func (a *App) Status() api.Status {
 	s := api.Status{
-		Name: a.cfg.Cluster, Version: a.opts.Version, Started: a.started, Input: a.input(),
+		Name: a.cfg.Cluster, Version: a.opts.Build.Version, Started: a.started, Input: a.input(),
 		Gateway: a.gatewayName(), Records: map[string]uint64{}, Sinks: make([]api.SinkStatus, len(a.cfg.Sinks)),
 	}
 	if a.canary != nil {
@@ -99,7 +99,7 @@ func (a *App) Status() api.Status {
 		}
 	})
 	if err != nil {
-		a.log.Error("status is incomplete", "error", err)
+		a.log.Error("status lacks figures: the metrics could not be read", "error", err)
 	}
 	s.Records["mapped"] -= min(s.Records["mapped"], s.Records["other"])
 	if lagKnown {
@@ -180,6 +180,9 @@ func (a *App) readiness() []api.Check {
 	var checks []api.Check
 	for _, s := range a.cfg.Sources {
 		checks = append(checks, api.Check{Name: "source " + s.Name, Run: func(context.Context) error { return a.sourceHealth(s.Name) }})
+	}
+	for _, d := range a.decoders {
+		checks = append(checks, api.Check{Name: d.name(), Run: d.Health})
 	}
 	if a.exchange != nil {
 		for _, part := range []string{exchangeName, judgeName} {

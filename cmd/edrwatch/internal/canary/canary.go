@@ -19,9 +19,9 @@ import (
 type Settings struct {
 	Logger  *slog.Logger
 	Metrics prometheus.Registerer
-	// Tell delivers what is wrong, or over, to those who mind; it is called
+	// Report writes a problem, or its end, to the sinks; it is called
 	// again after an error.
-	Tell func(ctx context.Context, p Problem) error
+	Report func(ctx context.Context, p Problem) error
 	// Now is the gateway's clock; default time.Now.
 	Now func() time.Time
 }
@@ -60,7 +60,7 @@ type Canary struct {
 	watches []*watch
 }
 
-// newsLength bounds what waits to be told.
+// newsLength bounds the reports that wait to be sent.
 const newsLength = 256
 
 // New returns canaries for the feeds that Open is asked about.
@@ -162,11 +162,11 @@ func (c *Canary) play(ctx context.Context, w *watch, partition int32, writer Wri
 			return
 		}
 		if err != nil {
-			c.set.Logger.Warn("the heartbeat of a canary cannot be written", "feed", w.feed, "error", err)
+			c.set.Logger.Warn("canary heartbeat not written; check the permission to write to the feed", "feed", w.feed, "error", err)
 		}
 		c.mu.Lock()
 		w.failure = err
-		w.look(c.set.Now())
+		w.findOverdue(c.set.Now())
 		c.collect(w)
 		c.mu.Unlock()
 		select {
@@ -185,14 +185,14 @@ func (c *Canary) Hear(s rules.CanarySign) {
 	defer c.mu.Unlock()
 	for _, w := range c.watches {
 		if s.Agent == w.canary || s.Agent == w.witness {
-			w.sign(now, s)
+			w.takeSign(now, s)
 			c.collect(w)
 		}
 	}
 }
 
-// Anew says that rules or mappings were read again: proofs in progress count for nothing.
-func (c *Canary) Anew() {
+// Abandon says that rules or mappings were read again: proofs in progress count for nothing.
+func (c *Canary) Abandon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, w := range c.watches {
@@ -200,31 +200,31 @@ func (c *Canary) Anew() {
 	}
 }
 
-// collect hands over what a watch has to tell. What has no room is lost, and
-// stands in the log.
+// collect hands over the changes that a watch found. A change that has no room
+// in the queue is only logged.
 func (c *Canary) collect(w *watch) {
-	for _, p := range w.told {
+	for _, p := range w.news {
 		if p.Over {
-			c.set.Logger.Info("a canary is well again", "feed", p.Feed, "was", p.State, "reason", p.Reason)
+			c.set.Logger.Info("canary recovered", "feed", p.Feed, "was", p.State, "reason", p.Reason)
 		} else {
-			c.set.Logger.Error("silence would not be noticed", "feed", p.Feed, "canary", p.State, "reason", p.Reason)
+			c.set.Logger.Error("canary failed: silent agents would not be noticed", "feed", p.Feed, "canary", p.State, "reason", p.Reason)
 		}
 		select {
 		case c.news <- p:
 		default:
-			c.set.Logger.Error("what is wrong with a canary was not told of: too much waits for the sinks", "feed", p.Feed)
+			c.set.Logger.Error("canary alert dropped: the sinks take no documents and its queue is full", "feed", p.Feed)
 		}
 	}
-	w.told = w.told[:0]
+	w.news = w.news[:0]
 }
 
-// tellAgain is the pause before something is told again that no sink took.
-const tellAgain = 15 * time.Second
+// reportAgain is the pause before a report that no sink took is sent again.
+const reportAgain = 15 * time.Second
 
-// lastWords is how long what is left may take to be told when ctx of Run ends.
-const lastWords = 5 * time.Second
+// drainTimeout is how long the remaining reports may take when ctx of Run ends.
+const drainTimeout = 5 * time.Second
 
-// Run tells of problems until ctx ends.
+// Run reports problems until ctx ends.
 func (c *Canary) Run(ctx context.Context) {
 	defer c.drain(context.WithoutCancel(ctx))
 	for {
@@ -232,8 +232,8 @@ func (c *Canary) Run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case p := <-c.news:
-			for c.set.Tell(ctx, p) != nil {
-				timer := time.NewTimer(tellAgain)
+			for c.set.Report(ctx, p) != nil {
+				timer := time.NewTimer(reportAgain)
 				select {
 				case <-ctx.Done():
 					timer.Stop()
@@ -245,15 +245,15 @@ func (c *Canary) Run(ctx context.Context) {
 	}
 }
 
-// drain tells what is left, once.
+// drain sends the remaining reports, each once.
 func (c *Canary) drain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, lastWords)
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	for {
 		select {
 		case p := <-c.news:
-			if err := c.set.Tell(ctx, p); err != nil {
-				c.set.Logger.Warn("what became of a canary was not told of", "feed", p.Feed, "was", p.State, "error", err)
+			if err := c.set.Report(ctx, p); err != nil {
+				c.set.Logger.Warn("canary alert not delivered before the gateway stopped", "feed", p.Feed, "was", p.State, "error", err)
 			}
 		default:
 			return

@@ -112,7 +112,7 @@ func open(t *testing.T, tree fs.FS, registry *prometheus.Registry) (*way, *Canar
 	y.shard = pipeline.NewShard(pipeline.DefaultShardConfig(), plan.NewMapper(), y)
 	cfg := DefaultConfig()
 	cfg.Enabled = true
-	c, err := New(cfg, Settings{Logger: slog.New(slog.DiscardHandler), Metrics: registry, Tell: func(_ context.Context, p Problem) error {
+	c, err := New(cfg, Settings{Logger: slog.New(slog.DiscardHandler), Metrics: registry, Report: func(_ context.Context, p Problem) error {
 		y.change(func() { y.told = append(y.told, p) })
 		return nil
 	}})
@@ -136,7 +136,7 @@ func open(t *testing.T, tree fs.FS, registry *prometheus.Registry) (*way, *Canar
 	return y, c
 }
 
-// expect waits and compares the canary's state and what was told.
+// expect waits and compares the canary's state and what was reported.
 func expect(t *testing.T, y *way, c *Canary, wait time.Duration, state State, told string) Status {
 	t.Helper()
 	time.Sleep(wait)

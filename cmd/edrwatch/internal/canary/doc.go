@@ -10,5 +10,5 @@
 // judged apart from all others (rules.Session.Canary) and become no documents.
 //
 // A canary that is not heard (deaf), or whose silence no rule notices (mute), is
-// told of once, and once more when that is over.
+// reported once, and once more when it is over.
 package canary

@@ -11,9 +11,9 @@ func description(name, help string, labels ...string) *prometheus.Desc {
 }
 
 func descriptions() (heartbeat, state, roundTrip *prometheus.Desc) {
-	return description("heartbeat_timestamp_seconds", "When the canary of a feed gave the latest heartbeat that came back through mapping and rules.", "feed"),
+	return description("heartbeat_timestamp_seconds", "Time of the latest heartbeat of a feed's canary that came back through mapping and rules.", "feed"),
 		description("state", "1 for the state of a feed's canary: waiting, heard, proving, proved, deaf, mute.", "feed", "state"),
-		description("round_trip_seconds", "How long that heartbeat took.", "feed")
+		description("round_trip_seconds", "How long the latest heartbeat of a feed's canary took to come back.", "feed")
 }
 
 // Describe implements prometheus.Collector.

@@ -49,10 +49,10 @@ type watch struct {
 	roundTrip time.Duration
 	failure   error // why the last beat could not be written
 
-	beats   int       // of the canary heard since it speaks
-	silent  time.Time // since when it is silent; zero: it speaks
-	noticed time.Time // when a rule noticed; it speaks again
-	spoke   time.Time // when it spoke again
+	beats   int       // of the canary that came back since it was last silent
+	silent  time.Time // since when it is silent; zero: it is not
+	noticed time.Time // when a rule noticed; it sends heartbeats again
+	spoke   time.Time // when it sent the first heartbeat again
 
 	due     time.Time // of the next proof
 	proved  time.Time // when the last proof was made
@@ -62,16 +62,16 @@ type watch struct {
 
 	since  map[State]time.Time // the problems that there are
 	reason map[State]string
-	told   []Problem // that nobody was told of yet
+	news   []Problem // changes that are not reported yet
 }
 
 func newWatch(cfg *Config, feed, canary, witness string, outcome func(State)) *watch {
 	return &watch{cfg: cfg, feed: feed, canary: canary, witness: witness, outcome: outcome, since: map[State]time.Time{}, reason: map[State]string{}}
 }
 
-// beat decides at the time of a beat whether the canary speaks, too.
+// beat decides, when the witness beats, whether the canary sends a heartbeat, too.
 func (w *watch) beat(now time.Time) (speak bool) {
-	w.look(now)
+	w.findOverdue(now)
 	w.waiting = append(w.waiting, now)
 	if len(w.waiting) > maxWaiting {
 		w.waiting = append(w.waiting[:1], w.waiting[2:]...)
@@ -85,23 +85,23 @@ func (w *watch) beat(now time.Time) (speak bool) {
 // maxWaiting bounds the beats that are waited for; the oldest decides.
 const maxWaiting = 1000
 
-// look finds what is overdue.
-func (w *watch) look(now time.Time) {
+// findOverdue finds what is overdue.
+func (w *watch) findOverdue(now time.Time) {
 	if len(w.waiting) > 0 && now.Sub(w.waiting[0]) > w.cfg.Deadline {
-		reason := fmt.Sprintf("a heartbeat written to %s at %s has not come back through mapping and rules: look at the lag of partition 0, "+
-			"at the dead letter, and whether the native mapping is in force", w.feed, w.waiting[0].UTC().Format(time.RFC3339))
+		reason := fmt.Sprintf("the heartbeat written to %s at %s did not come back through mapping and rules: check the lag of partition 0, "+
+			"the dead letter, and that the native mapping is loaded", w.feed, w.waiting[0].UTC().Format(time.RFC3339))
 		if w.failure != nil {
-			reason = fmt.Sprintf("no heartbeat can be written to %s: %v", w.feed, w.failure)
+			reason = fmt.Sprintf("heartbeat not written to %s: %v", w.feed, w.failure)
 		}
 		w.problem(Deaf, now, reason)
 		w.abandon()
 	}
 	switch {
 	case !w.silent.IsZero() && now.Sub(w.silent) > w.cfg.NoticedWithin:
-		w.fail(now, fmt.Sprintf("the canary of %s was silent for %s and no rule noticed: look whether a rule of type silence about single agents "+
-			"is loaded, not in shadow, and waits less than canary.noticed_within", w.feed, now.Sub(w.silent).Round(time.Second)))
+		w.fail(now, fmt.Sprintf("the canary of %s was silent for %s and no rule noticed: check that a rule of type silence about single agents "+
+			"is loaded, is not in shadow, and waits less than canary.noticed_within", w.feed, now.Sub(w.silent).Round(time.Second)))
 	case !w.noticed.IsZero() && now.Sub(w.spoke) > w.cfg.Deadline:
-		w.fail(now, fmt.Sprintf("rule %q noticed that the canary of %s was silent, and not that it speaks again", w.rule, w.feed))
+		w.fail(now, fmt.Sprintf("rule %q noticed that the canary of %s was silent, but not that its heartbeats came again", w.rule, w.feed))
 	}
 }
 
@@ -113,14 +113,14 @@ func (w *watch) fail(now time.Time, reason string) {
 	w.due = now.Add(w.cfg.Every)
 }
 
-// abandon ends a proof without an outcome; the rules have to learn anew how
+// abandon ends a proof without an outcome; the rules have to learn again how
 // often the canary beats.
 func (w *watch) abandon() {
 	w.silent, w.noticed, w.spoke, w.beats = time.Time{}, time.Time{}, time.Time{}, 0
 }
 
-// sign takes what rules say of the canary or the witness.
-func (w *watch) sign(now time.Time, s rules.CanarySign) {
+// takeSign takes what rules say of the canary or the witness.
+func (w *watch) takeSign(now time.Time, s rules.CanarySign) {
 	at := time.Unix(0, s.At)
 	switch {
 	case s.Rule != "" && s.Agent == w.canary:
@@ -139,7 +139,7 @@ func (w *watch) sign(now time.Time, s rules.CanarySign) {
 			w.waiting = w.waiting[1:]
 		}
 		if len(w.waiting) == 0 || now.Sub(w.waiting[0]) <= w.cfg.Deadline {
-			w.solved(Deaf, now, fmt.Sprintf("the canary of %s is heard again", w.feed))
+			w.solved(Deaf, now, fmt.Sprintf("heartbeats of the canary of %s come back again", w.feed))
 		}
 	}
 }
@@ -162,7 +162,7 @@ func (w *watch) noticedBy(now time.Time, s rules.CanarySign) {
 func (w *watch) problem(state State, now time.Time, reason string) {
 	if w.since[state].IsZero() {
 		w.since[state], w.reason[state] = now, reason
-		w.told = append(w.told, Problem{State: state, Feed: w.feed, Since: now, At: now, Reason: reason})
+		w.news = append(w.news, Problem{State: state, Feed: w.feed, Since: now, At: now, Reason: reason})
 	}
 }
 
@@ -170,7 +170,7 @@ func (w *watch) solved(state State, now time.Time, reason string) {
 	if since := w.since[state]; !since.IsZero() {
 		delete(w.since, state)
 		delete(w.reason, state)
-		w.told = append(w.told, Problem{State: state, Feed: w.feed, Since: since, At: now, Reason: reason, Over: true})
+		w.news = append(w.news, Problem{State: state, Feed: w.feed, Since: since, At: now, Reason: reason, Over: true})
 	}
 }
 
@@ -178,7 +178,7 @@ func (w *watch) solved(state State, now time.Time, reason string) {
 // gateway stops: who owns it next finds out by itself, under another episode.
 func (w *watch) giveUp(now time.Time) {
 	for _, state := range []State{Deaf, Mute} {
-		w.solved(state, now, fmt.Sprintf("the gateway gave partition 0 of %s up; the one that owns it watches its canary anew", w.feed))
+		w.solved(state, now, fmt.Sprintf("partition 0 of %s moved to another gateway, which checks its canary from now on", w.feed))
 	}
 }
 

@@ -45,7 +45,7 @@ var ErrNotFound = errors.New("not known")
 
 // ErrUnavailable is the error of a question that may be answered later: nobody
 // listens, the answer is cut off, or a proxy or the gateway is overloaded.
-var ErrUnavailable = errors.New("the gateway cannot be asked now")
+var ErrUnavailable = errors.New("gateway not reachable")
 
 // maxAnswer bounds an answer.
 const maxAnswer = 256 << 20
@@ -88,7 +88,7 @@ func (c *Client) Rollouts(ctx context.Context) ([]fleet.Rollout, error) {
 
 // Rollout returns what the gateway knows of one version; kind and channel may
 // be empty where the version says enough. The error is ErrNotFound when no
-// agent got it of late.
+// agent got it recently.
 func (c *Client) Rollout(ctx context.Context, product, kind, channel, version string) (fleet.Rollout, error) {
 	var r fleet.Rollout
 	query := url.Values{}
@@ -192,7 +192,7 @@ func (c *Client) refused(response *http.Response, body []byte) error {
 	case code == http.StatusNotFound:
 		return fmt.Errorf("%w: %s", ErrNotFound, message)
 	case code >= 500, code == http.StatusTooManyRequests, code == http.StatusRequestTimeout:
-		return fmt.Errorf("%w: it answers %s", ErrUnavailable, message)
+		return fmt.Errorf("%w: it answered %s", ErrUnavailable, message)
 	case code == http.StatusUnauthorized, code == http.StatusForbidden:
 		return fmt.Errorf("the gateway, or a proxy in front of it, refused: %s: is EDRWATCH_TOKEN right?", message)
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/fleetsync"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/state"
 	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/decode"
 	"github.com/edrwatch/edrwatch/pipeline/enrich"
 	"github.com/edrwatch/edrwatch/pipeline/redact"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
@@ -68,11 +69,11 @@ type Config struct {
 type Log struct {
 	// Level is the least level that is logged: debug, info, warn or error.
 	Level string `yaml:"level"`
-	// Format is json, text, or auto: text on a terminal and json elsewhere.
+	// Format is json, text, or auto: text on a terminal, json otherwise.
 	Format string `yaml:"format"`
 }
 
-// HTTP configures the listeners. Both stay on this machine unless told otherwise.
+// HTTP configures the listeners. Both listen on loopback by default.
 type HTTP struct {
 	// Listen is the host:port of the API and the console.
 	Listen string `yaml:"listen"`
@@ -127,7 +128,7 @@ func (r *Rules) Validate() error {
 
 // Fleet says how several gateways judge one fleet, and how often they tell of it.
 type Fleet struct {
-	// Documents is the time in which every agent is told of once (metrics-edr.agent-*, event.action: inventory), so that
+	// Documents is the time in which every agent is written once (metrics-edr.agent-*, event.action: inventory), so that
 	// dashboards show the whole fleet, and every rollout (event.action: rollout-judged). 0 is never.
 	Documents time.Duration `yaml:"documents"`
 	// Exchange brings the steps of all gateways together that share the partitions; without a topic there is one gateway.
@@ -140,6 +141,8 @@ type Source struct {
 	Name string `yaml:"name,required"`
 	// Type decides which other keys there are.
 	Type string `yaml:"type"`
+	// Decode says which values are decoded before they are mapped.
+	Decode decode.Config `yaml:",inline"`
 	// Settings points to the Config of the type's package.
 	Settings any `yaml:"-"`
 }
@@ -192,10 +195,14 @@ func Default() Config {
 	return cfg
 }
 
-func (s *Source) kinds() []kind            { return sourceKinds() }
-func (s *Source) kindName() *string        { return &s.Type }
-func (s *Source) settings() any            { return s.Settings }
-func (s *Source) setSettings(settings any) { s.Settings = settings }
+func (s *Source) kinds() []kind     { return sourceKinds() }
+func (s *Source) kindName() *string { return &s.Type }
+func (s *Source) settings() any     { return s.Settings }
+
+// setSettings gives the entry its type's defaults, and those of what all types share.
+func (s *Source) setSettings(settings any) {
+	s.Settings, s.Decode = settings, decode.DefaultConfig()
+}
 
 // DecodeYAML reads an entry with the keys of its type.
 func (s *Source) DecodeYAML(n strict.Node) error {

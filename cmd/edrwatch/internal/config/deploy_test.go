@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/pipeline/decode"
 	"github.com/edrwatch/edrwatch/pipeline/secret"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 	"github.com/edrwatch/edrwatch/pipeline/tlsconf"
@@ -73,6 +74,7 @@ func statesDefaults(t *testing.T, c config.Config) {
 	source, kafka := *c.Sources[0].Settings.(*kafkasource.Config), kafkasource.DefaultConfig()
 	source.Brokers, source.TLS, source.SASL = kafka.Brokers, kafka.TLS, kafka.SASL
 	same("sources.kafka", source, kafka)
+	same("sources.kafka decoders", c.Sources[0].Decode, decode.DefaultConfig())
 	sink, elastic := *c.Sinks[0].Settings.(*elasticsearch.Config), elasticsearch.DefaultConfig()
 	sink.URLs, sink.APIKey, sink.TLS = elastic.URLs, secret.String{}, tlsconf.Config{}
 	same("sinks.elastic", sink, elastic)

@@ -13,7 +13,7 @@ type Gateway struct {
 	// it is empty.
 	Name string `yaml:"name"`
 	// Heartbeat is the time between two documents (logs-edr.gateway-*) that say that the gateway lives, so that a SIEM notices
-	// when it does not. Its start, stop and reloads are told of, too. 0 is never.
+	// when it does not. Its start, stop and reloads are written, too. 0 is never.
 	Heartbeat time.Duration `yaml:"heartbeat"`
 }
 

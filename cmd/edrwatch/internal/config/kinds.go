@@ -50,3 +50,27 @@ func deadLetterKinds() []kind {
 		{"kafka", func() any { c := kafkasink.DefaultConfig(); return &c }},
 	}
 }
+
+// Component is a type of a list of components, as the configuration knows it.
+type Component struct {
+	List string // sources, sinks, responders or dead_letter
+	Type string
+	// New returns a pointer to the Config of the type's package, with its defaults.
+	New func() any
+}
+
+// Components returns every type that can be configured, list by list. What is not here does not exist.
+func Components() []Component {
+	var all []Component
+	for _, list := range []struct {
+		name  string
+		kinds []kind
+	}{
+		{"sources", sourceKinds()}, {"sinks", sinkKinds()}, {"responders", responderKinds()}, {"dead_letter", deadLetterKinds()},
+	} {
+		for _, k := range list.kinds {
+			all = append(all, Component{list.name, k.name, k.make})
+		}
+	}
+	return all
+}

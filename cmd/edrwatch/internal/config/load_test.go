@@ -2,7 +2,6 @@ package config_test
 
 import (
 	"bytes"
-	"flag"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -10,9 +9,8 @@ import (
 	"testing"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 )
-
-var update = flag.Bool("update", false, "write the golden files")
 
 // comments returns what the lines of a file that begin with "# key: " say.
 func comments(src []byte, key string) []string {
@@ -57,16 +55,7 @@ func TestGood(t *testing.T) {
 			if err := loaded.Print(&printed); err != nil {
 				t.Fatal(err)
 			}
-			golden := strings.TrimSuffix(name, ".yml") + ".printed"
-			if *update {
-				if err := os.WriteFile(golden, printed.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil || printed.String() != string(want) {
-				t.Errorf("%s differs (%v); look at it after -update:\n%s", golden, err, &printed)
-			}
+			goldentest.Compare(t, strings.TrimSuffix(name, ".yml")+".printed", printed.Bytes())
 			if strings.Contains(printed.String(), "hunter2") {
 				t.Error("a secret is printed")
 			}

@@ -11,9 +11,9 @@ import (
 
 // Responses says whether, and how often, responders are asked to act on alerts.
 type Responses struct {
-	// Enabled sends what rules ask for. Otherwise every act is told of (event.action: response-taken) and none is taken.
+	// Enabled sends what rules ask for. Otherwise every act is written as an event (event.action: response-taken) and none is sent.
 	Enabled bool `yaml:"enabled"`
-	// MaxPerHour bounds how often one action is asked of one responder. What is over it is asked for when the alert is told again; the end of what was told is not bounded.
+	// MaxPerHour bounds how often one action is asked of one responder. An act over the bound is asked for when the alert comes again; the end of an act that was sent is not bounded.
 	MaxPerHour int `yaml:"max_per_hour"`
 	// Required says that an alert is done only when all responders have what it asks for. Otherwise it goes to the dead letter
 	// when a responder does not take it in time (pipeline.optional_patience).

@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
 	"go/ast"
 	"go/doc"
@@ -15,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/edrwatch/edrwatch/pipeline/goldentest"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
 )
 
@@ -73,15 +73,7 @@ func TestFieldDocs(t *testing.T) {
 	}
 	slices.Sort(lines)
 	want := strings.Join(lines, "")
-	if flag.Lookup("update").Value.String() == "true" {
-		if err := os.WriteFile("fields.tsv", []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if fieldDocs != want {
-		t.Error("fields.tsv is not what the sources say; run go test ./cmd/edrwatch/internal/config -update")
-	}
+	goldentest.Compare(t, "fields.tsv", []byte(want))
 }
 
 const module = "github.com/edrwatch/edrwatch/"

@@ -70,6 +70,7 @@ func (l *Loaded) validate(known []strict.Problem) []strict.Problem {
 	for i, s := range c.Sources {
 		sources[i] = s.Name
 		check(item(root.Get("sources"), i), s.Settings)
+		check(item(root.Get("sources"), i), &c.Sources[i].Decode)
 	}
 	l.names("sources", sources, report)
 	sinks := make([]string, len(c.Sinks))

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/playback"
 	kafkasink "github.com/edrwatch/edrwatch/sinks/kafka"
@@ -27,7 +28,7 @@ type Config struct {
 	Pace     time.Duration // real time that the scenario is compressed into
 	Stay     bool          // keep the console up after the end, until ctx ends
 	Listen   string        // of the console; "" takes a free port
-	Version  string
+	Build    buildinfo.Info
 	Logger   *slog.Logger
 	Out      io.Writer
 	Terminal bool // Out is a terminal: progress and colours
@@ -55,7 +56,7 @@ func Run(ctx context.Context, cfg Config) (_ Verdict, err error) {
 	}
 	gateway, err := app.New(
 		configuration(broker, app.EmbeddedConfig{Dir: dir, Listen: listen, HealthListen: "127.0.0.1:0"}),
-		app.Options{Logger: cfg.Logger, Stdout: io.Discard, Version: cfg.Version, Playback: true})
+		app.Options{Logger: cfg.Logger, Stdout: io.Discard, Build: cfg.Build, Playback: true})
 	if err != nil {
 		return Verdict{}, err
 	}
@@ -88,7 +89,7 @@ func Run(ctx context.Context, cfg Config) (_ Verdict, err error) {
 }
 
 // configuration is that of the evaluation set-up with a worker before a vendor's
-// console, which does not exist: what it would be asked for is told of.
+// console, which does not exist: what it would be asked for is written as an event.
 func configuration(broker *app.Broker, e app.EmbeddedConfig) config.Config {
 	cfg := app.Embedded(broker, e)
 	worker := kafkasink.DefaultResponderConfig()
@@ -110,7 +111,7 @@ func newFleet(cfg Config) (*simulator.Fleet, error) {
 func play(ctx context.Context, cfg Config, broker *app.Broker, gateway *app.App, fleet *simulator.Fleet) (Verdict, error) {
 	truth := fleet.Truth()
 	screen := newScreen(cfg, truth, gateway.Store())
-	screen.open(gateway.ConsoleURL(), broker.Addr())
+	screen.printHeader(gateway.ConsoleURL(), broker.Addr())
 	transport := &kafka.Transport{} // of its own, to close its connections
 	defer transport.CloseIdleConnections()
 	writer := playback.NewWriter(transport, broker.Addr())

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/buildinfo"
 )
 
 // TestDemoCatchesJuly19 plays the whole demo on a small fleet: broker,
@@ -17,7 +19,7 @@ func TestDemoCatchesJuly19(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	var out bytes.Buffer
 	verdict, err := Run(t.Context(), Config{
-		Scenario: "july19", Agents: 300, Seed: 1, Pace: time.Second, Version: "test",
+		Scenario: "july19", Agents: 300, Seed: 1, Pace: time.Second, Build: buildinfo.Info{Version: "test"},
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), Out: &out,
 	})
 	if err != nil {

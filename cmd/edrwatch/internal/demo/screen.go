@@ -18,13 +18,13 @@ type screen struct {
 	truth simulator.Truth
 	store *store.Store
 	read  int             // alert documents looked at
-	told  map[string]bool // episodes that have a line
+	shown map[string]bool // episodes that have a line
 	acts  map[string]bool // acts that have a line
 	width int
 }
 
 func newScreen(cfg Config, truth simulator.Truth, s *store.Store) *screen {
-	return &screen{cfg: cfg, truth: truth, store: s, told: map[string]bool{}, acts: map[string]bool{}}
+	return &screen{cfg: cfg, truth: truth, store: s, shown: map[string]bool{}, acts: map[string]bool{}}
 }
 
 // colours of severities, as SGR parameters.
@@ -59,9 +59,9 @@ func (s *screen) clear() {
 	}
 }
 
-func (s *screen) open(console, broker string) {
+func (s *screen) printHeader(console, broker string) {
 	s.line("%s", s.paint("1", "edrwatch demo: "+s.cfg.Scenario))
-	s.line("%d simulated agents, %s of their time in about %s. Everything is embedded and goes away at the end.",
+	s.line("%d simulated agents, %s of their time in about %s. Everything runs in this process and is removed at the end.",
 		s.cfg.Agents, s.truth.End.Sub(s.truth.Start), s.cfg.Pace.Round(time.Second))
 	s.line("Console %s   Kafka %s", s.paint("4", console), broker)
 	s.line("")
@@ -102,11 +102,11 @@ func (s *screen) showAlerts(ctx context.Context) error {
 	}
 	for ; s.read < len(alerts); s.read++ {
 		a := alerts[s.read]
-		if a.status == "resolved" || s.told[a.id] {
+		if a.status == "resolved" || s.shown[a.id] {
 			continue
 		}
-		s.told[a.id] = true
-		switch n := len(s.told); {
+		s.shown[a.id] = true
+		switch n := len(s.shown); {
 		case n == mostLines+1:
 			s.line("  … more alerts are in the console")
 		case n <= mostLines:
@@ -126,7 +126,7 @@ func (s *screen) showProgress(ms, sent int64) {
 	done := int(cells * at.Sub(s.truth.Start) / max(s.truth.End.Sub(s.truth.Start), 1))
 	done = min(max(done, 0), cells)
 	text := fmt.Sprintf("%s UTC [%s%s] %d records, %d alerts", at.Format("15:04:05"),
-		strings.Repeat("=", done), strings.Repeat(" ", cells-done), sent, len(s.told))
+		strings.Repeat("=", done), strings.Repeat(" ", cells-done), sent, len(s.shown))
 	s.clear()
 	fmt.Fprint(s.cfg.Out, text)
 	s.width = len(text)

@@ -18,23 +18,23 @@ import (
 type Verdict struct {
 	Complete   bool // the whole scenario was played and judged
 	Caught     []Catch
-	Missed     []simulator.Happening
+	Missed     []simulator.Incident
 	Unexpected []simulator.Alert
 	Alerts     int // alert documents in the store
 	Dead       int // records in the dead letter
 }
 
-// Catch is an incident with the first alert that told of it and the last thing
+// Catch is an incident with the first alert about it and the last thing
 // that this alert's episode said, where it said more as it went on.
 type Catch struct {
-	simulator.Happening
+	simulator.Incident
 	Alert simulator.Alert
 	Last  string
 }
 
 // settled waits until every produced record has its outcome.
 func settled(ctx context.Context, gateway *app.App, produced int64) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, settle, fmt.Errorf("the gateway did not work off its records within %s", settle))
+	ctx, cancel := context.WithTimeoutCause(ctx, settle, fmt.Errorf("the gateway did not finish its records within %s", settle))
 	defer cancel()
 	for {
 		done, err := gateway.RecordsDone()
@@ -66,7 +66,7 @@ func judge(ctx context.Context, gateway *app.App, truth simulator.Truth) (Verdic
 	v := Verdict{Complete: true, Alerts: len(alerts)}
 	v.Missed, v.Unexpected = truth.Judge(claims)
 	for _, h := range truth.Incidents {
-		if len(h.Expect) == 0 || slices.ContainsFunc(v.Missed, func(m simulator.Happening) bool { return m.ID == h.ID }) {
+		if len(h.Expect) == 0 || slices.ContainsFunc(v.Missed, func(m simulator.Incident) bool { return m.ID == h.ID }) {
 			continue
 		}
 		if first, ok := earliest(truth, h, firing); ok {
@@ -78,9 +78,9 @@ func judge(ctx context.Context, gateway *app.App, truth simulator.Truth) (Verdic
 }
 
 // earliest is the first of the alerts that tells of h.
-func earliest(truth simulator.Truth, h simulator.Happening, alerts []storedAlert) (storedAlert, bool) {
+func earliest(truth simulator.Truth, h simulator.Incident, alerts []storedAlert) (storedAlert, bool) {
 	only := truth
-	only.Incidents = []simulator.Happening{h}
+	only.Incidents = []simulator.Incident{h}
 	only.Incidents[0].Tolerate = nil
 	for _, a := range alerts {
 		if missed, _ := only.Judge([]simulator.Alert{a.Alert}); len(missed) == 0 {

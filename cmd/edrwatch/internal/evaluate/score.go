@@ -23,7 +23,7 @@ type Score struct {
 
 // IncidentScore is how one incident was judged.
 type IncidentScore struct {
-	simulator.Happening
+	simulator.Incident
 	Found     bool
 	After     time.Duration // from the incident's start to the first alert of an expected kind
 	First     Alert
@@ -69,8 +69,8 @@ func Judge(truth simulator.Truth, alerts []Alert) Score {
 	return s
 }
 
-func judgeIncident(h simulator.Happening, firing []Alert) IncidentScore {
-	s := IncidentScore{Happening: h}
+func judgeIncident(h simulator.Incident, firing []Alert) IncidentScore {
+	s := IncidentScore{Incident: h}
 	hit := map[string]int{} // place in h.Hosts by name and by agent id
 	for i, host := range h.Hosts {
 		hit[strings.ToLower(host.Name)] = i
@@ -118,7 +118,7 @@ func judgeIncident(h simulator.Happening, firing []Alert) IncidentScore {
 	return s
 }
 
-func darkAt(h simulator.Happening, at time.Time) float64 {
+func darkAt(h simulator.Incident, at time.Time) float64 {
 	if h.Online == 0 {
 		return 0
 	}

@@ -11,7 +11,7 @@ import (
 func TestScoresOfOneRun(t *testing.T) {
 	start := time.Date(2024, 7, 19, 4, 0, 0, 0, time.UTC)
 	at := func(m int) time.Time { return start.Add(time.Duration(m) * time.Minute) }
-	truth := simulator.Truth{Scenario: "s", Agents: 1000, Start: start, End: start.Add(12 * time.Hour), Incidents: []simulator.Happening{{
+	truth := simulator.Truth{Scenario: "s", Agents: 1000, Start: start, End: start.Add(12 * time.Hour), Incidents: []simulator.Incident{{
 		ID: "push", Start: at(10), Expect: []string{"mass_silence", "bad_rollout"}, Tolerate: []string{"silent_host"}, Within: 3 * time.Minute,
 		Content: "C-00000291-00000000-00000032.sys", Online: 100,
 		Hosts: []simulator.Host{{Name: "a", AgentID: "1", At: at(11)}, {Name: "b", AgentID: "2", At: at(12)}, {Name: "c", AgentID: "3", At: at(30)}, {Name: "d", At: at(31)}},

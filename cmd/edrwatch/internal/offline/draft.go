@@ -76,7 +76,7 @@ func (d *draft) write(vendor string) string {
 		}
 		return '_'
 	}, strings.ToLower(vendor))
-	fmt.Fprintf(&b, "vendor: %q\ndataset: %s.events\nroot: %s\nagent: %s # agent.type of all records\n", vendor, name, name, strings.ReplaceAll(name, "_", "-"))
+	fmt.Fprintf(&b, "vendor: %q\ndataset: %s.events\nroot: %s\nagent: %s # agent.type of all records\nvoice: agent # who speaks: agent (it itself), host (logs and metrics of its host) or server (console, inventory, API): only an agent's own voice shows that it lives\n", vendor, name, name, strings.ReplaceAll(name, "_", "-"))
 
 	when, format := d.time()
 	by := d.kind()

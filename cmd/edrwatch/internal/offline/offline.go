@@ -49,6 +49,7 @@ type Job struct {
 	Inputs   []Input
 	Format   file.Format
 	Shard    pipeline.ShardConfig
+	Decoder  pipeline.Decoder // nil: values are taken as they are
 	Mapper   pipeline.Mapper
 	Detector pipeline.Detector // nil: only map
 	// Processors change every event between mapping and detection, in order.
@@ -133,15 +134,23 @@ func (r *run) file(ctx context.Context, in Input) error {
 			r.summary.Blank++
 			continue
 		}
-		if err := r.line(in, &line); err != nil {
+		if err := r.line(ctx, in, &line); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *run) line(in Input, line *file.Line) error {
+func (r *run) line(ctx context.Context, in Input, line *file.Line) error {
 	r.shard.Reset()
-	switch r.shard.Process(&line.Partition, &line.Record, false) {
+	record := &line.Record
+	if r.job.Decoder != nil {
+		var err error
+		// Nobody waits for a schema registry here: what cannot be decoded now ends the run, and buries nothing.
+		if record, err = r.job.Decoder.Decode(ctx, record); err != nil {
+			return fmt.Errorf("%s: line %d: %w", in.Name, line.Number, err)
+		}
+	}
+	switch r.shard.Process(&line.Partition, record, false) {
 	case pipeline.Mapped:
 		r.summary.Mapped++
 	case pipeline.Other:

@@ -63,13 +63,13 @@ func (a *Acts) read(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("state: reading topic %s: %w", a.s.cfg.Topic, err)
 	}
-	if a.at > at.last { // The topic was made anew.
+	if a.at > at.last { // The topic was deleted and created again.
 		a.at = 0
 	}
 	at.first = max(at.first, a.at)
 	err = a.s.scan(ctx, at, func(record *kafkago.Message) {
 		a.at = record.Offset + 1
-		a.take(record)
+		a.addRecord(record)
 	})
 	if err != nil {
 		return fmt.Errorf("state: reading topic %s: %w", a.s.cfg.Topic, err)
@@ -78,7 +78,7 @@ func (a *Acts) read(ctx context.Context) error {
 	return nil
 }
 
-func (a *Acts) take(record *kafkago.Message) {
+func (a *Acts) addRecord(record *kafkago.Message) {
 	id, ok := strings.CutPrefix(string(record.Key), actsName+"/")
 	if !ok || strings.Contains(id, "/") {
 		return // A chunk of a snapshot.
@@ -94,8 +94,8 @@ func (a *Acts) take(record *kafkago.Message) {
 	}
 }
 
-// Note implements respond.Journal. What was noted too long ago goes.
-func (a *Acts) Note(ctx context.Context, id string) error {
+// RecordDone implements respond.Journal. What was noted too long ago goes.
+func (a *Acts) RecordDone(ctx context.Context, id string) error {
 	now := a.now().UnixMilli()
 	messages := []kafkago.Message{{Key: []byte(actsName + "/" + id), Value: strconv.AppendInt(nil, now, 10)}}
 	a.mu.Lock()

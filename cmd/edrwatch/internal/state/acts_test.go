@@ -15,7 +15,7 @@ func TestActsAreKnownToEveryGateway(t *testing.T) {
 	one, two := s.Acts(clock), again(t, s.cfg.Brokers, "state").Acts(clock)
 	note := func(id string) {
 		t.Helper()
-		if err := one.Note(t.Context(), id); err != nil {
+		if err := one.RecordDone(t.Context(), id); err != nil {
 			t.Fatal(err)
 		}
 	}

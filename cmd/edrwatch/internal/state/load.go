@@ -22,7 +22,7 @@ type found struct {
 // Load implements pipeline.Checkpoints: it reads the shard's partition of the
 // topic from its beginning. What Save does next follows from what was found.
 func (s *Store) Load(ctx context.Context, name string, committed int64, restore func(offset int64, snapshot []byte) error) (int64, bool, error) {
-	known, list, err := s.find(ctx, name)
+	known, list, err := s.findSnapshots(ctx, name)
 	if err != nil {
 		return 0, false, err
 	}
@@ -40,7 +40,7 @@ func (s *Store) Load(ctx context.Context, name string, committed int64, restore 
 
 // Peek is Load for one who does not save the shard.
 func (s *Store) Peek(ctx context.Context, name string, restore func(snapshot []byte) error) (offset int64, ok bool, err error) {
-	_, list, err := s.find(ctx, name)
+	_, list, err := s.findSnapshots(ctx, name)
 	for _, f := range list {
 		if restore(f.snapshot) == nil {
 			return f.offset, true, nil
@@ -49,9 +49,9 @@ func (s *Store) Peek(ctx context.Context, name string, restore func(snapshot []b
 	return 0, false, err
 }
 
-// find returns the snapshots of a shard that are whole, the one of the highest
+// findSnapshots returns the snapshots of a shard that are whole, the one of the highest
 // offset first.
-func (s *Store) find(ctx context.Context, name string) (*shard, []found, error) {
+func (s *Store) findSnapshots(ctx context.Context, name string) (*shard, []found, error) {
 	chunks, err := s.read(ctx, name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("state: reading topic %s: %w", s.cfg.Topic, err)
@@ -67,7 +67,7 @@ func (s *Store) find(ctx context.Context, name string) (*shard, []found, error) 
 		}
 		snapshot, err := join(chunks[slot])
 		if err != nil {
-			s.log.Warn("a snapshot is not whole; trying the other one", "shard", name, "slot", slot, "error", err)
+			s.log.Warn("snapshot incomplete or damaged; trying the other slot", "shard", name, "slot", slot, "error", err)
 			continue
 		}
 		list = append(list, found{slot, chunks[slot][0].offset, snapshot})
@@ -96,7 +96,7 @@ func (s *Store) read(ctx context.Context, name string) (chunks [slots]map[int]*c
 	if err != nil {
 		return chunks, err
 	}
-	return chunks, s.scan(ctx, at, func(record *kafkago.Message) { s.take(&chunks, name, record) })
+	return chunks, s.scan(ctx, at, func(record *kafkago.Message) { s.addChunk(&chunks, name, record) })
 }
 
 // scan reads the records of a partition between two offsets.
@@ -129,8 +129,8 @@ func (s *Store) scan(ctx context.Context, at place, take func(*kafkago.Message))
 	}
 }
 
-// take adds a record to the chunks of a shard; the last of a key counts.
-func (s *Store) take(chunks *[slots]map[int]*chunk, name string, record *kafkago.Message) {
+// addChunk adds a record to the chunks of a shard; the last of a key counts.
+func (s *Store) addChunk(chunks *[slots]map[int]*chunk, name string, record *kafkago.Message) {
 	shard, slot, number, ok := parseKey(record.Key)
 	if !ok || shard != name {
 		return
@@ -141,7 +141,7 @@ func (s *Store) take(chunks *[slots]map[int]*chunk, name string, record *kafkago
 	}
 	c, err := parseChunk(record.Value)
 	if err != nil {
-		s.log.Warn("a chunk cannot be read", "shard", name, "offset", record.Offset, "error", err)
+		s.log.Warn("snapshot chunk not readable; skipping it", "shard", name, "offset", record.Offset, "error", err)
 		return
 	}
 	chunks[slot][number] = c
@@ -158,7 +158,7 @@ type place struct {
 func (s *Store) locate(ctx context.Context, name string) (place, error) {
 	var errs []error
 	for _, i := range rand.Perm(len(s.cfg.Brokers)) {
-		at, err := s.ask(ctx, s.cfg.Brokers[i], name)
+		at, err := s.locateAt(ctx, s.cfg.Brokers[i], name)
 		if err == nil {
 			return at, nil
 		}
@@ -167,7 +167,8 @@ func (s *Store) locate(ctx context.Context, name string) (place, error) {
 	return place{}, errors.Join(errs...)
 }
 
-func (s *Store) ask(ctx context.Context, broker, name string) (at place, err error) {
+// locateAt is locate with one broker.
+func (s *Store) locateAt(ctx context.Context, broker, name string) (at place, err error) {
 	partitions, err := s.dialer.LookupPartitions(ctx, "tcp", broker, s.cfg.Topic)
 	if err != nil {
 		return at, err

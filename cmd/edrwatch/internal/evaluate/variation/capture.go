@@ -134,34 +134,15 @@ func (b *builder) add(h *host, k kind, event time.Duration, arg uint32) {
 	b.records = append(b.records, record{arrives: event + 200*time.Millisecond + min(b.exp(time.Second), 15*time.Second), event: event, host: int32(h.n), kind: k, arg: arg})
 }
 
-// emit lays out everything periodic of a host and what its downtimes leave.
+// emit lays out everything periodic of a host and what its downtimes leave. The
+// order of the parts is that of the draws, on which the records of a seed depend.
 func (b *builder) emit(h *host) {
-	for t := b.upTo(h.beat); t < b.length; t += h.beat + b.upTo(h.beat/60) - h.beat/120 {
-		if up, d := h.up(t); up {
-			b.add(h, beat, t, 1)
-		} else if h.vendor == sentinelone && d.how != gone {
-			b.add(h, beat, t, 0) // The console lists inactive agents, too.
-		}
-	}
+	b.emitBeats(h)
 	if h.metrics {
-		for t := b.upTo(time.Minute); t < b.length; t += time.Minute {
-			up, d := h.up(t)
-			if !up && d.how != cut {
-				continue
-			}
-			cpu, memory := h.cpu*(0.5+b.random.Float64()), h.memory+4*b.random.Float64()
-			if h.use != nil {
-				c, m := h.use(t)
-				cpu, memory = min(cpu+c, 100), memory+m
-			}
-			b.add(h, sample, t, uint32(cpu*10)<<16|uint32(min(memory, 65535)))
-			if n := len(b.records); !up && n > 0 {
-				b.records[n-1].arrives = d.until + b.upTo(20*time.Second) // The shipper catches up.
-			}
-		}
+		b.emitSamples(h)
 	}
 	for _, d := range h.downs {
-		b.tell(h, d)
+		b.emitDowntime(h, d)
 	}
 	for _, c := range h.versions {
 		if up, _ := h.up(c.at); up {
@@ -181,8 +162,38 @@ func (b *builder) emit(h *host) {
 	}
 }
 
-// tell emits what the beginning and the end of a downtime leave.
-func (b *builder) tell(h *host, d downtime) {
+// emitBeats lays out the heartbeats of a host's agent.
+func (b *builder) emitBeats(h *host) {
+	for t := b.upTo(h.beat); t < b.length; t += h.beat + b.upTo(h.beat/60) - h.beat/120 {
+		if up, d := h.up(t); up {
+			b.add(h, beat, t, 1)
+		} else if h.vendor == sentinelone && d.how != gone {
+			b.add(h, beat, t, 0) // The console lists inactive agents, too.
+		}
+	}
+}
+
+// emitSamples lays out the metrics of a host's agent, one a minute.
+func (b *builder) emitSamples(h *host) {
+	for t := b.upTo(time.Minute); t < b.length; t += time.Minute {
+		up, d := h.up(t)
+		if !up && d.how != cut {
+			continue
+		}
+		cpu, memory := h.cpu*(0.5+b.random.Float64()), h.memory+4*b.random.Float64()
+		if h.use != nil {
+			c, m := h.use(t)
+			cpu, memory = min(cpu+c, 100), memory+m
+		}
+		b.add(h, sample, t, uint32(cpu*10)<<16|uint32(min(memory, 65535)))
+		if n := len(b.records); !up && n > 0 {
+			b.records[n-1].arrives = d.until + b.upTo(20*time.Second) // The shipper catches up.
+		}
+	}
+}
+
+// emitDowntime emits what the beginning and the end of a downtime leave.
+func (b *builder) emitDowntime(h *host, d downtime) {
 	logs := h.ships != noEvents
 	if logs && d.how == shutdown {
 		for i, id := range []uint32{evShutdownAsked, evServiceStopped, evLogStopped, evKernelStop} {

@@ -46,8 +46,8 @@ func scenarios() map[string]scenario {
 }
 
 // incident adds one to the truth; the hosts follow.
-func (b *builder) incident(id string, from, within time.Duration, expect, tolerate []string) *simulator.Happening {
-	b.truth.Incidents = append(b.truth.Incidents, simulator.Happening{
+func (b *builder) incident(id string, from, within time.Duration, expect, tolerate []string) *simulator.Incident {
+	b.truth.Incidents = append(b.truth.Incidents, simulator.Incident{
 		ID: id, Type: id, Start: b.start.Add(from), End: b.truth.End, Expect: expect, Tolerate: tolerate, Within: within, Online: b.online(from),
 	})
 	return &b.truth.Incidents[len(b.truth.Incidents)-1]
@@ -63,7 +63,7 @@ func (b *builder) online(t time.Duration) int {
 	return n
 }
 
-func (b *builder) hit(i *simulator.Happening, h *host, t time.Duration) {
+func (b *builder) hit(i *simulator.Incident, h *host, t time.Duration) {
 	i.Hosts = append(i.Hosts, simulator.Host{Name: h.name, AgentID: h.agentID, At: b.start.Add(t)})
 }
 
@@ -277,7 +277,7 @@ func lateBatches(b *builder) {
 	}
 }
 
-// vpnAndReimages: the VPN is down for half an hour, hosts are set up anew
+// vpnAndReimages: the VPN is down for half an hour, hosts are re-imaged
 // under their names, and some are taken out of service.
 func vpnAndReimages(b *builder) {
 	for _, h := range b.hosts[:len(b.hosts):len(b.hosts)] {

@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"math"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
+)
+
+// fleetWatch is a session's part in the fleet: it tells the shard of every
+// event, ends its steps on time and gives what the judge found to the rules
+// about it. To the session's clock it is one more state.
+type fleetWatch struct {
+	noState
+	s      *Session
+	fleet  *fleet.Fleet
+	shard  *fleet.Shard
+	states map[string][]State // By kind of finding.
+	begun  bool               // The fleet knows that records come.
+}
+
+// joinFleet makes the session a part of the fleet when a rule is about it.
+func (s *Session) joinFleet(f *fleet.Fleet) {
+	states := s.fleetStates()
+	if len(states) == 0 {
+		return
+	}
+	if f == nil {
+		f = fleet.New(fleet.DefaultConfig(), nil)
+	}
+	s.fleet = &fleetWatch{s: s, fleet: f, shard: f.Shard()}
+	s.rejoinFleet()
+}
+
+// rejoinFleet puts the watch behind states that are new.
+func (s *Session) rejoinFleet() {
+	s.fleet.states = s.fleetStates()
+	s.states = append(s.states, s.fleet)
+	s.entities.onForget = func(n *Entity) { s.fleet.shard.Evict(&n.Agent) }
+	s.entities.onReplace = func(n *Entity) { s.fleet.shard.Replace(&n.Agent) }
+}
+
+// fleetStates are the states of rules about the fleet, by kind of finding.
+func (s *Session) fleetStates() map[string][]State {
+	states := map[string][]State{}
+	for _, st := range s.states {
+		if kind := st.FindingKind(); kind != "" {
+			states[kind] = append(states[kind], st)
+		}
+	}
+	return states
+}
+
+// observeEvent tells the shard of an event.
+func (w *fleetWatch) observeEvent(m *Evaluation) {
+	var agent *fleet.Agent
+	if m.Entity != nil {
+		agent = &m.Entity.Agent
+	}
+	if !w.begun {
+		w.begun = true
+		w.fleet.Begin(w.shard)
+	}
+	w.shard.Observe(agent, m.Event, m.Now, m.At, m.Event.Feed)
+	if agent == nil || agent.Type == "" {
+		// What happens to a host happens to its agents.
+		if action := m.Event.Str(ecs.EventAction); fleet.IsHostAction(action) {
+			host := w.s.entities.hostOf(m.Event)
+			for n := w.s.entities.hosts[string(host)]; n != nil; n = n.neighbor {
+				w.shard.Host(&n.Agent, action, m.Now, m.At)
+			}
+			if len(host) > 0 {
+				w.shard.Report(host, action, m.Now, m.At)
+			}
+		}
+	}
+	w.s.wakeAt(w.shard.NextStep())
+}
+
+// explains reports whether it is explained that an agent is not heard: it, or
+// its host, said goodbye, or its site or its feed is dark.
+func (w *fleetWatch) explains(n *Entity) bool {
+	return n.SaidGoodbye() || w.fleet.Dark(&n.Agent) || w.shard.Waiting(&n.Agent)
+}
+
+func (w *fleetWatch) leaveFleet() { w.fleet.Leave(w.shard) }
+
+func (w *fleetWatch) Next() int64 {
+	if end := w.shard.NextStep(); end > 0 {
+		return end
+	}
+	return math.MaxInt64
+}
+
+func (w *fleetWatch) Fire(due int64) {
+	for _, h := range w.fleet.Elsewhere(w.shard) {
+		for n := w.s.entities.hosts[h.Host]; n != nil; n = n.neighbor {
+			w.shard.Elsewhere(&n.Agent, h, due)
+		}
+	}
+	raise(w.states, w.fleet.Take(w.shard, w.shard.EndStep(w.s.target), w.s.rebuilding))
+}
+
+// Persist writes or reads the shard.
+func (w *fleetWatch) Persist(a *Archive) {
+	w.shard.Persist(a.Codec, func(p **fleet.Agent) {
+		number := 0
+		if !a.Reading() {
+			number = int((*p).Number)
+		}
+		snapshot.Int(a.Codec, &number)
+		switch {
+		case !a.Reading():
+		case number <= 0 || number > len(a.agents.list):
+			a.Fail("expected one of %d agents, found number %d", len(a.agents.list), number)
+		default:
+			*p = &a.agents.list[number-1].Agent
+		}
+	})
+	if !a.Reading() || a.Err() != nil {
+		return
+	}
+	for _, n := range a.agents.list {
+		if !w.shard.Adopt(&n.Agent) {
+			a.Fail("agent %q stands in no place of the fleet's", n.Key)
+			return
+		}
+	}
+	if w.shard.NextStep() > 0 {
+		w.fleet.Begin(w.shard)
+	}
+}

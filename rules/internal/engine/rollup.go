@@ -1,0 +1,287 @@
+package engine
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/edrwatch/edrwatch/rules/internal/spec"
+	"github.com/edrwatch/edrwatch/rules/internal/wording"
+)
+
+func (st *rollupState) Rebind(r *Rule) { st.r = r }
+
+// rollupFields read what rollupNames names.
+func rollupFields() map[string]func(n *Entity) string {
+	return map[string]func(n *Entity) string{
+		"agent.type":          func(n *Entity) string { return n.Type },
+		"agent.version":       func(n *Entity) string { return n.Version },
+		"edr.content.version": func(n *Entity) string { return n.Content },
+		"host.os.type":        func(n *Entity) string { return n.OSType },
+		"host.type":           func(n *Entity) string { return n.HostType },
+	}
+}
+
+// rollupPlan is a compiled rollup.
+type rollupPlan struct {
+	names  []string
+	values []func(n *Entity) string
+	over   int
+	within int64
+}
+
+func newRollupPlan(k *spec.Rollup) *rollupPlan {
+	if k == nil {
+		return nil
+	}
+	p := &rollupPlan{names: k.By, over: k.Over, within: int64(k.Within)}
+	for _, name := range k.By {
+		p.values = append(p.values, rollupFields()[name])
+	}
+	return p
+}
+
+// group is what the incident of an agent is about.
+func (p *rollupPlan) group(n *Entity) string {
+	parts := make([]string, len(p.values))
+	for i, value := range p.values {
+		if n != nil {
+			parts[i] = value(n)
+		}
+	}
+	return strings.Join(parts, " | ")
+}
+
+// rollupState holds the incidents of one rule.
+type rollupState struct {
+	noState
+	s      *Session
+	r      *Rule
+	p      *rollupPlan
+	groups map[string]*incident
+	ends   int64 // When the first incident is looked at; math.MaxInt64: none is open.
+}
+
+// incident is a group of agents about which the rule alerts, many at a time or
+// not.
+type incident struct {
+	Episode
+	group   string
+	open    bool
+	began   []rollupMember          // Members that are not older than within.
+	members map[string]rollupMember // While open, by key.
+	ids     []string                // edr.alert.id of some members.
+	hosts   []string                // Names of some members.
+	names   map[string]bool         // Of all members, which tell agents apart; while open.
+	firing  int                     // Alerts of members that had not ended when it was last looked at.
+	folded  int64                   // Documents of members since it is open.
+	last    int64                   // Clock when the last member began.
+	said    int64                   // Clock of its last document.
+	told    int                     // Members then.
+	due     int64
+}
+
+// rollupMember is the alert of one agent.
+type rollupMember struct {
+	key, id, host string
+	at, start     int64
+}
+
+func newRollupState(s *Session, r *Rule) *rollupState {
+	return &rollupState{s: s, r: r, p: r.rollup, groups: make(map[string]*incident), ends: math.MaxInt64}
+}
+
+func (st *rollupState) KeyCount() (int, uint64) { return len(st.groups), 0 }
+
+func (st *rollupState) Next() int64 { return st.ends }
+
+// fold looks at a document that is about to be written and returns the incident
+// that it belongs to; "" for none.
+func (st *rollupState) fold(ep *Episode, a *Alert) (parent string) {
+	if ep.Sequence > 0 || a.Status != "firing" {
+		for _, in := range st.groups { // The agent may have come to belong to another.
+			if in.open && in.members[a.Key].id == ep.ID {
+				in.folded++
+				return in.ID
+			}
+		}
+		return ""
+	}
+	group := st.p.group(a.Entity)
+	in := st.groups[group]
+	if in == nil {
+		in = &incident{group: strings.Clone(group)}
+		st.groups[in.group] = in
+	}
+	member := rollupMember{key: strings.Clone(a.Key), id: ep.ID, host: strings.Clone(hostOf(a)), at: a.At, start: ep.Start}
+	in.last = a.At
+	if !in.open {
+		in.began = slices.DeleteFunc(in.began, func(m rollupMember) bool { return m.at <= a.At-st.p.within || m.key == member.key })
+		in.began = append(in.began, member)
+		if len(in.began) < st.p.over || in.different() < st.p.over {
+			return ""
+		}
+		st.begin(in, a)
+		return in.ID
+	}
+	in.add(member)
+	in.folded++
+	ep.severity, ep.risk = "info", 10
+	if len(in.names) >= in.told+max(in.told/4, 1) && a.At-in.said >= int64(time.Minute) {
+		st.say(in, a.At, "firing")
+	}
+	return in.ID
+}
+
+// hostOf names whom an alert is about.
+func hostOf(a *Alert) string {
+	if a.Entity != nil {
+		return a.Entity.HostLabel()
+	}
+	return a.Key
+}
+
+// different is the number of agents whose alerts began of late.
+func (in *incident) different() int {
+	names := make(map[string]bool, len(in.began))
+	for i := range in.began {
+		names[in.began[i].host] = true
+	}
+	return len(names)
+}
+
+// add takes a member in, or its next episode.
+func (in *incident) add(m rollupMember) {
+	in.members[m.key] = m
+	if len(in.ids) < wording.MaxListed {
+		in.ids = append(in.ids, m.id)
+	}
+	if !in.names[m.host] && len(in.hosts) < MaxHosts {
+		in.hosts = append(in.hosts, m.host)
+	}
+	in.names[m.host] = true
+}
+
+// count looks which alerts of the members have not ended.
+func (st *rollupState) count(in *incident) {
+	in.firing = 0
+	st.s.states[st.r.number].OpenAlerts(func(o OpenAlert) {
+		if m, ok := in.members[o.Key]; ok && m.id == o.Episode.ID {
+			in.firing++
+		}
+	})
+}
+
+// begin opens an incident with the members of late.
+func (st *rollupState) begin(in *incident, a *Alert) {
+	start := in.began[0].start
+	for _, m := range in.began {
+		start = min(start, m.start)
+	}
+	in.Episode = BeginEpisode(st.r, in.group, start, "rollup "+strconv.FormatInt(a.At, 10))
+	in.severity, in.risk = st.r.weigh(a.Source)
+	in.open, in.members, in.names, in.folded = true, make(map[string]rollupMember), make(map[string]bool), 0
+	for _, m := range in.began {
+		in.add(m)
+	}
+	in.began = nil
+	in.due = a.At + st.p.within
+	st.wake()
+	st.say(in, a.At, "firing")
+}
+
+// say writes a document of an incident.
+func (st *rollupState) say(in *incident, at int64, status string) {
+	n := int64(len(in.names))
+	in.Count, in.said, in.told = n, at, len(in.names)
+	all := st.s.entities.alike(func(e *Entity) bool { return st.p.group(e) == in.group }, at)
+	all = max(all, n)
+	about := "agents"
+	for i, value := range strings.Split(in.group, " | ") {
+		if i < len(st.p.names) {
+			about += fmt.Sprintf(" with %s %q", st.p.names[i], value)
+		}
+	}
+	reason := fmt.Sprintf("%s of %s %s (%s), one after the other within %s", wording.Grouped(n), wording.Grouped(all), about, wording.Share(n, all), wording.Duration(st.p.within))
+	if status == "resolved" {
+		reason = fmt.Sprintf("no further alert for %s; there were alerts about %s of %s %s (%s), of which %s still fire", wording.Duration(st.p.within),
+			wording.Grouped(n), wording.Grouped(all), about, wording.Share(n, all), wording.Grouped(int64(in.firing)))
+	}
+	document := &Alert{
+		At: at, End: max(in.last, in.Start), Status: status, Key: in.group, Scope: st.scope(), incident: true, Denominator: all,
+		Hosts: slices.Clone(in.hosts), HostsTotal: len(in.names), Reason: reason,
+		Evidence: []Evidence{
+			{"rollup", "true"}, {"by", wording.JSONList(st.p.names)}, Number("over", int64(st.p.over)), Text("within", wording.Duration(st.p.within)),
+			Number("agents", n), {"alert_ids", wording.JSONList(in.ids)}, Number("alert_ids_total", int64(len(in.members))), Number("documents_folded", in.folded),
+		},
+	}
+	if i := slices.Index(st.p.names, "agent.type"); i >= 0 {
+		document.AgentType = strings.Split(in.group, " | ")[i]
+	}
+	st.s.raise(st.r, &in.Episode, document)
+}
+
+// scope is that of an incident.
+func (st *rollupState) scope() string {
+	if len(st.p.names) == 0 {
+		return "fleet"
+	}
+	return "cohort"
+}
+
+// wake finds when the first incident is to be looked at.
+func (st *rollupState) wake() {
+	st.ends = math.MaxInt64
+	for _, in := range st.groups {
+		if in.open {
+			st.ends = min(st.ends, in.due)
+		}
+	}
+	st.s.wakeAt(st.ends)
+}
+
+// Fire ends an incident to which nothing was added for a while and of which
+// most is over.
+func (st *rollupState) Fire(due int64) {
+	for _, group := range slices.Sorted(maps.Keys(st.groups)) {
+		in := st.groups[group]
+		if !in.open || in.due != due {
+			continue
+		}
+		quiet := in.last + st.p.within
+		if quiet <= due {
+			st.count(in)
+		}
+		switch {
+		case quiet > due:
+			in.due = quiet
+		case st.r.endless() || 2*in.firing < len(in.members):
+			st.say(in, due, "resolved")
+			delete(st.groups, group)
+		default:
+			in.due = due + st.p.within
+		}
+		break
+	}
+	st.wake()
+}
+
+// endless reports whether alerts of the rule have no end of their own.
+func (r *Rule) endless() bool {
+	if r.keepFiring > 0 || r.suppress > 0 {
+		return false
+	}
+	return r.plan.Traits().Endless
+}
+
+func (st *rollupState) OpenAlerts(end func(OpenAlert)) {
+	for _, group := range slices.Sorted(maps.Keys(st.groups)) {
+		if in := st.groups[group]; in.open {
+			end(OpenAlert{Episode: &in.Episode, Key: in.group, Hosts: in.hosts, incident: true, Scope: st.scope()})
+		}
+	}
+}
