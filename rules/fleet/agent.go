@@ -30,6 +30,8 @@ type Agent struct {
 	settled, queued, evicted bool
 	Number                   uint32 // its owner's: place in the snapshot that is being written
 	sleeps                   bool   // it was switched off for long, and on again
+	entity                   uint64 // as it was listed last; 0: none
+	identified               bool   // entity is that of ID
 	disputed                 bool   // of a copy: records contradict each other about who it is
 	updated                  bool   // the start that belongs to the latest sensor has come
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Roster is who knows agents: the session of a partition.
@@ -33,6 +35,8 @@ func (f *Fleet) Dismiss(r Roster) {
 // Record is what is known of one agent, for people and documents. What no
 // event told is empty.
 type Record struct {
+	// Entity is edr.entity.id; "" of an agent that has no name at all.
+	Entity  string `json:"entity,omitempty"`
 	ID      string `json:"id"`
 	Host    string `json:"host,omitempty"`
 	HostID  string `json:"host_id,omitempty"`
@@ -234,7 +238,7 @@ func (a *Agent) presence() string {
 // record copies what is known of the agent.
 func (a *Agent) record(behind bool) Record {
 	r := Record{
-		ID: a.ID, Host: a.HostName, HostID: a.HostID, Product: a.Type, Version: a.Version, Presence: a.presence(), State: a.State, Mode: a.Mode,
+		Entity: identity.Entity(a.entity).String(), ID: a.ID, Host: a.HostName, HostID: a.HostID, Product: a.Type, Version: a.Version, Presence: a.presence(), State: a.State, Mode: a.Mode,
 		Ring: a.Ring, Site: a.Site, OS: a.OSType, HostType: a.HostType, Model: a.Model, Account: a.Account, StartType: a.StartType, Behind: behind, Contradictions: a.disputed,
 		Cadence:   float64(a.cadence/int64(time.Millisecond)) / 1000,
 		FirstSeen: time.Unix(0, a.FirstSeen).UTC(), LastSeen: time.Unix(0, a.LastSeen).UTC(),

@@ -1,6 +1,9 @@
 package identity
 
 import (
+	"encoding/binary"
+	"unsafe"
+
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
@@ -94,15 +97,23 @@ func identifier(e *event.Event, id string) term {
 	return t
 }
 
-// isPlain reports whether an id is as it is compared: nothing is a capital, a
-// space or a brace. What it takes for one that is not is only looked at twice.
+// isPlain reports whether an id is as it is compared: nothing is a capital or a
+// control character, which are those without the bit 0x20, and neither spaces nor
+// braces stand around it. What it takes for one that is not is only looked at twice.
 func isPlain(id string) bool {
-	for i := range len(id) {
-		if c := id[i]; c-'A' < 26 || c <= ' ' || c == '{' {
-			return false
-		}
+	if first, last := id[0], id[len(id)-1]; first == ' ' || first == '{' || last == ' ' || last == '}' {
+		return false
 	}
-	return true
+	const lower = 0x2020202020202020
+	all, i := uint64(lower), 0
+	bytes := unsafe.Slice(unsafe.StringData(id), len(id))
+	for ; i+8 <= len(id); i += 8 {
+		all &= binary.LittleEndian.Uint64(bytes[i:])
+	}
+	for ; i < len(id); i++ {
+		all &= uint64(id[i]) | lower&^0xff
+	}
+	return all&lower == lower
 }
 
 func (v *mention) parseMAC(e *event.Event, mac *event.Value) {
