@@ -6,7 +6,7 @@ import (
 	"github.com/edrwatch/edrwatch/mappings/internal/scan"
 )
 
-// maxByKey bounds the elements of a list that are told apart by kind: the
+// maxByKey bounds the elements of a list that are distinguished by kind: the
 // cost grows with their square.
 const maxByKey = 256
 

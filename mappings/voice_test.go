@@ -163,3 +163,40 @@ func TestVoiceIsRequired(t *testing.T) {
 }
 
 func mapFile(name, text string) fstest.MapFS { return fstest.MapFS{name: {Data: []byte(text)}} }
+
+// TestReadmeTellsTheVoices holds the table of README.md to the golden pairs:
+// every dataset with every voice that its records have, and the actions of the
+// agent's own.
+func TestReadmeTellsTheVoices(t *testing.T) {
+	text, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(text), "## Whose voice a record is\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	rows := map[string]string{}
+	for line := range strings.Lines(section) {
+		if !strings.HasPrefix(line, "| `") {
+			continue
+		}
+		first, _, _ := strings.Cut(line[2:], " |")
+		for name := range strings.SplitSeq(first, ", ") {
+			rows[strings.Trim(name, "`")] = line
+		}
+	}
+	known := libraryPlan(t).Names()
+	eachGolden(t, func(file string, d goldenDocument) {
+		dataset, voice := d.Event.Dataset, d.EDR.Provenance.Voice
+		if dataset == "" || !slices.Contains(known, dataset) {
+			return
+		}
+		row, ok := rows[dataset]
+		said := voice
+		if voice == "agent" {
+			said = "`" + d.Event.Action + "`"
+		}
+		if !ok || !strings.Contains(row, said) {
+			t.Errorf("README.md does not tell that %s of %s (%s) is the voice of the %s", d.Event.Action, dataset, file, voice)
+		}
+	})
+}

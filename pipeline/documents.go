@@ -56,9 +56,22 @@ func (d *documents) addAlert(a *event.Event, p *event.Partition, r *event.Record
 	doc.Stream = event.Alerts
 	doc.Severity = d.keep(a.Str(ecs.EDRAlertSeverity))
 	doc.AlertKind = d.keep(a.Str(ecs.EDRAlertKind))
+	doc.Latest = latestOf(d.keep(a.Str(ecs.EDRAlertID)), a)
 	if v := a.Get(ecs.RuleID); v != nil {
 		doc.Rules = d.keepRules(v)
 	}
+}
+
+// latestOf is what makes an alert's document its state.
+func latestOf(id string, a *event.Event) event.Latest {
+	if id == "" {
+		return event.Latest{}
+	}
+	count := int64(0)
+	if v := a.Get(ecs.EDRAlertCount); v != nil {
+		count = v.Int()
+	}
+	return event.Latest{ID: id, Version: event.AlertVersion(a.Str(ecs.EDRAlertStatus), a.Timestamp(), count)}
 }
 
 // add encodes e and keeps what routes and stores look at.

@@ -11,7 +11,7 @@ import (
 func themes() map[string]string {
 	return map[string]string{
 		"CPU":                                "cpu_spike cpu_sustained cpu_p95 cpu_sparse cpu_many_hosts",
-		"memory":                             "memory_limit memory_unusual memory_many_hosts",
+		"memory":                             "memory_limit memory_trend memory_unusual memory_many_hosts",
 		"handles and threads":                "handles_limit threads_limit",
 		"disk":                               "disk_full",
 		"restarts":                           "restart_storm restart_count_high",

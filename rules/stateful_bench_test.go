@@ -31,6 +31,7 @@ var statefulCases = []struct{ name, typ, rest string }{
 	{"metric max", "metric", "condition: has(edr.state)\nfield: edr.resource.cpu_pct\nfunction: max\nwindow: 10m\nhaving: {gt: 99}"},
 	{"metric p95", "metric", "condition: has(edr.state)\nfield: edr.resource.cpu_pct\nfunction: p95\nwindow: 10m\nhaving: {gt: 99}"},
 	{"spike", "spike", "condition: has(edr.state)\nwindow: 10m\ntimes: 3\nmin_events: 1000000"},
+	{"trend", "trend", "condition: has(edr.state)\nfield: edr.resource.cpu_pct\nwindow: 8h\nhaving: {gt: 1000}"},
 	{"anomaly novelty", "anomaly", "condition: has(edr.state)\nfield: edr.resource.cpu_pct\nwindow: 1d"},
 	{"anomaly ewma", "anomaly", "condition: has(edr.state)\nfield: edr.resource.cpu_pct\nwindow: 1d\nmethod: ewma"},
 	{"anomaly seasonal", "anomaly", "condition: has(edr.state)\nfield: edr.resource.cpu_pct\nwindow: 1d\nmethod: seasonal"},

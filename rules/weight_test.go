@@ -31,6 +31,7 @@ var weighedRules = []struct {
 	{"sequence", "sequence", "maxspan: 1h\nsteps:\n  - {name: use, condition: has(edr.resource.cpu_pct)}\n  - {name: crash, condition: event.action == \"host-crashed\"}", 5},
 	{"new_terms", "new_terms", "condition: has(agent.version)\nfields: [agent.version]\nwindow: 1d", 6},
 	{"change", "change", "field: agent.version\nwindow: 1d", 3},
+	{"trend", "trend", "condition: has(edr.resource.cpu_pct)\nfield: edr.resource.cpu_pct\nwindow: 8h\nhaving: {gt: 1000}", 12},
 	{"change with suppress", "change", "field: agent.version\nwindow: 1d\nsuppress: 1d", 3},
 }
 

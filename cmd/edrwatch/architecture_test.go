@@ -102,10 +102,10 @@ func TestRoomsOfRules(t *testing.T) {
 		room + "expression": {},
 		room + "table":      {room + "snapshot", room + "wording"},
 		room + "spec":       {room + "expression"},
-		room + "engine":     {room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet"},
-		room + "kinds":      {room + "engine", room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet"},
+		room + "engine":     {room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet", "rules/fleet/identity"},
+		room + "kinds":      {room + "engine", room + "spec", room + "table", room + "expression", room + "snapshot", room + "wording", "rules/fleet", "rules/fleet/identity"},
 		room + "load":       {room + "engine", room + "spec", room + "expression"},
-		"rules/ruletest":    {room + "load", room + "engine", room + "spec", room + "expression", room + "wording", "rules/fleet"},
+		"rules/ruletest":    {room + "load", room + "engine", room + "spec", room + "expression", room + "wording", "rules/fleet", "rules/fleet/identity"},
 		"rules/author":      {room + "load", room + "engine", room + "spec"},
 	}
 	seen := 0
@@ -154,6 +154,9 @@ func TestSourceFiles(t *testing.T) {
 		}
 		if n := bytes.Count(src, []byte("\n")); n > 600 && !strings.HasSuffix(path, "_gen.go") {
 			t.Errorf("%s has %d lines: split it by concept", path, n)
+		}
+		if bytes.Contains(src, []byte(`flag.Bool(`+`"update"`)) {
+			t.Errorf("%s: golden files are written with EDRWATCH_UPDATE=1 (package goldentest), which works in all packages", path)
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), path, src, 0)
 		if err != nil {

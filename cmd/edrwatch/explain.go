@@ -54,7 +54,7 @@ func explainCommand() *cobra.Command {
 			// What the gateway does to events before it judges and stores them: secrets
 			// are shown by no command either.
 			x.shard = pipeline.NewShard(defaults.Pipeline.Shard(), x.mapper, x, processors.List()...)
-			x.session = x.rules.NewSession(rules.SessionOptions{Lateness: defaults.Pipeline.Lateness, Misses: x.about})
+			x.session = x.rules.NewSession(rules.SessionOptions{Lateness: defaults.Pipeline.Lateness, NearMisses: x.about})
 			defer x.session.Close()
 			decoder, closeDecoder, err := app.NewDecoder(app.DecodersOf(&defaults), nil)
 			if err != nil {
@@ -174,7 +174,7 @@ func (x *explainer) run(ctx context.Context, lines *file.Reader) error {
 	}
 	end := explainedEnd{Alerts: x.alerts, More: x.raised - len(x.alerts)}
 	for _, r := range x.rules.Rules() {
-		for _, m := range x.session.Misses(r, maxExplainedMisses) {
+		for _, m := range x.session.NearMisses(r, maxExplainedMisses) {
 			// Which conditions were not true stands with the records. What came to
 			// nothing at all is printed about a rule that was asked for.
 			if x.rule != "" || m.Stage != rules.MissedCondition && m.Nearness > 0 {

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -37,8 +38,9 @@ func fleetCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "fleet",
 		GroupID: "operate",
-		Short:   "List the agents: versions, content, mode, state, privileges",
+		Short:   "List the agents: presence, versions, content, mode, state, privileges",
 		Long: "fleet asks a running gateway, or with --in judges a capture up to its end, what is known of every agent.\n" +
+			"Presence comes first: of an agent that is not alive the state is what was known last, and marked with ~.\n" +
 			"A gateway of several knows the agents of its own partitions: name all of them with --server. Filters are\n" +
 			"without regard to case; none selects agents without a value.",
 		Example: "  edrwatch fleet --summary\n  edrwatch fleet --product crowdstrike-falcon --behind --output csv > behind.csv\n" +
@@ -52,6 +54,7 @@ func fleetCommand() *cobra.Command {
 	flags.StringVarP(&f.in, "in", "i", "", "judge this capture or raw `FILE` instead of asking a gateway")
 	flags.StringVarP(&f.offline.config, "config", "c", "", "with --in: take mappings, rules and limits from this configuration `FILE`")
 	flags.StringVarP(&f.output, "output", "o", "table", "table, json or csv")
+	f.offline.registerPartitions(flags)
 	flags.BoolVar(&f.summary, "summary", false, "count the agents instead of listing them")
 	flags.StringVar(&f.query.Product, "product", "", "only agents of this `PRODUCT` (agent.type)")
 	flags.StringVar(&f.query.Version, "version", "", "only agents of this `VERSION`")
@@ -60,7 +63,8 @@ func fleetCommand() *cobra.Command {
 	flags.StringVar(&f.query.State, "state", "", "only agents in this `STATE`: protecting, degraded, reduced, disabled, ...")
 	flags.StringVar(&f.query.Site, "site", "", "only agents at this `SITE`")
 	flags.StringVar(&f.query.Host, "host", "", "only agents on this `HOST`")
-	flags.StringVar(&f.query.Presence, "presence", "", "only agents that are `alive`, silent, gone or unknown")
+	flags.StringVar(&f.query.Presence, "presence", "", "only agents that are `alive`, silent, asleep, gone or unknown")
+	flags.StringVar(&f.query.Content, "content", "", "only agents that have this content `VERSION`, or CHANNEL:VERSION")
 	flags.BoolVar(&f.query.Behind, "behind", false, "only agents older than what most of their product and ring have")
 	return cmd
 }
@@ -182,7 +186,7 @@ func (r *fleetRows) write(agents []fleet.Record) error {
 		return nil
 	}
 	if r.n == 0 && len(agents) > 0 {
-		fmt.Fprintln(r.table, "HOST\tPRODUCT\tVERSION\tPRESENCE\tSTATE\tMODE\tRING\tBEHIND\tRUNS AS\tLAST SEEN")
+		fmt.Fprintln(r.table, "HOST\tPRODUCT\tVERSION\tPRESENCE\tSINCE\tSTATE\tMODE\tRING\tLAST CONTENT\tBEHIND\tRUNS AS\tLAST SEEN")
 	}
 	for i := range agents {
 		a := &agents[i]
@@ -194,10 +198,24 @@ func (r *fleetRows) write(agents []fleet.Record) error {
 			behind = "behind"
 		}
 		runsAs := strings.TrimSpace(a.Account + " " + a.StartType)
-		fmt.Fprintf(r.table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", host, a.Product, dash(a.Version), a.Presence, dash(a.State), dash(a.Mode), dash(a.Ring),
-			behind, dash(runsAs), a.LastSeen.Format(time.RFC3339))
+		since := ""
+		if a.Since != nil {
+			since = a.Since.Format(time.RFC3339)
+		}
+		fmt.Fprintln(r.table, strings.Join([]string{
+			host, a.Product, dash(a.Version), a.Presence, dash(since), stateText(a.State, a.StateLastKnown), dash(a.Mode), dash(a.Ring), dash(a.LastContent.String()),
+			behind, dash(runsAs), a.LastSeen.Format(time.RFC3339),
+		}, "\t"))
 	}
 	return r.table.Flush()
+}
+
+// stateText marks a state that is not that of now.
+func stateText(state string, lastKnown bool) string {
+	if lastKnown {
+		return "~" + state
+	}
+	return dash(state)
 }
 
 func (r *fleetRows) end() error {
@@ -218,7 +236,14 @@ func printFleetSummary(out io.Writer, output string, sum fleet.Summary) error {
 	if output == "json" {
 		return printJSON(out, sum)
 	}
-	fmt.Fprintf(out, "%d agents, %d behind the usual version of their ring; last heard %s\n", sum.Agents, sum.Behind, sum.Newest.Format(time.RFC3339))
+	var presences []string
+	for _, p := range fleet.Presences() {
+		if n := sum.Presence[p]; n > 0 {
+			presences = append(presences, fmt.Sprintf("%d %s", n, p))
+		}
+	}
+	fmt.Fprintf(out, "%d agents: %s\n%d alive and protecting, %d behind the usual version of their ring; last heard %s\n",
+		sum.Agents, dash(strings.Join(presences, ", ")), sum.Protecting, sum.Behind, sum.Newest.Format(time.RFC3339))
 	for _, t := range sum.Tables {
 		if len(t.Counts) == 0 {
 			continue
@@ -226,7 +251,10 @@ func printFleetSummary(out io.Writer, output string, sum fleet.Summary) error {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(w, "\n%s\tAGENTS\n", strings.ToUpper(strings.Join(t.By, "\t")))
 		for _, c := range t.Counts {
-			for _, v := range c.Values {
+			for i, v := range c.Values {
+				if t.By[i] == "state" {
+					v = stateText(v, v != "" && c.Values[slices.Index(t.By, "presence")] != fleet.Alive)
+				}
 				fmt.Fprintf(w, "%s\t", dash(v))
 			}
 			fmt.Fprintf(w, "%d\n", c.Agents)

@@ -14,6 +14,7 @@ import (
 // awaited are files that papers name and that come with changes on their way.
 // One that has come must leave the list.
 var awaited = []string{
+	"rules/DEVELOPING.md",
 	"pipeline/pacer.go", "pipeline/pace_member.go", "pipeline/paced.go", "pipeline/steps.go", "pipeline/lockstep.go", "pipeline/bulletin.go",
 }
 
@@ -63,6 +64,11 @@ func TestPapersNameWhatExists(t *testing.T) {
 			}
 		}
 	}
+	walkSources(t, ".md", func(name string, src []byte) {
+		if found := regexp.MustCompile("go test [^`\n]*-update\\b").Find(src); found != nil {
+			t.Errorf("%s says %q: golden files are written with EDRWATCH_UPDATE=1 go test", name, found)
+		}
+	})
 	for _, name := range awaited {
 		if present(name) {
 			t.Errorf("%s has come: take it out of the list", name)

@@ -39,12 +39,15 @@ redact: {users: hash, key: "${HASH_KEY}"}
 			Site    string
 			Rollout struct{ Ring string }
 		}
-		Process struct{ Executable string }
+		Process struct {
+			Executable  string
+			CommandLine string `json:"command_line"`
+		}
 	}
 	if err := json.Unmarshal([]byte(stdout), &doc); err != nil {
 		t.Fatal(err)
 	}
-	if doc.EDR.Site != "paris" || doc.EDR.Rollout.Ring != "early" || doc.Process.Executable != "x.exe --token [redacted]" {
+	if doc.EDR.Site != "paris" || doc.EDR.Rollout.Ring != "early" || doc.Process.Executable != "x.exe" || doc.Process.CommandLine != "x.exe --token [redacted]" {
 		t.Errorf("got %+v", doc)
 	}
 	kept, err := os.ReadFile(dead)

@@ -24,9 +24,10 @@ func setupElasticsearchCommand() *cobra.Command {
 	var print bool
 	cmd := &cobra.Command{
 		Use:   "elasticsearch",
-		Short: "Install component and index templates and the retention of the data streams",
-		Long: "setup elasticsearch installs what the data streams of edrwatch need, with the address and credentials of\n" +
-			"the Elasticsearch sink in the configuration. It can be repeated: an upgrade replaces the templates.\n" +
+		Short: "Install templates, the retention of the data streams and the indices of latest states",
+		Long: "setup elasticsearch installs what the data streams of edrwatch need, and the indices that hold the latest\n" +
+			"state of every agent and every alert, with the address and credentials of the Elasticsearch sink in the\n" +
+			"configuration. It can be repeated: an upgrade replaces the templates.\n" +
 			"It needs more privileges than the gateway (deploy/elasticsearch has both API keys), so give it a key of\n" +
 			"its own, for instance through EDRWATCH_SINKS_<NAME>_API_KEY. With --print it connects to nothing.",
 		Example: "  edrwatch setup elasticsearch --config edrwatch.yaml\n  edrwatch setup elasticsearch --print",
@@ -88,7 +89,7 @@ func elasticsearchConfig(file, sink string, print bool) (elasticsearch.Config, c
 }
 
 func printAssets(cmd *cobra.Command, cfg elasticsearch.Config, detection *app.Detection) error {
-	assets, err := elasticsearch.Assets(detection.Dictionary, cfg.Templates)
+	assets, err := elasticsearch.Assets(detection.Dictionary, cfg.Templates, cfg.Namespace)
 	if err != nil {
 		return err
 	}

@@ -17,7 +17,7 @@ import (
 func unknownCommand(root *cobra.Command, args []string) error {
 	parent, rest := root, args
 	for {
-		i := slices.IndexFunc(rest, func(arg string) bool { return !strings.HasPrefix(arg, "-") })
+		i := firstName(parent, rest)
 		if i < 0 || slices.Contains(rest[:i], "--") || strings.HasPrefix(rest[i], cobra.ShellCompRequestCmd) {
 			return nil // No name, or what a shell asks for.
 		}
@@ -34,6 +34,27 @@ func unknownCommand(root *cobra.Command, args []string) error {
 			return nil // What follows are its arguments.
 		}
 	}
+}
+
+// firstName is the index of the first argument that is neither a flag of the
+// command nor the value of one, -1 for none.
+func firstName(cmd *cobra.Command, args []string) int {
+	for i := 0; i < len(args); i++ {
+		name, isFlag := strings.CutPrefix(args[i], "-")
+		if !isFlag {
+			return i
+		}
+		flag := cmd.Flags().ShorthandLookup(name[:min(1, len(name))])
+		if long, ok := strings.CutPrefix(name, "-"); ok {
+			flag = cmd.Flags().Lookup(long)
+		} else if len(name) > 1 {
+			continue // -ojson has its value with it.
+		}
+		if flag != nil && flag.NoOptDefVal == "" {
+			i++ // --output json
+		}
+	}
+	return -1
 }
 
 // notFound says which command has no such subcommand, and which one may be meant.

@@ -12,6 +12,9 @@ call() { # method, path, body
 call POST /_security/user/kibana_system/_password "{\"password\": \"$KIBANA_PASSWORD\"}"
 call PUT /_security/role/edrwatch '{
   "cluster": ["monitor"],
-  "indices": [{"names": ["logs-edr.*", "metrics-edr.*"], "privileges": ["auto_configure", "create_doc"]}]
+  "indices": [
+    {"names": ["logs-edr.*", "metrics-edr.*"], "privileges": ["auto_configure", "create_doc"]},
+    {"names": ["edr-agents-latest-*", "edr-alerts-latest-*"], "privileges": ["index"]}
+  ]
 }'
 call PUT /_security/user/edrwatch "{\"password\": \"$EDRWATCH_PASSWORD\", \"roles\": [\"edrwatch\"]}"

@@ -2681,7 +2681,7 @@ const (
 	EDRResponseStatus                                           ID = 2671
 	EDRResponseDryRun                                           ID = 2672
 	EDRResponseAttempt                                          ID = 2673
-	EDRFleetPresence                                            ID = 2674
+	EDRPresence                                                 ID = 2674
 	EDRFleetBehind                                              ID = 2675
 	EDRFleetLastSeen                                            ID = 2676
 	EDRFleetCadenceSeconds                                      ID = 2677
@@ -2713,4 +2713,8 @@ const (
 	EDRSiteNetwork                                              ID = 2703
 	EDREntityID                                                 ID = 2704
 	EDRHostAadID                                                ID = 2705
+	EDRFleetSince                                               ID = 2706
+	EDRFleetStateLastKnown                                      ID = 2707
+	EDRContentChannels                                          ID = 2708
+	EDRContentReceived                                          ID = 2709
 )

@@ -62,6 +62,7 @@ func ownValues() map[string][]string {
 		"event.action":             actions,
 		"edr.state":                States(),
 		"edr.mode":                 Modes(),
+		"edr.presence":             Presences(),
 		"edr.policy.status":        strings.Fields("success failure warning pending unsupported"),
 		"edr.crash.kind":           strings.Fields("process service host"),
 		"edr.privilege.start_type": strings.Fields("boot system auto manual disabled"),

@@ -68,6 +68,7 @@ func Actions() []Action {
 var (
 	states     = [...]string{"uninstalled", "offline", "disabled", "reduced", "degraded", "isolated", "protecting", "unknown"}
 	modes      = [...]string{"kernel", "ebpf", "user", "unknown"}
+	presences  = [...]string{"alive", "silent", "asleep", "gone", "unknown"}
 	severities = [...]string{"info", "low", "medium", "high", "critical"}
 	statuses   = [...]string{"pending", "firing", "resolved"}
 	voices     = [...]string{"agent", "host", "server", "unknown"}
@@ -91,6 +92,10 @@ func Modes() []string { s := modes; return s[:] }
 // about it, a server (console, inventory, API of a vendor's cloud) about it, or
 // nobody knows.
 func Voices() []string { v := voices; return v[:] }
+
+// Presences are the values of edr.presence. Of an agent that is not alive,
+// edr.state is what was known last.
+func Presences() []string { p := presences; return p[:] }
 
 // AlertKinds are the values of edr.alert.kind.
 func AlertKinds() []string { s := alertKinds; return s[:] }

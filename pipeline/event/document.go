@@ -46,6 +46,9 @@ type Document struct {
 	AlertKind string   // edr.alert.kind; "" on events
 	Rules     []string // edr.rules, or the rule.id of an alert
 
+	// Latest is set where the document is the state of an agent or an alert.
+	Latest Latest
+
 	// Where it came from, for the dead letter.
 	Partition *Partition
 	Offset    int64

@@ -10,6 +10,7 @@ type Agent struct {
 	Content                  string // edr.content.version that was reported last
 	Mode, State              string
 	Account, StartType       string // edr.privilege.{account,start_type}
+	Owner                    string // edr.asset.owner
 	Protected                Answer // edr.privilege.protected
 	FirstSeen, LastSeen      int64  // clock at its first and last record of any kind
 	AwakeSince               int64  // clock at the first record after a long gap
@@ -22,6 +23,7 @@ type Agent struct {
 	failedAt                 [classes + 1]uint32 // clock of the last failure of each class, seconds
 	startedAt                int64               // clock of the last start of the agent or its host
 	due                      int64               // when the shard looks at it, on the feed's clock
+	since                    int64               // since when it has its life; of one that is silent, when it was heard last
 	stratum, site, feed      int32               // indices in the shard, -1 before the first sign of life
 	life                     life
 	longer                   uint8 // gaps in a row that were far above the cadence
@@ -29,10 +31,12 @@ type Agent struct {
 	beat                     beat
 	settled, queued, evicted bool
 	Number                   uint32 // its owner's: place in the snapshot that is being written
+	goodbye                  goodbye
 	sleeps                   bool   // it was switched off for long, and on again
-	entity                   uint64 // as it was listed last; 0: none
-	identified               bool   // entity is that of ID
+	listed                   uint64 // entity, as it was listed last; 0: none
+	identified               bool   // listed is that of ID
 	disputed                 bool   // of a copy: records contradict each other about who it is
+	naps                     bool   // it was away for long, and back without a failure
 	updated                  bool   // the start that belongs to the latest sensor has come
 }
 
@@ -72,7 +76,7 @@ const (
 	unheard life = iota // no sign of life yet
 	alive
 	silent // overdue without a goodbye
-	gone   // said goodbye, or replaced
+	gone   // said goodbye, or replaced: goodbye tells which
 )
 
 // beat is the kind of event that an agent's cadence is learned from: the
@@ -101,8 +105,12 @@ const notCounted = -1
 // against; the oldest goes first.
 const maxExposures = 8
 
-// channel is the content of one channel that the agent has.
-type channel struct{ name, version string }
+// channel is the content of one channel that the agent has, and when it got
+// it: 0 for what it had when it was first heard of.
+type channel struct {
+	name, version string
+	at            int64
+}
 
 // maxChannels bounds the channels that are remembered per agent.
 const maxChannels = 8

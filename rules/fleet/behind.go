@@ -23,22 +23,31 @@ type peerVersions struct {
 // anew: pages of a large fleet follow each other.
 const usualFor = 30 * time.Second
 
-// usual returns the usual versions of all agents.
-func (f *Fleet) usual(ctx context.Context, lists []Roster) (versions, error) {
+// knowledge is what it takes all agents to know: their usual versions, and the
+// clock by which they are alive or not.
+type knowledge struct {
+	versions
+	newest int64
+}
+
+// known returns what all agents together show.
+func (f *Fleet) known(ctx context.Context, lists []Roster) (*knowledge, error) {
 	now := f.clock()
 	f.mu.Lock()
-	known, counted := f.versions, f.counted
+	known, counted, latest := f.knowledge, f.counted, f.latest
 	f.mu.Unlock()
-	if known != nil && !now.IsZero() && now.Sub(counted) < usualFor {
-		return known, nil
+	if known == nil || now.IsZero() || now.Sub(counted) >= usualFor {
+		var err error
+		if known, err = knowAll(ctx, lists); err != nil {
+			return nil, err
+		}
+		f.mu.Lock()
+		f.knowledge, f.counted = known, now
+		f.mu.Unlock()
 	}
-	known, err := usualVersions(ctx, lists)
-	if err != nil {
-		return nil, err
+	if latest != 0 { // The clock goes on while the versions are not counted anew.
+		return &knowledge{known.versions, latest}, nil
 	}
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.versions, f.counted = known, now
 	return known, nil
 }
 
@@ -48,11 +57,12 @@ type votes struct {
 	content map[channel]int
 }
 
-// usualVersions finds what most agents have that are not gone; of two versions
-// that equally many have, the older one.
-func usualVersions(ctx context.Context, lists []Roster) (versions, error) {
-	counts := map[peers]*votes{}
+// knowAll finds what most agents have that are not gone; of two versions that
+// equally many have, the older one.
+func knowAll(ctx context.Context, lists []Roster) (*knowledge, error) {
+	counts, newest := map[peers]*votes{}, int64(0)
 	if err := agents(ctx, lists, func(a *Agent) {
+		newest = max(newest, a.LastSeen)
 		if a.life == gone {
 			return
 		}
@@ -65,7 +75,7 @@ func usualVersions(ctx context.Context, lists []Roster) (versions, error) {
 			of.sensor[a.Version]++
 		}
 		for _, c := range a.channels {
-			of.content[c]++
+			of.content[channel{name: c.name, version: c.version}]++
 		}
 	}); err != nil {
 		return nil, err
@@ -87,7 +97,7 @@ func usualVersions(ctx context.Context, lists []Roster) (versions, error) {
 		}
 		usual[k] = found
 	}
-	return usual, nil
+	return &knowledge{usual, newest}, nil
 }
 
 // behind reports whether something of the agent is older than the usual.

@@ -102,11 +102,14 @@ func MergeSummaries(sums ...Summary) Summary {
 	if len(sums) == 1 {
 		return sums[0]
 	}
-	var merged Summary
+	merged := Summary{Presence: map[string]int{}}
 	tables := map[string]*counted{}
 	var order []string
 	for i, s := range sums {
-		merged.Agents, merged.Behind = merged.Agents+s.Agents, merged.Behind+s.Behind
+		merged.Agents, merged.Behind, merged.Protecting = merged.Agents+s.Agents, merged.Behind+s.Behind, merged.Protecting+s.Protecting
+		for presence, n := range s.Presence {
+			merged.Presence[presence] += n
+		}
 		if s.Newest.After(merged.Newest) {
 			merged.Newest = s.Newest
 		}

@@ -73,10 +73,10 @@ func (rs *rollouts) drop(id int32) {
 	delete(rs.byID, id)
 }
 
-// expire gives up the versions that no agent got since.
-func (rs *rollouts) expire(since int64) {
+// expire gives up the versions that no agent of the fleet got since.
+func (rs *rollouts) expire(since int64, v *View) {
 	for id, r := range rs.byID {
-		if r.last < since {
+		if r.last < since && (v == nil || v.versions[r.version] < since) {
 			rs.drop(id)
 		}
 	}
@@ -112,14 +112,15 @@ func (s *Shard) content(a *Agent, e *event.Event, now int64, updated bool) {
 		if len(a.channels) >= maxChannels {
 			a.channels = append(a.channels[:0], a.channels[1:]...)
 		}
-		a.channels = append(a.channels, channel{s.Intern(name), s.Intern(version)})
+		a.channels = append(a.channels, channel{name: s.Intern(name), version: s.Intern(version)})
 		if !updated {
 			return // What an agent had when it was first heard of is no news.
 		}
+		a.channels[len(a.channels)-1].at = now
 	case known.version == version:
 		return
 	default:
-		known.version = s.Intern(version)
+		known.version, known.at = s.Intern(version), now
 	}
 	s.expose(a, Version{Product: a.Type, Kind: Content, Channel: name, Version: version}, now)
 }

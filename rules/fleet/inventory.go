@@ -3,7 +3,6 @@ package fleet
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -35,27 +34,35 @@ func (f *Fleet) Dismiss(r Roster) {
 // Record is what is known of one agent, for people and documents. What no
 // event told is empty.
 type Record struct {
-	// Entity is edr.entity.id; "" of an agent that has no name at all.
-	Entity  string `json:"entity,omitempty"`
+	// Entity is the one id of the agent in documents.
+	Entity  string `json:"entity"`
 	ID      string `json:"id"`
 	Host    string `json:"host,omitempty"`
 	HostID  string `json:"host_id,omitempty"`
 	Product string `json:"product"` // agent.type
 	Version string `json:"version,omitempty"`
-	// Presence is alive, silent (overdue without a goodbye), gone (said
-	// goodbye, or replaced), or unknown before its cadence is learned.
-	Presence  string            `json:"presence"`
-	State     string            `json:"state,omitempty"` // edr.state as told last
-	Mode      string            `json:"mode,omitempty"`
-	Ring      string            `json:"ring,omitempty"`
-	Site      string            `json:"site,omitempty"`
-	OS        string            `json:"os,omitempty"`
-	HostType  string            `json:"host_type,omitempty"`
-	Model     string            `json:"model,omitempty"`
-	Content   map[string]string `json:"content,omitempty"` // channel → version; "" where there are none
-	Account   string            `json:"account,omitempty"`
-	StartType string            `json:"start_type,omitempty"`
-	Protected *bool             `json:"protected,omitempty"`
+	// Presence is one of Presences, and Since when it began; of an agent that
+	// is silent, when it was heard last.
+	Presence string     `json:"presence"`
+	Since    *time.Time `json:"since,omitempty"`
+	State    string     `json:"state,omitempty"` // edr.state that was reported last
+	// StateLastKnown says that the state is not that of now: the agent is not
+	// alive.
+	StateLastKnown bool              `json:"state_last_known,omitempty"`
+	Mode           string            `json:"mode,omitempty"`
+	Ring           string            `json:"ring,omitempty"`
+	Site           string            `json:"site,omitempty"`
+	Owner          string            `json:"owner,omitempty"`
+	OS             string            `json:"os,omitempty"`
+	HostType       string            `json:"host_type,omitempty"`
+	Model          string            `json:"model,omitempty"`
+	Content        map[string]string `json:"content,omitempty"` // channel → version; "" where there are none
+	// LastContent is what it received last; where nothing is known to have been
+	// received, the channel of the greatest name.
+	LastContent *ContentVersion `json:"last_content,omitempty"`
+	Account     string          `json:"account,omitempty"`
+	StartType   string          `json:"start_type,omitempty"`
+	Protected   *bool           `json:"protected,omitempty"`
 	// Behind says that its sensor, or its content of a channel, is older than
 	// what most agents of its product and ring have.
 	Behind bool `json:"behind"`
@@ -69,11 +76,20 @@ type Record struct {
 	LastSeen  time.Time `json:"last_seen"`
 }
 
+// ContentVersion is a version of a channel that an agent has.
+type ContentVersion struct {
+	Channel  string     `json:"channel,omitempty"`
+	Version  string     `json:"version"`
+	Received *time.Time `json:"received,omitempty"` // nil: it had it when it was first heard of
+}
+
 // Query selects agents. Every empty field selects all; the others must be
 // equal without regard to case, and "none" selects agents without a value.
 type Query struct {
 	Product, Version, Ring, Mode, State, Site, Presence, Host string
-	Behind                                                    bool // only those that are behind
+	Content                                                   string // version of any channel, or channel:version
+	Text                                                      string // parts of its names, version, operating system or ring, joined by spaces
+	Behind                                                    bool   // only those that are behind
 	// After is Page.Next of the page before.
 	After string
 	// Limit is how many records a page holds at most; 0 is all.
@@ -85,29 +101,6 @@ type Page struct {
 	Agents []Record `json:"agents"`
 	Total  int      `json:"total"`          // agents that the query selects
 	Next   string   `json:"next,omitempty"` // "" after the last page
-	Coverage
-}
-
-// Count is how many agents have a combination of values.
-type Count struct {
-	Values []string `json:"values"` // in the order of Table.By; "" is not known
-	Agents int      `json:"agents"`
-}
-
-// Table counts agents by some of their properties, the largest first.
-type Table struct {
-	By     []string `json:"by"`
-	Counts []Count  `json:"counts"`
-	// Others is how many agents have combinations that found no place.
-	Others int `json:"others,omitempty"`
-}
-
-// Summary counts the agents that a query selects.
-type Summary struct {
-	Agents int       `json:"agents"`
-	Behind int       `json:"behind"`
-	Newest time.Time `json:"newest"` // the latest sign of any of them
-	Tables []Table   `json:"tables"`
 	Coverage
 }
 
@@ -152,7 +145,7 @@ const lookEvery = 1024
 // together. It does not hold the judge up. The error is that of ctx.
 func (f *Fleet) Inventory(ctx context.Context, q Query) (Page, error) {
 	lists := f.lists()
-	usual, err := f.usual(ctx, lists)
+	known, err := f.known(ctx, lists)
 	if err != nil {
 		return Page{}, err
 	}
@@ -166,7 +159,7 @@ func (f *Fleet) Inventory(ctx context.Context, q Query) (Page, error) {
 	}
 	last := ""
 	err = agents(ctx, lists, func(a *Agent) {
-		if !q.selects(a, usual) {
+		if !q.selects(a, known) {
 			return
 		}
 		page.Total++
@@ -180,7 +173,7 @@ func (f *Fleet) Inventory(ctx context.Context, q Query) (Page, error) {
 				return
 			}
 		}
-		page.Agents = append(page.Agents, a.record(usual.behind(a)))
+		page.Agents = append(page.Agents, a.record(known))
 		if q.Limit > 0 && len(page.Agents) >= 2*q.Limit {
 			trim()
 			last = page.Agents[q.Limit-1].cursor()
@@ -202,10 +195,10 @@ func cursorOf(host, product, id string) string { return host + "\t" + product + 
 
 func (r *Record) cursor() string { return cursorOf(r.Host, r.Product, r.ID) }
 
-func (q *Query) selects(a *Agent, usual versions) bool {
+func (q *Query) selects(a *Agent, known *knowledge) bool {
 	for _, c := range [...]struct{ want, have string }{
 		{q.Product, a.Type}, {q.Version, a.Version}, {q.Ring, a.Ring}, {q.Mode, a.Mode}, {q.State, a.State},
-		{q.Site, a.Site}, {q.Presence, a.presence()}, {q.Host, a.HostName},
+		{q.Site, a.Site}, {q.Presence, a.presence(known.newest)}, {q.Host, a.HostName},
 	} {
 		switch {
 		case c.want == "":
@@ -217,29 +210,40 @@ func (q *Query) selects(a *Agent, usual versions) bool {
 			return false
 		}
 	}
-	return !q.Behind || usual.behind(a)
+	return (!q.Behind || known.behind(a)) && q.selectsContent(a) && q.selectsText(a)
 }
 
-// Presences are the values of Record.Presence.
-func Presences() []string { return []string{"alive", "silent", "gone", "unknown"} }
-
-func (a *Agent) presence() string {
-	switch a.life {
-	case alive:
-		return "alive"
-	case silent:
-		return "silent"
-	case gone:
-		return "gone"
+func (q *Query) selectsContent(a *Agent) bool {
+	switch q.Content {
+	case "":
+		return true
+	case "none":
+		return a.Content == "" && len(a.channels) == 0
 	}
-	return "unknown"
+	name, version, both := strings.Cut(q.Content, ":")
+	return slices.ContainsFunc(a.channels, func(c channel) bool {
+		return both && strings.EqualFold(c.name, name) && strings.EqualFold(c.version, version) || strings.EqualFold(c.version, q.Content)
+	}) || strings.EqualFold(a.Content, q.Content)
+}
+
+func (q *Query) selectsText(a *Agent) bool {
+	if q.Text == "" {
+		return true
+	}
+	about := strings.ToLower(strings.Join([]string{a.ID, a.HostName, a.Type, a.Version, a.OSType, a.Ring, a.Site}, " "))
+	for word := range strings.FieldsSeq(strings.ToLower(q.Text)) {
+		if !strings.Contains(about, word) {
+			return false
+		}
+	}
+	return true
 }
 
 // record copies what is known of the agent.
-func (a *Agent) record(behind bool) Record {
+func (a *Agent) record(known *knowledge) Record {
 	r := Record{
-		Entity: identity.Entity(a.entity).String(), ID: a.ID, Host: a.HostName, HostID: a.HostID, Product: a.Type, Version: a.Version, Presence: a.presence(), State: a.State, Mode: a.Mode,
-		Ring: a.Ring, Site: a.Site, OS: a.OSType, HostType: a.HostType, Model: a.Model, Account: a.Account, StartType: a.StartType, Behind: behind, Contradictions: a.disputed,
+		Entity: a.entity(), ID: a.ID, Host: a.HostName, HostID: a.HostID, Product: a.Type, Version: a.Version, Presence: a.presence(known.newest), State: a.State, Mode: a.Mode,
+		Ring: a.Ring, Site: a.Site, Owner: a.Owner, OS: a.OSType, HostType: a.HostType, Model: a.Model, Account: a.Account, StartType: a.StartType, Behind: known.behind(a), Contradictions: a.disputed,
 		Cadence:   float64(a.cadence/int64(time.Millisecond)) / 1000,
 		FirstSeen: time.Unix(0, a.FirstSeen).UTC(), LastSeen: time.Unix(0, a.LastSeen).UTC(),
 	}
@@ -247,6 +251,11 @@ func (a *Agent) record(behind bool) Record {
 		yes := a.Protected == Yes
 		r.Protected = &yes
 	}
+	r.StateLastKnown = r.State != "" && r.Presence != Alive
+	if since := a.sinceWhen(r.Presence); since != 0 {
+		r.Since = stamp(since)
+	}
+	r.LastContent = a.lastContent()
 	if len(a.channels) > 0 {
 		r.Content = make(map[string]string, len(a.channels))
 		for _, c := range a.channels {
@@ -258,91 +267,27 @@ func (a *Agent) record(behind bool) Record {
 	return r
 }
 
-// Summarize counts the agents that a query selects: mode by product, versions
-// by product and ring, state, presence, and what they run as. The error is that
-// of ctx.
-func (f *Fleet) Summarize(ctx context.Context, q Query) (Summary, error) {
-	lists := f.lists()
-	usual, err := f.usual(ctx, lists)
-	if err != nil {
-		return Summary{}, err
-	}
-	tables := []*counted{
-		{by: []string{"product", "mode"}}, {by: []string{"product", "ring", "version"}}, {by: []string{"product", "state"}},
-		{by: []string{"product", "presence"}}, {by: []string{"product", "account", "start_type", "protected"}},
-		{by: []string{"product", "ring", "channel", "content"}},
-	}
-	var sum Summary
-	newest := int64(0)
-	err = agents(ctx, lists, func(a *Agent) {
-		if !q.selects(a, usual) {
-			return
+// entity is the agent's id in documents.
+func (a *Agent) entity() string {
+	return cmp.Or(identity.Entity(a.listed), identity.Of(a.Type, a.ID, a.HostID, a.HostName), identity.Entity(a.hash())).String()
+}
+
+func (a *Agent) lastContent() *ContentVersion {
+	if len(a.channels) == 0 {
+		if a.Content == "" {
+			return nil
 		}
-		sum.Agents++
-		if usual.behind(a) {
-			sum.Behind++
-		}
-		newest = max(newest, a.LastSeen)
-		tables[0].add(a.Type, a.Mode)
-		tables[1].add(a.Type, a.Ring, a.Version)
-		tables[2].add(a.Type, a.State)
-		tables[3].add(a.Type, a.presence())
-		tables[4].add(a.Type, a.Account, a.StartType, [...]string{"", "false", "true"}[a.Protected])
-		for _, c := range a.channels {
-			tables[5].add(a.Type, a.Ring, c.name, c.version)
-		}
-	})
-	if err != nil {
-		return Summary{}, err
+		return &ContentVersion{Version: a.Content}
 	}
-	if newest > 0 {
-		sum.Newest = time.Unix(0, newest).UTC()
+	last := slices.MaxFunc(a.channels, func(x, y channel) int { return cmp.Or(cmp.Compare(x.at, y.at), cmp.Compare(x.name, y.name)) })
+	c := &ContentVersion{Channel: last.name, Version: last.version}
+	if last.at != 0 {
+		c.Received = stamp(last.at)
 	}
-	for _, t := range tables {
-		sum.Tables = append(sum.Tables, t.table())
-	}
-	return sum, nil
+	return c
 }
 
-// counted is a Table in the making.
-type counted struct {
-	by     []string
-	counts map[[4]string]int
-	others int
-}
-
-// maxCombinations bounds the lines of a table: a hostile feed could make up
-// any number of versions.
-const maxCombinations = 1000
-
-func (t *counted) add(values ...string) {
-	var key [4]string
-	copy(key[:], values)
-	if t.counts == nil {
-		t.counts = map[[4]string]int{}
-	}
-	if _, known := t.counts[key]; !known && len(t.counts) >= maxCombinations {
-		t.others++
-		return
-	}
-	t.counts[key]++
-}
-
-func (t *counted) table() Table {
-	table := Table{By: t.by, Counts: []Count{}, Others: t.others}
-	for key, n := range t.counts {
-		table.Counts = append(table.Counts, Count{Values: slices.Clone(key[:len(t.by)]), Agents: n})
-	}
-	slices.SortFunc(table.Counts, func(a, b Count) int {
-		return cmp.Or(cmp.Compare(b.Agents, a.Agents), slices.Compare(a.Values, b.Values))
-	})
-	return table
-}
-
-// ParsePresence checks a value of Query.Presence.
-func ParsePresence(s string) error {
-	if s != "" && !slices.Contains(Presences(), strings.ToLower(s)) {
-		return fmt.Errorf("expected %s, found %q", strings.Join(Presences(), ", "), s)
-	}
-	return nil
+func stamp(at int64) *time.Time {
+	t := time.Unix(0, at).UTC()
+	return &t
 }

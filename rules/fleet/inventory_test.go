@@ -70,10 +70,10 @@ func TestPagesOfTheInventoryHoldEveryAgentOnce(t *testing.T) {
 
 func TestInventorySelects(t *testing.T) {
 	agents := list{
-		{ID: "1", Type: "a", Ring: "prod", Version: "7.17.2", Mode: "kernel", State: "protecting", life: alive, channels: []channel{{"291", "32"}}},
-		{ID: "2", Type: "a", Ring: "prod", Version: "7.17.2", Mode: "kernel", State: "protecting", life: alive, channels: []channel{{"291", "32"}}},
+		{ID: "1", Type: "a", Ring: "prod", Version: "7.17.2", Mode: "kernel", State: "protecting", life: alive, channels: []channel{{name: "291", version: "32"}}},
+		{ID: "2", Type: "a", Ring: "prod", Version: "7.17.2", Mode: "kernel", State: "protecting", life: alive, channels: []channel{{name: "291", version: "32"}}},
 		{ID: "3", Type: "a", Ring: "prod", Version: "7.9.9", Mode: "user", State: "reduced", life: silent},
-		{ID: "4", Type: "a", Ring: "prod", Version: "7.17.2", life: alive, channels: []channel{{"291", "31"}}},
+		{ID: "4", Type: "a", Ring: "prod", Version: "7.17.2", life: alive, channels: []channel{{name: "291", version: "31"}}},
 		{ID: "5", Type: "a", Ring: "canary", Version: "7.18.0", life: alive},
 		{ID: "6", Type: "b", Version: "1", Protected: No, Account: "root", StartType: "auto"},
 	}

@@ -44,15 +44,15 @@ func (u *uniting) keyOf(a *Agent) uint64 {
 		return 0
 	case a.ID != "":
 		if !a.identified {
-			a.entity, a.identified = uint64(identity.EntityOf(a.Type, a.ID)), true
+			a.listed, a.identified = uint64(identity.Of(a.Type, a.ID, "", "")), true
 		}
 	case u.reader != nil:
-		a.entity = uint64(u.reader.AgentOn(a.Type, a.HostID, a.HostName))
+		a.listed = uint64(u.reader.AgentOn(a.Type, a.HostID, a.HostName))
 	}
-	if a.entity == 0 { // Nothing in it is a name: it is united with nothing.
+	if a.listed == 0 { // Nothing in it is a name: it is united with nothing.
 		return uint64(uintptr(unsafe.Pointer(a)))
 	}
-	return a.entity
+	return a.listed
 }
 
 // Agents implements Roster. It goes through the rosters three times: to see which
@@ -156,7 +156,7 @@ func unite(known, a *Agent) *Agent {
 		{&first.ID, second.ID}, {&first.Version, second.Version}, {&first.HostName, second.HostName}, {&first.HostID, second.HostID},
 		{&first.HostType, second.HostType}, {&first.OSType, second.OSType}, {&first.Model, second.Model}, {&first.Site, second.Site},
 		{&first.Ring, second.Ring}, {&first.Content, second.Content}, {&first.Mode, second.Mode}, {&first.State, second.State},
-		{&first.Account, second.Account}, {&first.StartType, second.StartType},
+		{&first.Account, second.Account}, {&first.StartType, second.StartType}, {&first.Owner, second.Owner},
 	} {
 		if *text.have == "" {
 			*text.have = text.more
@@ -168,6 +168,7 @@ func unite(known, a *Agent) *Agent {
 	if len(first.channels) == 0 {
 		first.channels = second.channels
 	}
+	first.naps = first.naps || second.naps
 	first.FirstSeen, first.LastSeen = min(first.FirstSeen, second.FirstSeen), max(first.LastSeen, second.LastSeen)
 	return first
 }

@@ -171,10 +171,10 @@ func runTest(result *TestResult, set *engine.Ruleset, t *spec.TestCase, o TestOp
 // missesOf runs the events of a test again and looks for what was nearly an
 // alert.
 func missesOf(set *engine.Ruleset, arrivals []Arrival, end int64, o engine.SessionOptions) (list []*engine.NearMiss) {
-	o.Misses = func(*engine.Rule) bool { return true }
+	o.NearMisses = func(*engine.Rule) bool { return true }
 	s := set.NewSession(o)
 	playOn(s, arrivals, end, nil, nil, func(s *engine.Session) *engine.Session { return s })
-	return s.Misses(set.Rules()[0], maxNearest)
+	return s.NearMisses(set.Rules()[0], maxNearest)
 }
 
 // maxNearest is how many of the nearest misses are.

@@ -12,16 +12,18 @@ import (
 
 // AssetsVersion is the version of the generated assets. It grows whenever what
 // [Assets] generates changes; set-up never replaces a newer version.
-const AssetsVersion = 1
+const AssetsVersion = 2
 
 // Asset is one thing that set-up installs: an HTTP request that can be sent
 // again and again.
 type Asset struct {
-	Kind   string // ilm_policy, component_template or index_template
+	Kind   string // ilm_policy, component_template, index_template or index
 	Name   string
 	Method string
 	Path   string
 	Body   []byte // JSON, indented, with a newline at the end
+
+	mappings []byte // of an index: what one that exists gets instead
 }
 
 // File is the name under which the asset stands in deploy/elasticsearch.
@@ -36,9 +38,10 @@ const (
 )
 
 // Assets generates what Elasticsearch needs to know before the first document,
-// in the order of installation: field types from the dictionary, settings, and
-// an index template for each stream.
-func Assets(dict *ecs.Dictionary, cfg Templates) ([]Asset, error) {
+// in the order of installation: field types from the dictionary, settings, an
+// index template for each stream, and for the newest states of agents and alerts
+// a template and the index of the namespace.
+func Assets(dict *ecs.Dictionary, cfg Templates, namespace string) ([]Asset, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
@@ -70,6 +73,22 @@ func Assets(dict *ecs.Dictionary, cfg Templates) ([]Asset, error) {
 		}
 		if err := add("index_template", "/_index_template/", name, indexTemplate(cfg, s, name)); err != nil {
 			return nil, err
+		}
+	}
+	for _, s := range event.Streams() {
+		index := latestIndex(s, namespace)
+		if index == "" {
+			continue
+		}
+		if err := add("index_template", "/_index_template/", latestTemplate(s), latestIndexTemplate(dict, cfg, s)); err != nil {
+			return nil, err
+		}
+		if err := add("index", "/", index+latestGeneration, latestIndexBody(s, namespace)); err != nil {
+			return nil, err
+		}
+		var err error
+		if assets[len(assets)-1].mappings, err = json.Marshal(latestMappings(dict, s)); err != nil {
+			return nil, fmt.Errorf("generating the mappings of %s: %w", index, err)
 		}
 	}
 	return assets, nil

@@ -3,12 +3,14 @@ package elasticsearch
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -31,7 +33,7 @@ func dictionary(t *testing.T, custom ...ecs.Field) *ecs.Dictionary {
 func TestDeployedAssets(t *testing.T) {
 	dir := filepath.Join("..", "..", "deploy", "elasticsearch")
 	want := APIKeys()
-	assets, err := Assets(dictionary(t), DefaultTemplates())
+	assets, err := Assets(dictionary(t), DefaultTemplates(), DefaultConfig().Namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,6 +69,27 @@ func TestDeployedAssets(t *testing.T) {
 		} else if !bytes.Equal(got, body) {
 			t.Errorf("%s differs from what is generated: EDRWATCH_UPDATE=1 go test ./sinks/elasticsearch -run TestDeployedAssets", name)
 		}
+	}
+}
+
+// TestComposeGrantsWhatTheKeyDoes: the role of the example set-up is that of the
+// gateway's API key.
+func TestComposeGrantsWhatTheKeyDoes(t *testing.T) {
+	script, err := os.ReadFile(filepath.Join("..", "..", "deploy", "compose", "users.sh"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(script), "/_security/role/edrwatch '")
+	text, _, _ := strings.Cut(rest, "'")
+	var role object
+	var key struct {
+		Roles map[string]object `json:"role_descriptors"`
+	}
+	if err := errors.Join(json.Unmarshal([]byte(text), &role), json.Unmarshal(APIKeys()["gateway-api-key.json"], &key)); err != nil {
+		t.Fatal(err)
+	}
+	if want := key.Roles["edrwatch_gateway"]; !reflect.DeepEqual(role, want) {
+		t.Errorf("the role is %v, the API key's %v", role, want)
 	}
 }
 
@@ -145,7 +168,7 @@ func TestAssetsFollowTheConfiguration(t *testing.T) {
 	d := dictionary(t)
 	cfg := DefaultTemplates()
 	cfg.RetainedBy, cfg.FailureStore, cfg.Priority = ByILM, false, 300
-	assets, err := Assets(d, cfg)
+	assets, err := Assets(d, cfg, "default")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +176,7 @@ func TestAssetsFollowTheConfiguration(t *testing.T) {
 	for _, a := range assets {
 		seen[a.Kind+" "+a.Name] = true
 		text := string(a.Body)
-		if a.Kind == "index_template" && (!strings.Contains(text, `"lifecycle": {
+		if a.Kind == "index_template" && !strings.HasSuffix(a.Name, "-latest") && (!strings.Contains(text, `"lifecycle": {
           "name": "`+a.Name) || !seen["ilm_policy "+a.Name] || strings.Contains(text, "failure_store") || !strings.Contains(text, `"priority": 300`)) {
 			t.Errorf("%s does not follow the configuration, or comes before its policy:\n%s", a.Name, text)
 		}
@@ -161,11 +184,11 @@ func TestAssetsFollowTheConfiguration(t *testing.T) {
 			t.Errorf("%s is not JSON", a.Name)
 		}
 	}
-	if len(assets) != 10 {
-		t.Errorf("%d assets, want 10: %v", len(assets), seen)
+	if len(assets) != 14 || !seen["index edr-agents-latest-default-1"] {
+		t.Errorf("%d assets, want 14: %v", len(assets), seen)
 	}
 	cfg.Retention = nil
-	if _, err := Assets(d, cfg); err == nil {
+	if _, err := Assets(d, cfg, "default"); err == nil {
 		t.Error("ILM without a retention was accepted")
 	}
 }
@@ -176,6 +199,7 @@ type cluster struct {
 	kept    map[string]string
 	missing map[string]bool // privileges
 	status  int             // of every answer, unless 0
+	mapped  int             // mappings of indices that were there
 }
 
 func (c *cluster) respond(w http.ResponseWriter, r *http.Request, ids []string) bool {
@@ -190,8 +214,18 @@ func (c *cluster) respond(w http.ResponseWriter, r *http.Request, ids []string) 
 	case r.URL.Path == "/":
 		_, _ = fmt.Fprintf(w, `{"version":{"number":%q}}`, c.version)
 	case r.URL.Path == "/_security/user/_has_privileges":
-		_, _ = fmt.Fprintf(w, `{"has_all_requested":%v,"cluster":{"monitor":true},"index":{"logs-edr.alerts-default":{"auto_configure":true,"create_doc":%v}}}`,
-			len(c.missing) == 0, !c.missing["create_doc"])
+		asked := new(bytes.Buffer)
+		_, _ = asked.ReadFrom(r.Body)
+		state := strings.Contains(asked.String(), `{"names":["edr-agents-latest-default","edr-alerts-latest-default"],"privileges":["index"]}`)
+		_, _ = fmt.Fprintf(w, `{"has_all_requested":%v,"cluster":{"monitor":true},"index":{"logs-edr.alerts-default":{"auto_configure":true,"create_doc":%v},"edr-agents-latest-default":{"index":%v}}}`,
+			len(c.missing) == 0 && state, !c.missing["create_doc"], state && !c.missing["index"])
+	case strings.HasSuffix(r.URL.Path, "/_mapping"):
+		if index := strings.TrimSuffix(r.URL.Path, "/_mapping"); c.kept[index] == "" {
+			w.WriteHeader(http.StatusNotFound)
+			return true
+		}
+		c.mapped++
+		_, _ = w.Write([]byte(`{"acknowledged":true}`))
 	case r.Method == http.MethodPut:
 		body := new(bytes.Buffer)
 		_, _ = body.ReadFrom(r.Body)
@@ -202,6 +236,8 @@ func (c *cluster) respond(w http.ResponseWriter, r *http.Request, ids []string) 
 		_, _ = w.Write([]byte(`{"error":{"type":"resource_not_found_exception","reason":"not found"},"status":404}`))
 	case strings.HasPrefix(r.URL.Path, "/_component_template/"):
 		_, _ = fmt.Fprintf(w, `{"component_templates":[{"name":"n","component_template":%s}]}`, c.kept[r.URL.Path])
+	case strings.HasPrefix(r.URL.Path, "/edr-"):
+		_, _ = fmt.Fprintf(w, `{%q:{"aliases":{},"mappings":{"_meta":{"version":%d}}}}`, r.URL.Path[1:], AssetsVersion)
 	default:
 		_, _ = fmt.Fprintf(w, `{"index_templates":[{"name":"n","index_template":%s}]}`, c.kept[r.URL.Path])
 	}
@@ -230,11 +266,14 @@ func TestSetupIsIdempotentAndCareful(t *testing.T) {
 			}
 		}
 	}
+	if c.mapped != 2 {
+		t.Errorf("%d indices that were there got the mappings, want 2", c.mapped)
+	}
 	if text := strings.Join(slices.Collect(maps.Values(c.kept)), ""); strings.Contains(text, "failure_store") {
 		t.Error("a version without failure store got its option")
 	}
 	const alerts = "/_index_template/edrwatch-alerts"
-	c.kept[alerts] = strings.ReplaceAll(c.kept[alerts], `"version": 1`, `"version": 99`)
+	c.kept[alerts] = strings.ReplaceAll(c.kept[alerts], `"version": 2`, `"version": 99`)
 	newer := c.kept[alerts]
 	if _, err := s.Apply(t.Context()); err == nil || !strings.Contains(err.Error(), "version 99") {
 		t.Errorf("installing over a newer version: %v", err)
@@ -262,7 +301,7 @@ func TestSetupIsIdempotentAndCareful(t *testing.T) {
 func TestCheck(t *testing.T) {
 	installed := func() map[string]string {
 		kept := map[string]string{}
-		for _, s := range []string{"telemetry", "metrics", "alerts", "gateway"} {
+		for _, s := range []string{"telemetry", "metrics", "alerts", "gateway", "agents-latest", "alerts-latest"} {
 			kept["/_index_template/edrwatch-"+s] = "{}"
 		}
 		return kept
@@ -271,13 +310,14 @@ func TestCheck(t *testing.T) {
 		cluster *cluster
 		want    string
 	}{
-		"fine":              {&cluster{version: "9.4.1", kept: installed()}, ""},
-		"too old":           {&cluster{version: "8.17.9", kept: installed()}, "upgrade it to 8.18"},
-		"no version":        {&cluster{version: "", kept: installed()}, "check that the address"},
-		"no templates":      {&cluster{version: "8.19.0"}, "edrwatch setup elasticsearch"},
-		"privilege missing": {&cluster{version: "8.19.0", kept: installed(), missing: map[string]bool{"create_doc": true}}, "create_doc on logs-edr.alerts-default"},
-		"refused":           {&cluster{status: 401}, "credentials"},
-		"unavailable":       {&cluster{status: 503}, "503"},
+		"fine":               {&cluster{version: "9.4.1", kept: installed()}, ""},
+		"too old":            {&cluster{version: "8.17.9", kept: installed()}, "upgrade it to 8.18"},
+		"no version":         {&cluster{version: "", kept: installed()}, "check that the address"},
+		"no templates":       {&cluster{version: "8.19.0"}, "edrwatch setup elasticsearch"},
+		"privilege missing":  {&cluster{version: "8.19.0", kept: installed(), missing: map[string]bool{"create_doc": true}}, "create_doc on logs-edr.alerts-default"},
+		"no right to states": {&cluster{version: "8.19.0", kept: installed(), missing: map[string]bool{"index": true}}, "index on edr-agents-latest-default"},
+		"refused":            {&cluster{status: 401}, "credentials"},
+		"unavailable":        {&cluster{status: 503}, "503"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFake(t)

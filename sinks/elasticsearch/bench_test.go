@@ -37,7 +37,7 @@ func BenchmarkDecode(b *testing.B) {
 	b.Run(fmt.Sprintf("documents=%d", documents), func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := decodeBulk(body, documents); err != nil {
+			if _, err := decodeBulk(body, "create", documents); err != nil {
 				b.Fatal(err)
 			}
 		}

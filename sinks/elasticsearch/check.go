@@ -89,7 +89,10 @@ func (s *Sink) checkPrivileges(ctx context.Context) error {
 	}
 	body, err := json.Marshal(object{
 		"cluster": []string{"monitor"},
-		"index":   []object{{"names": names, "privileges": gatewayPrivileges()}},
+		"index": []object{
+			{"names": names, "privileges": gatewayPrivileges()},
+			{"names": latestIndices(s.cfg.Namespace), "privileges": latestPrivileges()},
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("asking for privileges: %w", err)
@@ -139,8 +142,14 @@ func (s *Sink) checkPrivileges(ctx context.Context) error {
 }
 
 func (s *Sink) checkTemplates(ctx context.Context) error {
+	var names []string
 	for _, stream := range event.Streams() {
-		name := "edrwatch-" + stream.String()
+		names = append(names, "edrwatch-"+stream.String())
+		if latestIndex(stream, s.cfg.Namespace) != "" {
+			names = append(names, latestTemplate(stream))
+		}
+	}
+	for _, name := range names {
 		a, err := s.client.do(ctx, request{method: http.MethodGet, path: "/_index_template/" + name})
 		if err != nil {
 			return err

@@ -2,29 +2,32 @@ package elasticsearch
 
 import (
 	"io"
-	"net/http"
+	"strconv"
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/sinks/internal/httpx"
 )
 
-// bulkPath asks for creation in data streams that exist or have a template,
-// for no document text in error messages (they are logged), and for just the
-// parts of the answer that are read.
-const bulkPath = "/_bulk?require_data_stream=true&include_source_on_error=false" +
-	"&filter_path=errors,items.*.status,items.*.error,items.*.failure_store"
-
 // encoder builds the bodies of bulk requests: for each document one line that
 // says what to do and one that is the document. It is safe for concurrent use.
 type encoder struct {
-	actions [4]string         // of a Stream: the action's text before the id
-	gzip    *httpx.Compressor // nil: not compressed
+	verb      string            // of the action
+	actions   [4]string         // of a Stream: the action's text before the id
+	versioned bool              // the action carries the version of the state
+	options   bulkOptions       // of its requests
+	gzip      *httpx.Compressor // nil: not compressed
 }
 
-const actionEnd = "}}\n"
+const (
+	actionEnd    = "}}\n"
+	versionType  = `,"version_type":"external","version":`
+	versionWidth = 19 // digits of the greatest version
+)
 
+// newEncoder returns the encoder of the history: documents are created in data
+// streams that exist or have a template.
 func newEncoder(namespace string, compress bool) encoder {
-	var e encoder
+	e := encoder{verb: "create", options: bulkOptions{dataStream: true, filter: []string{"errors", "items.*.status", "items.*.error", "items.*.failure_store"}}}
 	for _, s := range event.Streams() {
 		e.actions[s] = `{"create":{"_index":"` + DataStream(s, namespace) + `","_id":`
 	}
@@ -42,7 +45,11 @@ func DataStream(s event.Stream, namespace string) string {
 
 // cost is the size of a document in a request, before compression.
 func (e *encoder) cost(d *event.Document) int {
-	return len(e.actions[d.Stream]) + len(d.ID) + len(`""`) + len(actionEnd) + len(d.Body) + 1
+	version := 0
+	if e.versioned {
+		version = len(versionType) + versionWidth
+	}
+	return len(e.actions[d.Stream]) + len(d.ID) + len(`""`) + version + len(actionEnd) + len(d.Body) + 1
 }
 
 // fill returns the end of the longest run of documents from from on that stays
@@ -65,13 +72,10 @@ func (e *encoder) size(docs []*event.Document) int64 {
 	return int64(size)
 }
 
-// request returns the bulk request that creates docs. Its body is a buffer of
+// request returns the bulk request for docs. Its body is a buffer of
 // its own: the HTTP transport may read it longer than the request lasts.
 func (e *encoder) request(docs []*event.Document) request {
-	r := request{
-		method: http.MethodPost, path: bulkPath, contentType: "application/x-ndjson",
-		plainSize: int(e.size(docs)),
-	}
+	r := request{bulk: &e.options, contentType: "application/x-ndjson", plainSize: int(e.size(docs))}
 	if e.gzip == nil {
 		r.body = make([]byte, 0, r.plainSize+len(docs))
 		for _, d := range docs {
@@ -97,5 +101,9 @@ func (e *encoder) request(docs []*event.Document) request {
 func (e *encoder) appendAction(dst []byte, d *event.Document) []byte {
 	dst = append(dst, e.actions[d.Stream]...)
 	dst = event.AppendString(dst, d.ID)
+	if e.versioned {
+		dst = append(dst, versionType...)
+		dst = strconv.AppendInt(dst, d.Latest.Version, 10)
+	}
 	return append(dst, actionEnd...)
 }

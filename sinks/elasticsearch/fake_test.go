@@ -34,10 +34,11 @@ type fake struct {
 	requests [][]string // ids of each bulk request
 	auth     []string
 	streams  map[string]int
+	latest   latestIndexes
 }
 
 func newFake(t *testing.T) *fake {
-	f := &fake{t: t, done: make(chan struct{}), stored: map[string][]byte{}, streams: map[string]int{}}
+	f := &fake{t: t, done: make(chan struct{}), stored: map[string][]byte{}, streams: map[string]int{}, latest: latestIndexes{}}
 	f.server = httptest.NewServer(f)
 	t.Cleanup(func() {
 		close(f.done)
@@ -93,7 +94,15 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	ids, bodies, streams := f.read(r)
+	if r.URL.Query().Get("require_data_stream") == "" {
+		f.serveLatest(w, r, respond)
+		return
+	}
+	ids, bodies, streams := f.read(r, "create", map[string]string{
+		"require_data_stream":     "true",
+		"include_source_on_error": "false",
+		"filter_path":             "errors,items.*.status,items.*.error,items.*.failure_store",
+	})
 	f.mu.Lock()
 	f.requests = append(f.requests, ids)
 	plan, item := f.plan, f.item
@@ -120,14 +129,14 @@ func (f *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(body)
 }
 
-// read checks the request to the letter.
-func (f *fake) read(r *http.Request) (ids []string, bodies [][]byte, streams []string) {
+// read checks the request to the letter: all that it asks for, and nothing else.
+// Of actions with versions the ids are followed by "@" and the version.
+func (f *fake) read(r *http.Request, verb string, parameters map[string]string) (ids []string, bodies [][]byte, indices []string) {
 	query := r.URL.Query()
-	for name, want := range map[string]string{
-		"require_data_stream":     "true",
-		"include_source_on_error": "false",
-		"filter_path":             "errors,items.*.status,items.*.error,items.*.failure_store",
-	} {
+	if len(query) != len(parameters) {
+		f.t.Errorf("query %s, want the parameters %v", r.URL.RawQuery, parameters)
+	}
+	for name, want := range parameters {
 		if query.Get(name) != want {
 			f.t.Errorf("query parameter %s = %q, want %q", name, query.Get(name), want)
 		}
@@ -156,29 +165,34 @@ func (f *fake) read(r *http.Request) (ids []string, bodies [][]byte, streams []s
 		return nil, nil, nil
 	}
 	for i := 0; i < len(lines); i += 2 {
-		var action struct {
-			Create *struct {
-				Index string `json:"_index"`
-				ID    string `json:"_id"`
-			} `json:"create"`
+		var actions map[string]struct {
+			Index       string `json:"_index"`
+			ID          string `json:"_id"`
+			VersionType string `json:"version_type"`
+			Version     int64  `json:"version"`
 		}
 		dec := json.NewDecoder(bytes.NewReader(lines[i]))
 		dec.DisallowUnknownFields()
-		if err := dec.Decode(&action); err != nil || action.Create == nil || action.Create.ID == "" {
+		err := dec.Decode(&actions)
+		action, ok := actions[verb]
+		if versioned := action.VersionType == "external" && action.Version > 0; err != nil || !ok || len(actions) != 1 || action.ID == "" || versioned != (verb == "index") {
 			f.t.Errorf("action %s: %v", lines[i], err)
 			continue
 		}
 		if bytes.Contains(lines[i+1], []byte("##")) {
-			f.t.Errorf("document %s was read after Write had returned", action.Create.ID)
+			f.t.Errorf("document %s was read after Write had returned", action.ID)
 		}
 		if !json.Valid(lines[i+1]) {
-			f.t.Errorf("document %s is not JSON: %s", action.Create.ID, lines[i+1])
+			f.t.Errorf("document %s is not JSON: %s", action.ID, lines[i+1])
 		}
-		ids = append(ids, action.Create.ID)
+		if verb == "index" {
+			action.ID += fmt.Sprint("@", action.Version)
+		}
+		ids = append(ids, action.ID)
 		bodies = append(bodies, lines[i+1])
-		streams = append(streams, action.Create.Index)
+		indices = append(indices, action.Index)
 	}
-	return ids, bodies, streams
+	return ids, bodies, indices
 }
 
 // store keeps documents and returns the answer.

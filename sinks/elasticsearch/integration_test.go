@@ -51,6 +51,7 @@ func TestRealElasticsearch(t *testing.T) {
 		}
 	})
 	t.Run("types of all fields", func(t *testing.T) { testFieldTypes(t, node, gateway, dict) })
+	t.Run("latest states", func(t *testing.T) { testLatest(t, node, gateway, dict) })
 	t.Run("refused documents", func(t *testing.T) { testRefusedByRealNode(t, gateway) })
 	t.Run("20,000 documents twice", func(t *testing.T) { testVolume(t, node, gateway) })
 	t.Run("wrong credentials", func(t *testing.T) { testCredentials(t, node) })
@@ -61,16 +62,21 @@ func realConfig(t *testing.T, node *testbed.ESServer, key string) Config {
 	cfg.URLs = []string{node.URL()}
 	cfg.TLS.CAFile = node.Security().CAFile
 	cfg.RequestDocuments = 500
-	status, body := node.Do(t, http.MethodPost, "/_security/api_key", string(APIKeys()[key]))
+	cfg.APIKey = createKey(t, node, string(APIKeys()[key]))
+	return cfg
+}
+
+func createKey(t *testing.T, node *testbed.ESServer, body string) secret.String {
+	t.Helper()
+	status, answer := node.Do(t, http.MethodPost, "/_security/api_key", body)
 	if status != http.StatusOK {
-		t.Fatalf("creating an API key from %s: %d %s", key, status, body)
+		t.Fatalf("creating an API key: %d %s", status, answer)
 	}
 	var created struct{ Encoded string }
-	if err := json.Unmarshal(body, &created); err != nil {
+	if err := json.Unmarshal(answer, &created); err != nil {
 		t.Fatal(err)
 	}
-	cfg.APIKey = secret.New(created.Encoded)
-	return cfg
+	return secret.New(created.Encoded)
 }
 
 func realSink(t *testing.T, cfg Config) *Sink {
@@ -106,11 +112,11 @@ func testSetup(t *testing.T, node *testbed.ESServer, dict *ecs.Dictionary) {
 		t.Errorf("writing before set-up: %v, want an operator's fault that names the set-up", err)
 	}
 	cfg := realConfig(t, node, "setup-api-key.json")
-	if got := apply(t, cfg, dict); got[Created] != 6 {
-		t.Errorf("the first set-up: %v, want 6 created", got)
+	if got := apply(t, cfg, dict); got[Created] != 10 {
+		t.Errorf("the first set-up: %v, want 10 created", got)
 	}
-	if got := apply(t, cfg, dict); got[Unchanged] != 6 {
-		t.Errorf("the second set-up: %v, want 6 unchanged", got)
+	if got := apply(t, cfg, dict); got[Unchanged] != 10 {
+		t.Errorf("the second set-up: %v, want 10 unchanged", got)
 	}
 }
 
@@ -278,12 +284,7 @@ func testCredentials(t *testing.T, node *testbed.ESServer) {
 		}
 	}
 	narrow := `{"name":"narrow","role_descriptors":{"r":{"cluster":["monitor"],"indices":[{"names":["logs-edr.telemetry-*"],"privileges":["create_doc","auto_configure"]}]}}}`
-	_, body := node.Do(t, http.MethodPost, "/_security/api_key", narrow)
-	var created struct{ Encoded string }
-	if err := json.Unmarshal(body, &created); err != nil {
-		t.Fatal(err)
-	}
-	cfg.APIKey = secret.New(created.Encoded)
+	cfg.APIKey = createKey(t, node, narrow)
 	s = realSink(t, cfg)
 	for what, err := range map[string]error{"Check": s.Check(t.Context()), "Write": second(write(t, s, 4))} {
 		if f := fault.Of(err); f == nil || f.Reason != fault.Unauthorized || !strings.Contains(f.Error(), "create_doc") {

@@ -22,14 +22,17 @@ type bulkAnswer struct {
 	Items  []bulkItem `json:"items"`
 }
 
-type bulkItem struct {
-	Create *itemResult `json:"create"`
-}
+// bulkItem has one entry: the result under the action's verb.
+type bulkItem map[string]*itemResult
 
 type itemResult struct {
 	Status       int        `json:"status"`
 	Error        *errorBody `json:"error"`
 	FailureStore string     `json:"failure_store"`
+	// Get is the document as it is, where an update asked for it.
+	Get struct {
+		Source json.RawMessage `json:"_source"`
+	} `json:"get"`
 }
 
 // errorBody is an error as Elasticsearch describes it.
@@ -81,14 +84,27 @@ func (e *errorBody) says(text string) bool {
 
 // decodeBulk reads the outcomes of n documents. An answer that is not complete
 // says nothing: the error means that all outcomes are unknown.
-func decodeBulk(body []byte, n int) ([]event.Result, error) {
-	if allCreated(body, n) {
+func decodeBulk(body []byte, verb string, n int) ([]event.Result, error) {
+	if verb == "create" && allCreated(body, n) {
 		results := make([]event.Result, n)
 		for i := range results {
 			results[i].Outcome = event.Indexed
 		}
 		return results, nil
 	}
+	items, err := decodeItems(body, verb, n)
+	if err != nil {
+		return nil, err
+	}
+	results := make([]event.Result, n)
+	for i, item := range items {
+		results[i] = classifyItem(item)
+	}
+	return results, nil
+}
+
+// decodeItems reads what an answer says about each of n actions.
+func decodeItems(body []byte, verb string, n int) ([]*itemResult, error) {
 	var a bulkAnswer
 	dec := json.NewDecoder(bytes.NewReader(body))
 	if err := dec.Decode(&a); err != nil {
@@ -103,15 +119,15 @@ func decodeBulk(body []byte, n int) ([]event.Result, error) {
 	if len(a.Items) != n {
 		return nil, fmt.Errorf("expected %d items, found %d", n, len(a.Items))
 	}
-	results := make([]event.Result, n)
+	items := make([]*itemResult, n)
 	for i := range a.Items {
-		item := a.Items[i].Create
+		item := a.Items[i][verb]
 		if item == nil || item.Status == 0 {
-			return nil, fmt.Errorf(`item %d has no status of "create"`, i)
+			return nil, fmt.Errorf("item %d has no status of %q", i, verb)
 		}
-		results[i] = classifyItem(item)
+		items[i] = item
 	}
-	return results, nil
+	return items, nil
 }
 
 // allCreated recognises, without parsing, the answer that nearly every request
@@ -215,7 +231,7 @@ func missingPrivilege(reason string) string {
 	const before = "is granted by the "
 	at := strings.LastIndex(reason, before)
 	if at < 0 {
-		return "cluster monitor, and auto_configure and create_doc on the data streams"
+		return "cluster monitor, auto_configure and create_doc on the data streams, and index on the latest states"
 	}
 	text := reason[at+len(before):]
 	if end := strings.IndexByte(text, ']'); end >= 0 {

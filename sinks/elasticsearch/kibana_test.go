@@ -100,8 +100,14 @@ func TestKibanaObjects(t *testing.T) {
 			t.Errorf("%s is of an unexpected type", key)
 		}
 	}
-	if len(k.objects) < 6 {
-		t.Errorf("%d saved objects, want four data views, a search and a dashboard", len(k.objects))
+	if len(k.objects) < 13 {
+		t.Errorf("%d saved objects, want six data views, five searches and two dashboards", len(k.objects))
+	}
+	// What is firing, and who is silent, is a question about now.
+	for id, view := range map[string]string{"edrwatch-alerts-firing": "edrwatch-alerts-latest", "edrwatch-fleet-unwell": "edrwatch-agents-latest"} {
+		if k := k.of(k.objects["search "+id].References); k.view != view {
+			t.Errorf("%s asks %s, want %s", id, k.view, view)
+		}
 	}
 }
 
@@ -109,14 +115,36 @@ type kibana struct {
 	t       *testing.T
 	dict    *ecs.Dictionary
 	objects map[string]savedObject
+	view    string // id of the data view that is asked
+}
+
+// of returns the checks of what asks one of the data views that are referred to.
+func (k kibana) of(references []reference) kibana {
+	for _, r := range references {
+		if r.Type == "index-pattern" {
+			k.view = r.ID
+		}
+	}
+	return k
+}
+
+// maps reports whether the data view has an explicit mapping of a field.
+func (k kibana) maps(f *ecs.Field) bool {
+	for stream, view := range map[event.Stream]string{event.Metrics: "edrwatch-agents-latest", event.Alerts: "edrwatch-alerts-latest"} {
+		if k.view == view {
+			_, ok := lookup(latestMappings(k.dict, stream), f.Name)
+			return ok
+		}
+	}
+	return mapped(f)
 }
 
 // field checks that the templates map a name explicitly to one of the types.
 func (k kibana) field(where, name string, types ...string) {
 	k.t.Helper()
 	id, ok := k.dict.Lookup(name)
-	if !ok || !mapped(k.dict.Field(id)) {
-		k.t.Errorf("%s uses %s, which the templates do not map", where, name)
+	if !ok || !k.maps(k.dict.Field(id)) {
+		k.t.Errorf("%s uses %s, which the templates of %s do not map", where, name, k.view)
 		return
 	}
 	if typ := k.dict.Field(id).Type; len(types) > 0 && !slices.Contains(types, typ) {
@@ -134,12 +162,15 @@ func (k kibana) query(where, kql string) {
 
 func (k kibana) dataView(o savedObject) {
 	known := slices.ContainsFunc(event.Streams(), func(s event.Stream) bool { return DataStream(s, "*") == o.Attributes.Title })
-	if !known || o.Attributes.TimeFieldName != "@timestamp" {
+	// The latest states are those of now, whatever time is chosen.
+	latest := slices.Contains(latestIndices("*"), o.Attributes.Title)
+	if !(known && o.Attributes.TimeFieldName == "@timestamp" || latest && o.Attributes.TimeFieldName == "") {
 		k.t.Errorf("data view %s is on %s by %s", o.ID, o.Attributes.Title, o.Attributes.TimeFieldName)
 	}
 }
 
 func (k kibana) search(o savedObject) {
+	k = k.of(o.References)
 	for _, c := range o.Attributes.Columns {
 		k.field(o.ID, c)
 	}
@@ -167,6 +198,7 @@ func (k kibana) dashboard(o savedObject) {
 	used := map[string]bool{}
 	for _, p := range panels {
 		where := o.ID + ", panel " + p.PanelIndex
+		k := k.of(p.EmbeddableConfig.Attributes.References)
 		if p.PanelRefName != "" {
 			used[p.PanelIndex+":"+p.PanelRefName] = true
 		}

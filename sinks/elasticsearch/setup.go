@@ -65,7 +65,7 @@ func (s *Setup) Apply(ctx context.Context) ([]Applied, error) {
 	}
 	cfg := s.cfg.Templates
 	cfg.FailureStore = cfg.FailureStore && version.hasFailureStore()
-	assets, err := Assets(s.dict, cfg)
+	assets, err := Assets(s.dict, cfg, s.cfg.Namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +88,9 @@ func (s *Setup) Apply(ctx context.Context) ([]Applied, error) {
 		}
 	}
 	for i, p := range plan {
+		if p.mappings != nil && p.Change != Created {
+			p.Path, p.Body = p.Path+"/_mapping", p.mappings
+		}
 		if err := s.put(ctx, p.Asset); err != nil {
 			return plan[:i], err
 		}
@@ -119,6 +122,13 @@ func (s *Setup) installed(ctx context.Context, asset Asset) (version int, found 
 		Index []struct {
 			Template versioned `json:"index_template"`
 		} `json:"index_templates"`
+	}
+	if asset.Kind == "index" {
+		var indices map[string]struct {
+			Mappings versioned `json:"mappings"`
+		}
+		err = json.Unmarshal(a.body, &indices)
+		return indices[asset.Name].Mappings.Meta.Version, true, err
 	}
 	if asset.Kind == "ilm_policy" {
 		var policies map[string]struct {
@@ -167,7 +177,10 @@ func APIKeys() map[string][]byte {
 			"name": "edrwatch-gateway",
 			"role_descriptors": object{"edrwatch_gateway": object{
 				"cluster": []string{"monitor"},
-				"indices": []object{{"names": patterns, "privileges": gatewayPrivileges()}},
+				"indices": []object{
+					{"names": patterns, "privileges": gatewayPrivileges()},
+					{"names": latestPatterns(), "privileges": latestPrivileges()},
+				},
 			}},
 			"metadata": object{"application": "edrwatch"},
 		},
@@ -176,7 +189,11 @@ func APIKeys() map[string][]byte {
 			"expiration": "1d",
 			"role_descriptors": object{"edrwatch_setup": object{
 				"cluster": []string{"monitor", "manage_index_templates", "manage_ilm"},
-				"indices": []object{{"names": patterns, "privileges": []string{"manage_data_stream_lifecycle", "view_index_metadata"}}},
+				"indices": []object{
+					{"names": patterns, "privileges": []string{"manage_data_stream_lifecycle", "view_index_metadata"}},
+					// To create the indices, with aliases, and to add fields to them.
+					{"names": latestPatterns(), "privileges": []string{"manage"}},
+				},
 			}},
 			"metadata": object{"application": "edrwatch"},
 		},

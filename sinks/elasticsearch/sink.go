@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/bits"
 	"net/http"
 	"time"
 
@@ -30,7 +29,9 @@ type Sink struct {
 	log     *slog.Logger
 	client  *client
 	limiter *httpx.Limiter
-	encoder encoder
+	encoder encoder // of the history
+	latest  encoder // of the newest state of agents and alerts
+	kept    encoder // of the question what is kept of an alert
 }
 
 // New returns a sink; it does not connect.
@@ -43,6 +44,8 @@ func New(cfg Config, set Settings) (*Sink, error) {
 		log:     set.Logger.With("sink", set.Name),
 		limiter: httpx.NewLimiter(cfg.Concurrency, int64(cfg.InFlightBytes)),
 		encoder: newEncoder(cfg.Namespace, cfg.Gzip),
+		latest:  newLatestEncoder(cfg.Namespace, cfg.Gzip),
+		kept:    newKeptEncoder(cfg.Namespace, cfg.Gzip),
 	}
 	metrics, err := httpx.NewMetrics(set.Metrics, set.Name, s.limiter)
 	if err != nil {
@@ -59,11 +62,12 @@ func (s *Sink) Close() error { return s.client.close() }
 
 // part is a run of documents of one Write with their results.
 type part struct {
+	as      *encoder // how they are written
 	docs    []*event.Document
 	results []event.Result
 }
 
-func (p part) slice(from, to int) part { return part{p.docs[from:to], p.results[from:to]} }
+func (p part) slice(from, to int) part { return part{p.as, p.docs[from:to], p.results[from:to]} }
 
 // Write sends docs in requests of the configured size, several at a time, and
 // reports the outcome of each document: see pipeline.Sink.
@@ -72,43 +76,42 @@ func (s *Sink) Write(ctx context.Context, docs []*event.Document, results []even
 		return context.Cause(ctx)
 	}
 	var failures httpx.Worst
-	var group errgroup.Group
-	group.SetLimit(s.cfg.Concurrency)
-	whole := part{docs, results}
-	for from := 0; from < len(docs); {
-		to := s.encoder.fill(docs, from, int(s.cfg.RequestBytes), s.cfg.RequestDocuments)
-		chunk := whole.slice(from, to)
-		from = to
-		group.Go(func() error {
-			// Of a request that may be refused as a whole, so many refusals
-			// are enough to find one bad document in one go.
-			failures.Add(s.send(ctx, chunk, &budget{left: int32(4 * bits.Len(uint(len(chunk.docs))))}))
-			return nil
-		})
+	s.sendAll(ctx, part{&s.encoder, docs, results}, &failures)
+	if ctx.Err() == nil {
+		s.writeLatest(ctx, docs, results, &failures)
 	}
-	_ = group.Wait()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return failures.Err()
 }
 
-// budget bounds how often the halves of one request may be refused with 400.
-// What is undecided when it is used up stays pending: the next attempt, with a
-// budget of its own, starts without the documents that were found.
-type budget struct {
-	left int32
-	said bool // the log knows that the request is being halved
+// sendAll sends documents in requests of the configured size.
+func (s *Sink) sendAll(ctx context.Context, whole part, failures *httpx.Worst) {
+	var group errgroup.Group
+	group.SetLimit(s.cfg.Concurrency)
+	for from := 0; from < len(whole.docs); {
+		to := whole.as.fill(whole.docs, from, int(s.cfg.RequestBytes), s.cfg.RequestDocuments)
+		chunk := whole.slice(from, to)
+		from = to
+		group.Go(func() error {
+			failures.Add(s.send(ctx, chunk, httpx.NewSearch(len(chunk.docs), func(why *fault.Error) {
+				s.log.Warn("a bulk request is refused; sending it in halves", "documents", len(chunk.docs), "error", why.Error())
+			})))
+			return nil
+		})
+	}
+	_ = group.Wait()
 }
 
 // send writes one part in one request, or in several when the server asks for
 // smaller ones.
-func (s *Sink) send(ctx context.Context, p part, b *budget) error {
-	permit, err := s.limiter.Acquire(ctx, s.encoder.size(p.docs))
+func (s *Sink) send(ctx context.Context, p part, search *httpx.Search) error {
+	permit, err := s.limiter.Acquire(ctx, p.as.size(p.docs))
 	if err != nil {
 		return context.Cause(ctx)
 	}
-	a, err := s.client.do(ctx, s.encoder.request(p.docs))
+	a, err := s.client.do(ctx, p.as.request(p.docs))
 	switch {
 	case err != nil:
 		permit.Done()
@@ -126,13 +129,13 @@ func (s *Sink) send(ctx context.Context, p part, b *budget) error {
 	default:
 		permit.Done()
 	}
-	return s.refused(ctx, p, a, b)
+	return s.refused(ctx, p, a, search)
 }
 
 // accept reads the outcome of each document; the error is about those that
 // stay pending.
 func (s *Sink) accept(p part, a answer) error {
-	outcomes, err := decodeBulk(a.body, len(p.docs))
+	outcomes, err := decodeBulk(a.body, p.as.verb, len(p.docs))
 	if err != nil {
 		return fault.New(fault.Transient, fault.Garbled, "reading the answer to a bulk request: %w: %s", err, httpx.Excerpt(a.body))
 	}
@@ -161,38 +164,21 @@ func (s *Sink) accept(p part, a answer) error {
 }
 
 // refused handles an answer that is about the whole request.
-func (s *Sink) refused(ctx context.Context, p part, a answer, b *budget) error {
+func (s *Sink) refused(ctx context.Context, p part, a answer, search *httpx.Search) error {
 	f := classifyWhole(a, time.Now())
-	switch {
-	case f.Reason == fault.TooLarge && len(p.docs) > 1:
-		return s.halves(ctx, p, b)
-	case f.Class == fault.Permanent && f.Reason != fault.TooLarge && len(p.docs) > 1:
-		// The request as a whole is refused for what one document holds, or by
-		// something in between. Halving finds out which.
-		if b.left == 0 {
-			return fault.New(fault.Transient, f.Reason, "looking for documents that the server refuses: %w", f)
+	if f.Class != fault.Permanent {
+		if f.Reason == fault.Unauthorized {
+			s.client.refresh()
 		}
-		b.left--
-		if !b.said {
-			b.said = true
-			s.log.Warn("a bulk request is refused; sending it in halves", "documents", len(p.docs), "error", f.Err.Error())
-		}
-		return s.halves(ctx, p, b)
-	case f.Class == fault.Permanent:
-		for i := range p.results {
-			p.results[i] = event.Result{Outcome: event.Refused, Err: f}
-		}
-		return nil
-	case f.Reason == fault.Unauthorized:
-		s.client.refresh()
+		return f
 	}
-	return f
-}
-
-func (s *Sink) halves(ctx context.Context, p part, b *budget) error {
-	middle := len(p.docs) / 2
+	// The request as a whole is refused for what one document holds, or by
+	// something in between. Halving finds out which.
 	var failures httpx.Worst
-	failures.Add(s.send(ctx, p.slice(0, middle), b))
-	failures.Add(s.send(ctx, p.slice(middle, len(p.docs)), b))
+	alone, err := search.Refused(len(p.docs), f, func(from, to int) { failures.Add(s.send(ctx, p.slice(from, to), search)) })
+	if alone {
+		p.results[0] = event.Result{Outcome: event.Refused, Err: f}
+	}
+	failures.Add(err)
 	return failures.Err()
 }

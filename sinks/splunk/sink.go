@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"math/bits"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -109,9 +108,10 @@ func (s *Sink) Write(ctx context.Context, docs []*event.Document, results []even
 	group.SetLimit(s.cfg.Concurrency)
 	for _, p := range s.parts(docs, results) {
 		group.Go(func() error {
-			// Of a request that is refused for an event that the answer does
-			// not name, so many refusals are enough to find it.
-			w.send(ctx, p, &budget{left: int32(4 * bits.Len(uint(len(p.docs))))})
+			w.send(ctx, p, httpx.NewSearch(len(p.docs), func(why *fault.Error) {
+				s.log.Warn("the collector refuses a request without saying which event is wrong; sending it in halves",
+					"events", len(p.docs), "error", why.Error())
+			}))
 			return nil
 		})
 	}
@@ -149,15 +149,6 @@ func (s *Sink) parts(docs []*event.Document, results []event.Result) []part {
 	return parts
 }
 
-// budget bounds how often the halves of one request may be refused for an
-// event that nobody names. What is undecided when it is used up stays pending:
-// the next attempt, with a budget of its own, starts without the events that
-// were found.
-type budget struct {
-	left int32
-	said bool // the log knows that the request is being halved
-}
-
 // write is one call of Write: its failures and what waits for
 // acknowledgement. It is safe for concurrent use.
 type write struct {
@@ -171,7 +162,7 @@ type write struct {
 
 // send writes one part, cutting out what is bad and splitting what is too
 // large, until the rest is accepted or nothing more can be done now.
-func (w *write) send(ctx context.Context, p part, b *budget) {
+func (w *write) send(ctx context.Context, p part, search *httpx.Search) {
 	s := w.sink
 	for len(p.docs) > 0 {
 		v, e, err := s.request(ctx, p)
@@ -184,31 +175,15 @@ func (w *write) send(ctx context.Context, p part, b *budget) {
 			w.accept(e, p, v)
 			return
 		case cut:
-			switch {
-			case v.invalid >= 0 && v.invalid < len(p.docs):
+			if v.invalid >= 0 && v.invalid < len(p.docs) {
 				*p.results[v.invalid] = event.Result{Outcome: event.Refused, Err: v.failure}
 				p = p.without(v.invalid)
 				continue
-			case len(p.docs) > 1 && b.left > 0:
-				b.left--
-				if !b.said {
-					b.said = true
-					s.log.Warn("the collector refuses a request without saying which event is wrong; sending it in halves",
-						"events", len(p.docs), "error", v.failure.Error())
-				}
-				w.halves(ctx, p, b)
-			case len(p.docs) > 1:
-				w.failures.Add(fault.New(fault.Transient, v.failure.Reason, "looking for events that the collector refuses: %w", v.failure))
-			default:
-				p.end(event.Result{Outcome: event.Refused, Err: v.failure})
 			}
+			w.halves(ctx, p, v.failure, search)
 			return
 		case split:
-			if len(p.docs) == 1 {
-				p.end(event.Result{Outcome: event.Refused, Err: v.failure})
-				return
-			}
-			w.halves(ctx, p, b)
+			w.halves(ctx, p, v.failure, search)
 			return
 		case reroute:
 			if s.cfg.FallbackIndex == "" || p.index == s.cfg.FallbackIndex {
@@ -230,10 +205,15 @@ func (w *write) send(ctx context.Context, p part, b *budget) {
 	}
 }
 
-func (w *write) halves(ctx context.Context, p part, b *budget) {
-	middle := len(p.docs) / 2
-	w.send(ctx, p.slice(0, middle), b)
-	w.send(ctx, p.slice(middle, len(p.docs)), b)
+// halves sends a part that is refused in halves; one document is refused alone.
+func (w *write) halves(ctx context.Context, p part, why *fault.Error, search *httpx.Search) {
+	alone, err := search.Refused(len(p.docs), why, func(from, to int) { w.send(ctx, p.slice(from, to), search) })
+	if alone {
+		p.end(event.Result{Outcome: event.Refused, Err: why})
+	}
+	if err != nil {
+		w.failures.Add(err)
+	}
 }
 
 // accept ends a part, or lets it wait for its acknowledgement.

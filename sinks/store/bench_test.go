@@ -76,7 +76,6 @@ func BenchmarkSearch(b *testing.B) {
 		{"a word that is nowhere", func() error { _, err := s.Search(b.Context(), Query{Text: "nowhere"}); return err }},
 		{"a field that is nowhere", func() error { _, err := s.Search(b.Context(), Query{Text: "edr.resource.cpu_pct>80"}); return err }},
 		{"histogram of all", func() error { _, err := s.Histogram(b.Context(), Query{}, 60); return err }},
-		{"fleet summary", func() error { _, err := s.FleetSummary(b.Context(), FleetQuery{}); return err }},
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			for b.Loop() {

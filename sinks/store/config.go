@@ -20,9 +20,6 @@ type Config struct {
 	// MaxBytes bounds the database: over it the oldest events are evicted. The
 	// write-ahead log adds up to 64 MiB.
 	MaxBytes strict.Bytes `yaml:"max_bytes"`
-	// MaxAgents bounds the fleet table: over it the agents that were not seen
-	// for longest are forgotten.
-	MaxAgents int `yaml:"max_agents"`
 }
 
 // smallest is the least size with which the store works sensibly.
@@ -30,7 +27,7 @@ const smallest = 4 << 20
 
 // DefaultConfig returns the settings that hold when a file says nothing.
 func DefaultConfig() Config {
-	return Config{Path: "edrwatch.db", MaxBytes: 1 << 30, MaxAgents: 100_000}
+	return Config{Path: "edrwatch.db", MaxBytes: 1 << 30}
 }
 
 // Validate reports everything that is wrong with the settings.
@@ -41,9 +38,6 @@ func (c Config) Validate() error {
 	}
 	if c.MaxBytes < smallest {
 		errs = append(errs, fmt.Errorf("max_bytes: expected at least %s, found %s", strict.Bytes(smallest), c.MaxBytes))
-	}
-	if c.MaxAgents < 1 {
-		errs = append(errs, fmt.Errorf("max_agents: expected at least 1, found %d", c.MaxAgents))
 	}
 	return errors.Join(errs...)
 }

@@ -2,7 +2,8 @@ package store
 
 // schemaVersion is kept in the file's user_version. The store is a cache of
 // what other systems keep as well, so a file of another version is refused
-// rather than migrated.
+// rather than migrated. Files of earlier releases of this version hold a table of
+// agents, which nothing reads any more.
 const schemaVersion = 1
 
 // alertStream is event.Alerts as the SQL text needs it: a partial index is only
@@ -57,17 +58,6 @@ CREATE TABLE episodes (
 ) WITHOUT ROWID;
 CREATE INDEX episodes_updated ON episodes(updated, doc);
 CREATE INDEX episodes_doc ON episodes(doc);
-
-CREATE TABLE agents (
-  id         TEXT PRIMARY KEY,
-  host_key   TEXT NOT NULL,
-  first_seen INTEGER NOT NULL,
-  last_seen  INTEGER NOT NULL,
-  documents  INTEGER NOT NULL,
-  ` + agentColumnsDDL + `
-) WITHOUT ROWID;
-CREATE INDEX agents_host ON agents(host_key);
-CREATE INDEX agents_seen ON agents(last_seen);
 
 CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 INSERT INTO counters VALUES ('evicted', 0);

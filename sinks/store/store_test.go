@@ -173,7 +173,6 @@ func TestOpenRefuses(t *testing.T) {
 		{"a directory", func(c *Config) { c.Path = dir }, "is a directory"},
 		{"no path", func(c *Config) { c.Path = "" }, "path: expected the name of the database file"},
 		{"a tiny size", func(c *Config) { c.Path = filepath.Join(dir, "x"); c.MaxBytes = 5 }, "max_bytes: expected at least 4MiB, found 5"},
-		{"no agents", func(c *Config) { c.Path = filepath.Join(dir, "x"); c.MaxAgents = 0 }, "max_agents: expected at least 1"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			cfg := DefaultConfig()

@@ -14,7 +14,7 @@ import (
 
 // statements are the prepared statements of the writing connection.
 type statements struct {
-	insert, episode, episodeLatest, agentUpdate, agentInsert, agentFind, agentTake, agentForget *sql.Stmt
+	insert, episode, episodeLatest *sql.Stmt
 }
 
 func (st *statements) all() []struct {
@@ -30,12 +30,7 @@ func (st *statements) all() []struct {
 		{&st.episode, `INSERT INTO episodes(alert_id,doc,severity,kind,status,started,updated,documents) VALUES(?1,?2,?3,?4,?5,?6,?6,1)
 			ON CONFLICT(alert_id) DO UPDATE SET documents=documents+1, started=min(started,excluded.started)`},
 		{&st.episodeLatest, `UPDATE episodes SET doc=?2, severity=?3, kind=?4, status=?5, updated=?6 WHERE alert_id=?1
-			AND (updated < ?6 OR updated = ?6 AND (status <> 'resolved' OR ?5 = 'resolved'))`},
-		{&st.agentUpdate, agentUpdateSQL()},
-		{&st.agentInsert, agentInsertSQL()},
-		{&st.agentFind, "SELECT id FROM agents WHERE host_key=? AND type=? ORDER BY last_seen DESC LIMIT 1"},
-		{&st.agentForget, "DELETE FROM agents WHERE id IN (SELECT id FROM agents ORDER BY last_seen LIMIT max(0, (SELECT count(*) FROM agents) - ?))"},
-		{&st.agentTake, agentTakeSQL()},
+			AND ((?5 = 'resolved') > (status = 'resolved') OR (?5 = 'resolved') = (status = 'resolved') AND updated <= ?6)`},
 	}
 }
 
@@ -140,10 +135,8 @@ func (s *Store) commit(ctx context.Context, docs []*event.Document, contents []c
 	return tx.Commit()
 }
 
-// put adds the documents and what they say about alerts and agents to the
-// transaction.
+// put adds the documents and what they say about alerts to the transaction.
 func (s *Store) put(in *statements, docs []*event.Document, contents []content, outcomes []event.Result) error {
-	agents := make(map[string]*sighting)
 	for i, d := range docs {
 		if outcomes[i].Outcome != event.Pending {
 			continue
@@ -157,18 +150,16 @@ func (s *Store) put(in *statements, docs []*event.Document, contents []content, 
 			continue
 		}
 		outcomes[i].Outcome = event.Indexed
-		switch d.Stream {
-		case event.Alerts:
-			for _, stmt := range []*sql.Stmt{in.episode, in.episodeLatest} {
-				if _, err := stmt.Exec(alert.ID, seq, alert.Severity, alert.Kind, alert.Status, d.Time); err != nil {
-					return err
-				}
+		if d.Stream != event.Alerts {
+			continue
+		}
+		for _, stmt := range []*sql.Stmt{in.episode, in.episodeLatest} {
+			if _, err := stmt.Exec(alert.ID, seq, alert.Severity, alert.Kind, alert.Status, d.Time); err != nil {
+				return err
 			}
-		case event.Telemetry, event.Metrics:
-			see(agents, d, &contents[i])
 		}
 	}
-	return s.saveAgents(in, agents)
+	return nil
 }
 
 // insertDoc inserts a document and returns its row's number, 0 when its id is

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
@@ -143,6 +145,7 @@ func (s *Source) Run(ctx context.Context, open func(ctx context.Context, p event
 	}
 	failed := group.Wait()
 	for p, l := range run.lanes {
+		l.worker.Close() // Not before all are through: others wait for what is due of a partition that has ended.
 		s.acked[p] = l.acked
 	}
 	switch {
@@ -162,6 +165,7 @@ type reading struct {
 	open   func(ctx context.Context, p event.Partition) (event.Worker, error)
 	lanes  map[event.Partition]*lane
 	seen   map[event.Partition]int64 // records read, per partition
+	latest int64                     // time of a record that was read, milliseconds since 1970
 }
 
 func (r *reading) files() error {
@@ -226,28 +230,46 @@ func (r *reading) add(line *Line) error {
 		}
 		l = newLane(line.Partition, worker, r.source.acked[line.Partition])
 		r.lanes[line.Partition] = l
+		if l.paced != nil {
+			// What was read before holds nothing of it.
+			l.paced.CaughtUp(untilOf(max(r.latest, line.Record.Time)))
+		}
 		r.group.Go(func() error { return l.work(r.ctx) })
 	}
+	r.latest = max(r.latest, line.Record.Time)
 	l.building.add(&line.Record)
 	if len(l.building.batch.Records) >= r.source.cfg.BatchRecords || l.building.size >= int(r.source.cfg.BatchBytes) {
-		return l.send(r.ctx)
+		return r.flush()
 	}
 	return nil
 }
 
+// flush hands all batches over, those of partitions without a record, too: what
+// comes later in a file is not of an earlier time, so that who is through with
+// its batch has nothing left until then, and others need not wait for it.
 func (r *reading) flush() error {
 	for _, l := range r.lanes {
-		if err := l.send(r.ctx); err != nil {
+		if err := l.send(r.ctx, untilOf(r.latest)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// untilOf is the time in nanoseconds of one in milliseconds; the end of all times
+// where records have none.
+func untilOf(ms int64) int64 {
+	if ms <= 0 {
+		return math.MaxInt64
+	}
+	return ms * int64(time.Millisecond)
+}
+
 // lane carries the batches of one partition to its worker: one is being
 // handled while the next is read.
 type lane struct {
 	worker   event.Worker
+	paced    event.Paced // the worker, where its records wait for those of others; else nil
 	building *block
 	free     chan *block
 	batches  chan *block
@@ -256,17 +278,20 @@ type lane struct {
 
 func newLane(p event.Partition, worker event.Worker, acked int64) *lane {
 	l := &lane{worker: worker, building: &block{}, free: make(chan *block, 1), batches: make(chan *block), acked: acked}
+	l.paced, _ = worker.(event.Paced)
 	spare := &block{}
 	l.building.batch.Partition, spare.batch.Partition = p, p
 	l.free <- spare
 	return l
 }
 
-// send hands the batch being built over and takes a free one.
-func (l *lane) send(ctx context.Context) error {
-	if len(l.building.batch.Records) == 0 {
+// send hands the batch being built over and takes a free one. Until is the time
+// up to which the partition has nothing left then.
+func (l *lane) send(ctx context.Context, until int64) error {
+	if len(l.building.batch.Records) == 0 && l.paced == nil {
 		return nil
 	}
+	l.building.until = until
 	select {
 	case l.batches <- l.building:
 	case <-ctx.Done():
@@ -281,15 +306,22 @@ func (l *lane) send(ctx context.Context) error {
 }
 
 func (l *lane) work(ctx context.Context) error {
-	defer l.worker.Close()
+	if l.paced != nil {
+		defer context.AfterFunc(ctx, l.paced.GiveUp)()
+	}
 	for {
 		select {
 		case b, ok := <-l.batches:
 			if !ok || ctx.Err() != nil {
 				return nil
 			}
-			if err := l.worker.Handle(ctx, &b.batch); err != nil {
-				return err
+			if len(b.batch.Records) > 0 {
+				if err := l.worker.Handle(ctx, &b.batch); err != nil {
+					return err
+				}
+			}
+			if l.paced != nil {
+				l.paced.CaughtUp(b.until)
 			}
 			l.acked += int64(len(b.batch.Records))
 			b.reset()
@@ -305,7 +337,8 @@ type block struct {
 	batch   event.Batch
 	arena   []byte
 	headers []event.Header
-	size    int // bytes held, over all arenas
+	size    int   // bytes held, over all arenas
+	until   int64 // nothing is left of the partition then, once the batch is handled
 }
 
 // add copies a record into the block.

@@ -10,7 +10,8 @@ import (
 )
 
 // budget bounds the bytes that a source holds. Whoever holds decompressed bytes
-// never waits for more of either kind, so that nobody waits for ever.
+// never waits for more of either kind, so that nobody waits for ever; nor does a
+// partition that the others wait for, which goes beyond the budget by one answer.
 type budget struct {
 	fetched, decompressed *bytesHeld
 	buffers               [40]sync.Pool // of *[]byte, by the power of two that is their capacity
@@ -31,13 +32,28 @@ func newBytesHeld(size int64) *bytesHeld {
 	return &bytesHeld{sem: semaphore.NewWeighted(size), size: size}
 }
 
-// acquire waits for n bytes; n is at most size.
-func (b *bytesHeld) acquire(ctx context.Context, n int64) error {
-	if err := b.sem.Acquire(ctx, n); err != nil {
-		return err
+// acquire waits for n bytes; n is at most size. It returns what is to be released
+// later: nothing where must was closed while it waited. Those who hold the bytes
+// wait for this partition then, and it gets its answer beyond the budget.
+func (b *bytesHeld) acquire(ctx context.Context, n int64, must <-chan struct{}) (held int64, err error) {
+	waiting, stop := context.WithCancel(ctx)
+	defer stop()
+	if must != nil && !b.tryAcquire(n) {
+		go func() {
+			select {
+			case <-must:
+				stop()
+			case <-waiting.Done():
+			}
+		}()
+	} else if must != nil {
+		return n, nil
+	}
+	if err := b.sem.Acquire(waiting, n); err != nil {
+		return 0, ctx.Err()
 	}
 	b.held.Add(n)
-	return nil
+	return n, nil
 }
 
 // tryAcquire takes n bytes if they are free.

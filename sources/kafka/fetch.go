@@ -4,17 +4,27 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/segmentio/kafka-go/protocol/fetch"
 )
 
+// fetchOf is what a fetch asks for.
+type fetchOf struct {
+	topic     string
+	partition int32
+	offset    int64
+	maxBytes  int32
+	wait      time.Duration // for which the broker may hold the answer back
+}
+
 // fetchRequest asks for one partition outside of any fetch session.
-func fetchRequest(topic string, partition int32, offset int64, cfg *Config, maxBytes int32) *fetch.Request {
+func fetchRequest(of fetchOf, cfg *Config) *fetch.Request {
 	return &fetch.Request{
-		ReplicaID: -1, MaxWaitTime: int32(cfg.FetchMaxWait.Milliseconds()), MinBytes: int32(cfg.FetchMinBytes), MaxBytes: maxBytes,
+		ReplicaID: -1, MaxWaitTime: int32(of.wait.Milliseconds()), MinBytes: int32(cfg.FetchMinBytes), MaxBytes: of.maxBytes,
 		IsolationLevel: cfg.isolation(), SessionEpoch: -1,
-		Topics: []fetch.RequestTopic{{Topic: topic, Partitions: []fetch.RequestPartition{{
-			Partition: partition, CurrentLeaderEpoch: -1, FetchOffset: offset, LogStartOffset: -1, PartitionMaxBytes: maxBytes,
+		Topics: []fetch.RequestTopic{{Topic: of.topic, Partitions: []fetch.RequestPartition{{
+			Partition: of.partition, CurrentLeaderEpoch: -1, FetchOffset: of.offset, LogStartOffset: -1, PartitionMaxBytes: of.maxBytes,
 		}}}},
 	}
 }

@@ -88,7 +88,8 @@ func (f *fetcher) fetch(ctx context.Context) (*frame, error) {
 		}
 		f.wire = w
 	}
-	fr, err := s.fetch(ctx, f.wire, p.topic, p.number, f.next, int32(s.cfg.FetchMaxBytes))
+	asked, wait := f.ask()
+	fr, err := s.fetch(ctx, f.wire, fetchOf{p.topic, p.number, f.next, p.answerBytes(), wait}, p.waitedFor)
 	if err != nil {
 		return nil, err
 	}
@@ -109,21 +110,58 @@ func (f *fetcher) fetch(ctx context.Context) (*frame, error) {
 		f.lost() // the rest of the answer is still in the connection
 		f.failed = time.Time{}
 	}
-	next := f.next
+	next, latest := f.next, int64(0)
 	for records := fr.records; len(records) > 0; {
 		h, _, rest, complete := nextBatch(records)
 		if !complete && !(fr.cut && next == f.next && len(records) >= batchHeader) {
 			break
 		}
-		next = max(next, h.last+1)
+		next, latest = max(next, h.last+1), max(latest, h.maxTS)
 		records = rest
 	}
 	if next == f.next {
 		p.release(fr)
+		if p.paced != nil && end <= f.next && p.acked.Load() >= f.next {
+			p.paced.CaughtUp(asked)
+		}
 		return nil, nil
+	}
+	if p.paced != nil && latest > 0 {
+		p.paced.Ahead(latest * int64(time.Millisecond))
 	}
 	f.next = next
 	return fr, nil
+}
+
+// waitWhileWaited is how long a broker may hold an answer back while other
+// partitions wait to know whether anything is left of this one.
+const waitWhileWaited = 10 * time.Millisecond
+
+// ask returns how far other partitions are, before the broker is asked, and how
+// long that may hold its answer back.
+func (f *fetcher) ask() (asked int64, wait time.Duration) {
+	wait = f.p.source.cfg.FetchMaxWait
+	if f.p.paced == nil {
+		return 0, wait
+	}
+	if f.p.paced.Waited() {
+		wait = min(wait, waitWhileWaited)
+	}
+	return f.p.paced.Asked(), wait
+}
+
+// leastAnswer is what a fetch asks for at least.
+const leastAnswer = 64 << 10
+
+// answerBytes is how much of the partition a fetch asks for: where records wait
+// for those of other partitions all hold two answers at a time, which have to
+// fit.
+func (p *partition) answerBytes() int32 {
+	most := int64(p.source.cfg.FetchMaxBytes)
+	if n := int64(p.source.reading.Load()); p.paced != nil && n > 0 {
+		most = min(most, max(p.source.budget.fetched.size/(2*n), leastAnswer))
+	}
+	return int32(most)
 }
 
 // stopError marks an error that ends the source.
@@ -170,9 +208,9 @@ func (f *fetcher) outOfRange(ctx context.Context) (*frame, error) {
 
 // fetch asks for records from offset on and reads the answer when the budget
 // has room for it.
-func (s *Source) fetch(ctx context.Context, w *wire, topic string, partition int32, offset int64, maxBytes int32) (*frame, error) {
+func (s *Source) fetch(ctx context.Context, w *wire, of fetchOf, must func() <-chan struct{}) (*frame, error) {
 	defer context.AfterFunc(ctx, w.close)()
-	if err := w.send(fetchVersion, fetchRequest(topic, partition, offset, &s.cfg, maxBytes), s.cfg.FetchMaxWait); err != nil {
+	if err := w.send(fetchVersion, fetchRequest(of, &s.cfg), of.wait); err != nil {
 		return nil, err
 	}
 	if err := w.looksLikeTLS(); err != nil {
@@ -184,10 +222,11 @@ func (s *Source) fetch(ctx context.Context, w *wire, topic string, partition int
 	}
 	limit := s.budget.fetched.size
 	fr := &frame{held: bufferSize(int64(size), limit), cut: int64(size) > limit}
-	if err := s.budget.fetched.acquire(ctx, fr.held); err != nil {
+	capacity := fr.held
+	if fr.held, err = s.budget.fetched.acquire(ctx, capacity, must()); err != nil {
 		return nil, err
 	}
-	fr.buffer = s.budget.buffer(fr.held)[:min(int64(size), limit)]
+	fr.buffer = s.budget.buffer(capacity)[:min(int64(size), limit)]
 	err = w.conn.SetReadDeadline(time.Now().Add(answerTime))
 	if err == nil {
 		_, err = io.ReadFull(w.r, fr.buffer)

@@ -52,9 +52,20 @@ func (g *generation) run(ctx, revoked context.Context, open func(context.Context
 	})()
 
 	var group errgroup.Group
+	s.reading.Store(int32(len(g.parts)))
 	for _, p := range g.parts {
+		if err := p.open(handling, open); err != nil {
+			stopFetching()
+			group.Go(func() error { return err })
+			break
+		}
+	}
+	for _, p := range g.parts {
+		if p.worker == nil {
+			continue
+		}
 		group.Go(func() error {
-			err := p.run(fetching, handling, open)
+			err := p.run(fetching, handling)
 			if err != nil {
 				stopFetching()
 			}

@@ -95,7 +95,7 @@ func (p *partition) goOn(ctx context.Context, w *wire) error {
 // rewound returns the offset from which state is rebuilt: that of the first
 // record of the horizon before the last committed one.
 func (p *partition) rewound(ctx context.Context, w *wire, horizon time.Duration) (int64, error) {
-	fr, err := p.source.fetch(ctx, w, p.topic, p.number, p.committed-1, 1)
+	fr, err := p.source.fetch(ctx, w, fetchOf{p.topic, p.number, p.committed - 1, 1, p.source.cfg.FetchMaxWait}, p.waitedFor)
 	if err != nil {
 		return 0, err
 	}

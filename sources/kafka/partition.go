@@ -25,7 +25,8 @@ type partition struct {
 	number int32
 	ident  event.Partition
 	worker event.Worker
-	commit func() // commits what all partitions acknowledged
+	paced  event.Paced // the worker, where its records wait for those of others; else nil
+	commit func()      // commits what all partitions acknowledged
 
 	position  int64 // the next offset to deliver
 	committed int64 // Batch.Committed: what is below is read only to rebuild state
@@ -41,9 +42,8 @@ type partition struct {
 	batch   event.Batch
 	size    int64 // bytes of the batch's records
 	headers []event.Header
-	buffers [][]byte // with decompressed payloads that the batch points into
-	held    int64    // of the budget, for buffers
-	ratio   int64    // of the latest payload to its compressed size, rounded up
+	buffers []heldBuffer // with decompressed payloads that the batch points into
+	ratio   int64        // of the latest payload to its compressed size, rounded up
 	names   map[string]string
 	table   *crc32.Table
 
@@ -68,16 +68,32 @@ func newPartition(s *Source, topic string, number int32, committed int64, commit
 
 func (p *partition) name() string { return fmt.Sprintf("topic %s partition %d", p.topic, p.number) }
 
-// run delivers records until fetching ends. The context of Handle lives longer
-// than that of fetching, so that a worker may finish its batch.
-func (p *partition) run(fetching, handling context.Context, open func(context.Context, event.Partition) (event.Worker, error)) error {
-	defer p.source.health.clear(p.name())
-	worker, err := open(handling, p.ident)
+// heldBuffer is a buffer with what it takes of the budget.
+type heldBuffer struct {
+	bytes []byte
+	held  int64
+}
+
+// open makes the partition's worker. Those of all partitions are opened before
+// one is read, because the others wait for it.
+func (p *partition) open(ctx context.Context, open func(context.Context, event.Partition) (event.Worker, error)) error {
+	worker, err := open(ctx, p.ident)
 	if err != nil {
 		return fmt.Errorf("opening a worker for %s: %w", p.name(), err)
 	}
 	p.worker = worker
-	if r, ok := worker.(event.Resumer); ok && p.committed > 0 {
+	p.paced, _ = worker.(event.Paced)
+	return nil
+}
+
+// run delivers records until fetching ends. The context of Handle lives longer
+// than that of fetching, so that a worker may finish its batch.
+func (p *partition) run(fetching, handling context.Context) error {
+	defer p.source.health.clear(p.name())
+	if p.paced != nil {
+		defer context.AfterFunc(fetching, p.paced.GiveUp)()
+	}
+	if r, ok := p.worker.(event.Resumer); ok && p.committed > 0 {
 		p.resume, p.resumed = r.Resume(fetching, p.committed)
 	}
 	if !p.begin(fetching) {
@@ -89,7 +105,7 @@ func (p *partition) run(fetching, handling context.Context, open func(context.Co
 	ctx, stop := context.WithCancel(fetching)
 	defer stop()
 	frames := make(chan *frame)
-	var fetchErr error
+	var err, fetchErr error
 	go func() {
 		defer close(frames)
 		f := &fetcher{p: p, next: p.position}
@@ -232,10 +248,9 @@ func (p *partition) flushWithin(ctx context.Context, h *batchInfo) error {
 	}
 	last := len(p.buffers) - 1
 	buffer := p.buffers[last]
-	size := int64(cap(buffer))
-	p.buffers, p.held = p.buffers[:last], p.held-size
+	p.buffers = p.buffers[:last]
 	err := p.flush(ctx)
-	p.buffers, p.held = append(p.buffers, buffer), p.held+size
+	p.buffers = append(p.buffers, buffer)
 	return err
 }
 
@@ -257,11 +272,13 @@ func (p *partition) payload(ctx context.Context, h *batchInfo, raw []byte) ([]by
 	// Room is taken for as much as earlier batches came to, and for more only
 	// when that is not enough.
 	for size := bufferSize(max(p.ratio*int64(len(body)), 64<<10), limit); ; size = min(4*size, limit) {
+		held := size
 		if !b.decompressed.tryAcquire(size) {
 			if err := p.flush(ctx); err != nil {
 				return nil, &handleError{err}
 			}
-			if err := b.decompressed.acquire(ctx, size); err != nil {
+			var err error
+			if held, err = b.decompressed.acquire(ctx, size, p.waitedFor()); err != nil {
 				return nil, &handleError{err}
 			}
 		}
@@ -269,12 +286,11 @@ func (p *partition) payload(ctx context.Context, h *batchInfo, raw []byte) ([]by
 		out, err := p.source.codecs.decompress(h.codec(), buffer, body, int(size))
 		if err == nil {
 			p.ratio = int64(len(out)/max(len(body), 1)) + 1
-			p.buffers = append(p.buffers, buffer)
-			p.held += size
+			p.buffers = append(p.buffers, heldBuffer{buffer, held})
 			return out, nil
 		}
 		b.recycle(buffer)
-		b.decompressed.release(size)
+		b.decompressed.release(held)
 		if !errors.Is(err, errTooLarge) {
 			return nil, fmt.Errorf("expected %d bytes of records compressed with %s: %w", len(body), codecName(h.codec()), err)
 		}
@@ -311,12 +327,20 @@ func (p *partition) drop() {
 	clear(p.headers)
 	p.batch.Records, p.headers, p.size = p.batch.Records[:0], p.headers[:0], 0
 	for _, buffer := range p.buffers {
-		p.source.budget.recycle(buffer)
+		p.source.budget.recycle(buffer.bytes)
+		p.source.budget.decompressed.release(buffer.held)
 	}
 	clear(p.buffers)
 	p.buffers = p.buffers[:0]
-	p.source.budget.decompressed.release(p.held)
-	p.held = 0
+}
+
+// waitedFor is closed while other partitions wait for this one; nil where they
+// never do.
+func (p *partition) waitedFor() <-chan struct{} {
+	if p.paced == nil {
+		return nil
+	}
+	return p.paced.Holding()
 }
 
 // intern returns a header's name without allocating it for every record.

@@ -41,3 +41,14 @@ func (m *metrics) ownedNumbers() map[string][]int32 {
 	}
 	return owned
 }
+
+// Lag is how many records of owned partitions are not acknowledged yet; it is
+// not known before a partition is owned.
+func (s *Source) Lag() (records int64, known bool) {
+	s.metrics.mu.Lock()
+	defer s.metrics.mu.Unlock()
+	for p := range s.metrics.owned {
+		records += max(p.end.Load()-p.acked.Load(), 0)
+	}
+	return records, len(s.metrics.owned) > 0
+}

@@ -48,6 +48,7 @@ type Source struct {
 	dialer     *dialer
 	cluster    *cluster
 	partitions atomic.Pointer[map[string]int] // of the topics, as the brokers told last
+	reading    atomic.Int32                   // partitions that are owned
 	clusterID  string
 }
 

@@ -24,6 +24,7 @@ type configuration struct {
 // text is the configuration file of a gateway that serves the feed.
 func (f *feed) text(c configuration) string {
 	es := shared.elasticsearch(f.t)
+	es.prepare(f.t, f.name)
 	if c.kafka == "" {
 		c.kafka = fmt.Sprintf("brokers: [%s]", strings.Join(f.brokers, ", "))
 	}

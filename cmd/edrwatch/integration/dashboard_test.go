@@ -33,6 +33,7 @@ import (
 func TestDashboardOfTheFleet(t *testing.T) {
 	e := shared.elasticsearch(t)
 	const namespace = "dashboard"
+	e.prepare(t, namespace)
 	capture := filepath.Join(t.TempDir(), "fleet.capture")
 	command(t, "simulate", "--scenario", "july19", "--agents", "400", "--duration", "50m", "-o", capture)
 	addRings(t, capture)
@@ -60,6 +61,10 @@ func TestDashboardOfTheFleet(t *testing.T) {
 			e.checkRollouts(t, namespace, p, list)
 			continue
 		}
+		if p.PanelIndex == "presence-over-time" {
+			e.checkHistory(t, namespace, p, agents)
+			continue
+		}
 		want := p.expected(t, agents)
 		if got := e.ask(t, namespace, p); !maps.Equal(got, want) {
 			t.Errorf("panel %s shows %v, edrwatch fleet gives %v", p.PanelIndex, got, want)
@@ -68,18 +73,49 @@ func TestDashboardOfTheFleet(t *testing.T) {
 			t.Errorf("panel %s: the fleet has nothing of it to show", p.PanelIndex)
 		}
 	}
-	if asked < 12 {
+	if asked < 15 {
 		t.Errorf("%d panels were asked", asked)
 	}
 	var sum fleet.Summary
 	if err := json.Unmarshal(command(t, "fleet", "--in", capture, "--summary", "--output", "json"), &sum); err != nil {
 		t.Fatal(err)
 	}
-	for name, want := range map[string]int{"agents": sum.Agents, "behind": sum.Behind} {
+	for name, want := range map[string]int{"agents": sum.Agents, "behind": sum.Behind, "silent": sum.Presence["silent"], "protecting": sum.Protecting} {
 		i := slices.IndexFunc(panels, func(p lens) bool { return p.PanelIndex == name })
 		if got := e.ask(t, namespace, panels[i])[""]; got != want {
 			t.Errorf("panel %s shows %d, edrwatch fleet --summary gives %d", name, got, want)
 		}
+	}
+}
+
+// checkHistory holds that the panel counts each agent of an hour once, by presence.
+func (e *elastic) checkHistory(t testing.TB, namespace string, p lens, agents []fleet.Record) {
+	t.Helper()
+	var answer struct {
+		Aggregations struct {
+			By struct {
+				Buckets []struct {
+					Key string
+					N   struct{ Value int }
+				}
+			}
+		}
+	}
+	terms, counted := p.columns(t, "terms"), p.columns(t, "unique_count")
+	if len(terms) != 1 || len(counted) != 1 {
+		t.Fatalf("panel %s has %d terms and %d counts", p.PanelIndex, len(terms), len(counted))
+	}
+	e.query(t, "POST", "/"+p.stream(namespace)+"/_search", fmt.Sprintf(`{"size":0,"query":%s,"aggs":{"by":{"terms":{"field":%q,"size":10},"aggs":{"n":{"cardinality":{"field":%q,"precision_threshold":10000}}}}}}`,
+		p.condition(), terms[0].SourceField, counted[0].SourceField), &answer)
+	want, got := map[string]int{}, map[string]int{}
+	for i := range agents {
+		want[agents[i].Presence]++
+	}
+	for _, b := range answer.Aggregations.By.Buckets {
+		got[b.Key] = b.N.Value
+	}
+	if !maps.Equal(got, want) {
+		t.Errorf("panel %s shows %v, edrwatch fleet gives %v", p.PanelIndex, got, want)
 	}
 }
 
@@ -170,6 +206,7 @@ func (e *elastic) tell(t testing.TB, namespace string, agents []fleet.Record, li
 			}
 			return some
 		},
+		Changed: func(int) []fleet.Record { return nil },
 	}
 	f.Run(ctx)
 	r := selfreport.Rollouts{
@@ -180,7 +217,7 @@ func (e *elastic) tell(t testing.TB, namespace string, agents []fleet.Record, li
 	if want := len(agents) + len(list); len(told) != want {
 		t.Fatalf("%d documents, want %d", len(told), want)
 	}
-	for _, stream := range []string{"metrics-edr.agent-", "logs-edr.gateway-"} {
+	for _, stream := range []string{"metrics-edr.agent-", "logs-edr.gateway-", elasticsearch.LatestAgents + "-"} {
 		e.query(t, "POST", fmt.Sprintf("/%s%s/_refresh", stream, namespace), "", nil)
 	}
 }

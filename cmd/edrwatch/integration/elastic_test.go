@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/edrwatch/edrwatch/deploy/testbed"
+	"github.com/edrwatch/edrwatch/sinks/elasticsearch"
 )
 
 // elastic is the shared Elasticsearch, with TLS and security, set up by
@@ -64,6 +65,19 @@ func (e *elastic) install(t testing.TB) {
 		out, err := exec.Command(shared.binary, "setup", "elasticsearch", "--config", file).CombinedOutput()
 		if err != nil || strings.Count(string(out), want) < 6 {
 			t.Fatalf("setting up Elasticsearch: %v, expected at least 6 assets to be %s:\n%s", err, want, out)
+		}
+	}
+}
+
+// prepare makes the indices of latest states of a namespace, as the set-up does
+// for the one that is configured.
+func (e *elastic) prepare(t testing.TB, namespace string) {
+	t.Helper()
+	for _, name := range []string{elasticsearch.LatestAgents, elasticsearch.LatestAlerts} {
+		alias := name + "-" + namespace
+		status, answer := e.Do(t, http.MethodPut, "/"+alias+"-1", fmt.Sprintf(`{"aliases":{%q:{"is_write_index":true}}}`, alias))
+		if status != http.StatusOK && !strings.Contains(string(answer), "resource_already_exists_exception") {
+			t.Fatalf("making %s: status %d: %s", alias, status, answer)
 		}
 	}
 }

@@ -94,7 +94,8 @@ func (p *push) detect(seed uint64, quiet time.Duration, steps int) told {
 			v.Strata[kinds(kind)] = &fleet.ArmStep{Alive: with[kind], Fell: fell[kind][n] + unlucky}
 			v.Strata[kinds(kind)].Failures[fleet.Silence] = fell[kind][n] + unlucky
 		}
-		for _, f := range judge.Take(step) {
+		found, _ := judge.Take(step)
+		for _, f := range found {
 			after := at.Sub(began).Seconds()
 			switch {
 			case f.Kind == "mass_silence" && out.mass == 0:

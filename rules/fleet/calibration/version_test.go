@@ -57,7 +57,8 @@ func (c *canary) hosts(seed uint64, most int) int {
 			At: at.UnixNano(), Strata: map[fleet.Stratum]*fleet.StratumStep{kinds(0): st}, Versions: map[fleet.Version]*fleet.VersionStep{version: v},
 			Feeds: map[string]*fleet.FeedStep{"f": {Records: 1000, Beats: 1000, Due: 1000, Alive: all}},
 		}
-		for _, f := range judge.Take(step) {
+		found, _ := judge.Take(step)
+		for _, f := range found {
 			if f.Kind == "bad_rollout" {
 				return n
 			}

@@ -22,6 +22,26 @@ func entityOf(product string, kind Kind, text string) uint64 {
 	return max(binary.BigEndian.Uint64(sum[:8]), 1)
 }
 
+// Of returns the entity of a product's agent by what a listing knows of it: its
+// sensor id; of one without, the id or the name of its host. It is that of the
+// events about it.
+func Of(product, sensorID, hostID, host string) Entity {
+	if id := string(appendID(nil, sensorID)); !isPlaceholder(id) {
+		return Entity(entityOf(product, SensorID, id))
+	}
+	key := string(appendID(nil, hostID))
+	if isPlaceholder(key) {
+		key = ""
+	}
+	if h, _ := cutHost(nil, host); key == "" {
+		key = h.short
+	}
+	if key == "" {
+		return 0
+	}
+	return Entity(entityOf(product, Unnamed, key))
+}
+
 // AppendTo appends the id as edr.entity.id shows it: 16 hexadecimal digits.
 func (e Entity) AppendTo(b []byte) []byte {
 	var room [8]byte

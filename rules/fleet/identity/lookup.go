@@ -1,15 +1,5 @@
 package identity
 
-// EntityOf returns the entity of a product's agent with a sensor id; 0 where the id
-// is a placeholder.
-func EntityOf(product, id string) Entity {
-	text := string(appendID(nil, id))
-	if isPlaceholder(text) {
-		return 0
-	}
-	return Entity(entityOf(product, SensorID, text))
-}
-
 // AgentOn returns the entity of a product's agent on a host, by the host's id and
 // name, of which either may be empty: that of the agent with a sensor id where one
 // is known, else that of the one without; 0 where neither is a name.

@@ -8,6 +8,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // MaxHosts bounds the list of hosts of an alert; the evidence says when it was
@@ -44,10 +45,12 @@ type Alert struct {
 // Evidence is one entry of the evidence; the value is JSON.
 type Evidence struct{ Name, JSON string }
 
+// Text is evidence that is a text.
 func Text(name, value string) Evidence {
 	return Evidence{name, string(event.AppendString(nil, value))}
 }
 
+// Number is evidence that is a whole number.
 func Number(name string, n int64) Evidence { return Evidence{name, strconv.FormatInt(n, 10)} }
 
 // alertWriter fills the alert documents of a session.
@@ -137,6 +140,7 @@ func (s *Session) raise(r *Rule, ep *Episode, a *Alert) {
 // describeSubject names the agent and the hosts that the alert is about.
 func (s *Session) describeSubject(d *event.Event, a *Alert) {
 	if n := a.Entity; n != nil {
+		setString(d, ecs.EDREntityID, identity.Of(n.Type, n.ID, n.HostID, n.HostName).String())
 		setString(d, ecs.AgentID, n.ID)
 		setString(d, ecs.AgentType, n.Type)
 		setString(d, ecs.AgentVersion, n.Version)
@@ -208,6 +212,7 @@ func subjectFields(dict *ecs.Dictionary) []bool {
 	return marks
 }
 
+// Float is evidence that is a measured number.
 func Float(name string, f float64) Evidence {
 	return Evidence{name, string(event.AppendFloat(nil, f))}
 }

@@ -35,6 +35,18 @@ func (r *roll) number(n *Entity) int {
 	return len(r.list)
 }
 
+// persistPresence writes or reads since when agents are alive, or why not.
+func (r *roll) persistPresence(c *snapshot.Codec) {
+	n := c.Count(len(r.list), 1)
+	if c.Reading() && n != len(r.list) {
+		c.Fail("the presence of %d agents, of which there are %d", n, len(r.list))
+		return
+	}
+	for _, agent := range r.list {
+		agent.PersistPresence(c)
+	}
+}
+
 // Agent is a reference to an agent.
 func (a *Archive) Agent(p **Entity) {
 	number := 0
@@ -80,4 +92,5 @@ func (a *Archive) persistKey(key *string) {
 	*key = n.Key
 }
 
+// PersistTexts writes or reads a list of texts.
 func (a *Archive) PersistTexts(list *[]string) { snapshot.List(a.Codec, list, a.Shared) }

@@ -52,8 +52,8 @@ type entities struct {
 	formerly map[*Entity]string
 	buf      []byte
 
-	onForget  func(*Entity) // nil: nobody minds.
-	onReplace func(*Entity) // A host has another agent of the type; nil: nobody minds.
+	onForget func(*Entity)                            // nil: nobody minds.
+	onSettle func(n *Entity, host []byte, moved bool) // An agent is new on a host, and was on another before; nil: nobody minds.
 }
 
 // maxShared bounds the texts that are kept once for all agents; a hostile feed
@@ -136,12 +136,9 @@ func (t *entities) listOnHost(n *Entity, before string) {
 		if other == n {
 			return
 		}
-		// A host that is set up anew has a new agent, and one that became a copy of
-		// another host has that one's; the one before is not heard again. One that
-		// only has the same name will be.
-		if t.onReplace != nil && other.Type == n.Type && other.ID != "" && n.ID != "" && (moved || other.LastSeen < n.FirstSeen) {
-			t.onReplace(other)
-		}
+	}
+	if t.onSettle != nil && n.Type != "" && n.ID != "" {
+		t.onSettle(n, t.buf, moved)
 	}
 	if first == nil && len(t.hosts) >= t.known.Limit {
 		return
@@ -259,6 +256,7 @@ func (t *entities) learn(e *event.Event, n *Entity) (renamed bool) {
 	t.share(&n.State, e.Str(ecs.EDRState))
 	t.share(&n.Account, e.Str(ecs.EDRPrivilegeAccount))
 	t.share(&n.StartType, e.Str(ecs.EDRPrivilegeStartType))
+	t.share(&n.Owner, e.Str(ecs.EDRAssetOwner))
 	if v := e.Get(ecs.EDRPrivilegeProtected); v != nil {
 		n.Protected = fleet.Told(v.Bool())
 	}

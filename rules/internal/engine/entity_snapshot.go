@@ -49,7 +49,7 @@ func (t *entities) persist(a *Archive) {
 	t.persistHosts(a)
 	PersistTable(a, t.aliases, func(e *table.Entry[*Entity]) { a.Agent(&e.Data) })
 	if a.Reading() && a.Err() == nil && t.circular(a.agents.list) {
-		a.Fail("the agents of a host follow each other in a circle")
+		a.Fail("the list of a host's agents never ends")
 	}
 }
 

@@ -25,6 +25,7 @@ const (
 	Resolved                   // It has ended, and a document says so.
 )
 
+// String is the state as documents name it.
 func (s AlertState) String() string {
 	return [...]string{"inactive", "pending", "firing", "resolved"}[s]
 }

@@ -38,6 +38,7 @@ const (
 	MissedBound                          // It was taken in, and was not enough.
 )
 
+// String is the stage as programs read it.
 func (s NearMissStage) String() string {
 	return [...]string{"condition", "entry", "bound"}[s]
 }
@@ -155,9 +156,9 @@ func ranked(list map[string]*NearMiss) []*NearMiss {
 // fired forgets the misses of a key that has raised an alert.
 func (n *NearMisses) fired(r *Rule, key string) { delete(n.byRule[r.number], key) }
 
-// Misses returns the nearest misses of a rule since the last alerts of their
+// NearMisses returns the nearest misses of a rule since the last alerts of their
 // keys, the nearest first; none in a session that was not asked for them.
-func (s *Session) Misses(r *Rule, limit int) []*NearMiss {
+func (s *Session) NearMisses(r *Rule, limit int) []*NearMiss {
 	if s.nearMisses == nil {
 		return nil
 	}

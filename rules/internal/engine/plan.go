@@ -6,13 +6,14 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
-// Plan is a compiled rule: what its type's sessions are made from.
+// Plan is a compiled rule, from which the states of sessions are made.
 type Plan interface {
 	// Hooks are the conditions under which the state wants to see events.
 	Hooks() []Hook
 	// Horizon is how far back records have to be read again to rebuild the
 	// state.
 	Horizon() time.Duration
+	// NewState makes the state of a session, without memory.
 	NewState(s *Session, r *Rule) State
 	// Traits are what the engine and the test runs have to know of the kind.
 	Traits() Traits
@@ -27,7 +28,7 @@ type Traits struct {
 	Silence   bool // It waits for single agents that are not heard.
 }
 
-// Hook is a condition of a rule. The state's observe is called for every event
+// Hook is a condition of a rule. The state's Observe is called for every event
 // of which it is true.
 type Hook struct {
 	Slot         int

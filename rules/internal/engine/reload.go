@@ -3,7 +3,6 @@ package engine
 import (
 	"math"
 	"slices"
-	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/internal/table"
@@ -139,14 +138,3 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 func inherits(r, before *Rule) bool {
 	return r == before || !r.removed && !before.removed && r.ID == before.ID && r.logicHash != "" && r.logicHash == before.logicHash
 }
-
-// nothing is the plan in the place of a rule that was taken away.
-type nothing struct{}
-
-func (nothing) Hooks() []Hook { return nil }
-
-func (nothing) Horizon() time.Duration { return 0 }
-
-func (nothing) Traits() Traits { return Traits{} }
-
-func (nothing) NewState(*Session, *Rule) State { return noState{} }

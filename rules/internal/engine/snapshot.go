@@ -12,7 +12,8 @@ import (
 // Versions of the sections of a snapshot. A section of another version is not
 // read: what it holds begins anew.
 const (
-	sessionVersion = 2 // Of session, agents and fleet.
+	sessionVersion = 2 // Of session and agents.
+	fleetVersion   = 3 // Of what the fleet's shard knows.
 	stateVersion   = 1 // Of the states of all rules.
 )
 
@@ -55,8 +56,9 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 	// Last, because by now it is known whom the rules remember.
 	w.Section("agents", sessionVersion, func(c *snapshot.Codec) { s.entities.persist(&Archive{c, agents, nil}) })
 	w.Section("renamed", sessionVersion, func(c *snapshot.Codec) { s.entities.persistFormerly(&Archive{c, agents, nil}) })
+	w.Section("presence", sessionVersion, agents.persistPresence)
 	if s.fleet != nil {
-		w.Section("fleet", sessionVersion, func(c *snapshot.Codec) { s.fleet.Persist(&Archive{c, agents, nil}) })
+		w.Section("fleet", fleetVersion, func(c *snapshot.Codec) { s.fleet.Persist(&Archive{c, agents, nil}) })
 	}
 	return w.Finish(), true
 }
@@ -124,6 +126,11 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 			return report, err
 		}
 	}
+	if f.Version("presence") == sessionVersion { // Nor this.
+		if err := f.Read("presence", agents.persistPresence); err != nil {
+			return report, err
+		}
+	}
 	for i, r := range s.set.rules {
 		if r.removed {
 			continue
@@ -143,7 +150,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		}
 	}
 	report.Dropped = f.Len("rule ") - report.Restored
-	if s.fleet == nil || f.Version("fleet") != sessionVersion {
+	if s.fleet == nil || f.Version("fleet") != fleetVersion {
 		for _, n := range agents.list {
 			n.Agent.Detach() // What the fleet knew of it is not there.
 		}

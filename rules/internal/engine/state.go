@@ -1,39 +1,9 @@
 package engine
 
 import (
-	"math"
-
 	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/rules/internal/table"
 )
-
-// noState holds nothing: that of a rule that was taken away, and the answers
-// of what has a timer like a state and is none.
-type noState struct{}
-
-func (noState) Observe(int, *Evaluation) {}
-
-func (noState) Next() int64 { return math.MaxInt64 }
-
-func (noState) Fire(int64) {}
-
-func (noState) ClockJumped(int64) int64 { return math.MaxInt64 }
-
-func (noState) KeyCount() (int, uint64) { return 0, 0 }
-
-func (noState) OpenAlerts(func(OpenAlert)) {}
-
-func (noState) Persist(*Archive) {}
-
-func (noState) Rebind(*Rule) {}
-
-func (noState) Rewatch() {}
-
-func (noState) OfferOngoing() {}
-
-func (noState) FindingKind() string { return "" }
-
-func (noState) TakeFinding(*fleet.Finding) {}
 
 // State is the state of one rule in one session.
 type State interface {
@@ -41,13 +11,13 @@ type State interface {
 	Observe(slot int, m *Evaluation)
 	// Next is when the first timer is due, math.MaxInt64 without one.
 	Next() int64
-	// Fire runs the first timer; due is what next returned.
+	// Fire runs the first timer; due is what Next returned.
 	Fire(due int64)
-	// ClockJumped tells that the clock moves by a gap at once, nothing having come
+	// ClockJumped says that the clock moves by a gap at once, nothing having come
 	// in between, before timers run. It returns the largest gap that makes no
 	// difference to the state.
 	ClockJumped(gap int64) (harmless int64)
-	// KeyCount tells how many keys are held and how many were forgotten.
+	// KeyCount is how many keys are held and how many were forgotten.
 	KeyCount() (held int, evicted uint64)
 	// OpenAlerts calls end for every alert of the rule that has begun and not ended.
 	OpenAlerts(end func(OpenAlert))
@@ -55,12 +25,12 @@ type State interface {
 	Persist(a *Archive)
 	// Rebind puts the state under a rule that judges alike.
 	Rebind(r *Rule)
-	// Rewatch asks anew, by RuleSession.watchMore, for what the state watches.
+	// Rewatch asks anew, by RuleSession.WatchMore, for what the state watches.
 	Rewatch()
 	// OfferOngoing offers near misses of what has not ended yet.
 	OfferOngoing()
 	// FindingKind is the kind of findings of the fleet's judge that the state
-	// makes alerts of, "" for none; takeFinding gets them.
+	// makes alerts of, "" for none; TakeFinding gets them.
 	FindingKind() string
 	TakeFinding(f *fleet.Finding)
 }

@@ -245,18 +245,18 @@ func (b *noveltyBaseline) persist(a *engine.Archive) {
 	a.Raw(b.now[:])
 	snapshot.Int(a.Codec, &b.remember)
 	if b.at < 0 || b.at >= stretch || b.remember < 0 || b.remember > remembered || !b.now.valid() {
-		a.Fail("this is no baseline")
+		a.Fail("the baseline is out of range")
 		return
 	}
 	for _, bin := range b.ring {
 		if bin >= bins {
-			a.Fail("bin %d of %d", bin, bins)
+			a.Fail("the baseline has a value in bin %d of %d", bin, bins)
 			return
 		}
 	}
 	for i := range b.remember {
 		if a.Raw(b.memory[i][:]); !b.memory[i].valid() {
-			a.Fail("this is no histogram")
+			a.Fail("a histogram counts more values than a stretch has")
 			return
 		}
 	}

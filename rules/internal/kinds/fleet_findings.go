@@ -17,7 +17,7 @@ import (
 // recently is how long ago an agent was heard that is not counted as silent.
 const recently = int64(10 * time.Minute)
 
-// missedSoFar offers what the fleet's judge knows and does not take for an
+// OfferOngoing offers what the fleet's judge knows and does not take for an
 // incident.
 func (st *fleetState) OfferOngoing() {
 	if st.kind != "bad_rollout" {

@@ -138,7 +138,7 @@ func (st *bucketMetric) Persist(a *engine.Archive) {
 		k.subjects.persist(a)
 		k.trace.persist(a)
 		if k.samples.persist(a); len(k.samples) == 0 {
-			a.Fail("a window without samples")
+			a.Fail("the window of a key has no samples")
 		}
 	})
 	st.found.persist(a)

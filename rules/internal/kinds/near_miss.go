@@ -12,7 +12,7 @@ import (
 // What the states offer as misses. Each is called where a state has judged an
 // event and raises nothing, in a session that was asked for misses.
 
-// count offers a number of things that is not what having asks for.
+// offerCount offers a number of things that is not what having asks for.
 func offerCount(rs *engine.RuleSession, key string, at, had, low, high int64, noun, having, window string) {
 	miss := engine.NearMiss{Rule: rs.Rule(), Stage: engine.MissedBound, Key: key, At: at, Measure: noun, Value: float64(had), Bound: float64(low)}
 	miss.Nearness = float64(had) / float64(low)

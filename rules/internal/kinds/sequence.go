@@ -387,7 +387,7 @@ func (st *sequenceState) Persist(a *engine.Archive) {
 			a.Agent(&s.entity)
 			a.Bytes(&s.id)
 			if s.slot < 0 || s.slot >= len(st.p.absent) {
-				a.Fail("step %d of %d", s.slot, len(st.p.absent))
+				a.Fail("step %d does not exist, the rule has %d", s.slot, len(st.p.absent))
 			}
 		})
 		snapshot.Int(a.Codec, &k.crowd)

@@ -525,7 +525,7 @@ func (st *silenceState) missed(e *table.Entry[silenceKey], at, gap int64) {
 	st.NearMisses().Offer(miss)
 }
 
-// missedSoFar offers the silences that have not ended.
+// OfferOngoing offers the silences that have not ended.
 func (st *silenceState) OfferOngoing() {
 	if st.p.cohort != nil {
 		return

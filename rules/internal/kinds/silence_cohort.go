@@ -334,7 +334,7 @@ func (k *silenceKey) persistPlace(a *engine.Archive) {
 		return
 	}
 	if place < 0 || place >= len(c.silent) || c.silent[place].key != nil {
-		a.Fail("place %d of %d silent agents", place, len(c.silent))
+		a.Fail("silent agent %d does not exist, there are %d", place, len(c.silent))
 		k.cohort, k.overdue = nil, false
 		return
 	}

@@ -329,7 +329,7 @@ func (st *thresholdState) Persist(a *engine.Archive) {
 			a.Time(t)
 		}
 		if k.Firing() && int64(k.times.Len()) < st.p.low {
-			a.Fail("an alert for %d events has %d", st.p.low, k.times.Len())
+			a.Fail("an alert that needs %d events fires with %d", st.p.low, k.times.Len())
 		}
 	})
 }
@@ -338,7 +338,7 @@ func (st *thresholdState) Persist(a *engine.Archive) {
 func persistTimes(a *engine.Archive, q *table.Queue[int64]) {
 	q.Persist(a.Codec, a.Time)
 	if a.Reading() && !slices.IsSorted(q.List()) {
-		a.Fail("times are not in order")
+		a.Fail("the times of a key are not in order")
 	}
 }
 

@@ -508,7 +508,7 @@ func (st *trendState) Persist(a *engine.Archive) {
 		}
 		a.Fixed(&k.present)
 		if k.newest < 0 || k.present >= 1<<trendSlots {
-			a.Fail("slots up to %d that are not of this window", k.newest)
+			a.Fail("slot %d lies outside of the window", k.newest)
 			return
 		}
 		for i := range int64(trendSlots) {
@@ -519,7 +519,7 @@ func (st *trendState) Persist(a *engine.Archive) {
 		snapshot.List(a.Codec, &k.open, func(s *trendSlot) {
 			snapshot.Int(a.Codec, &s.number)
 			if snapshot.Int(a.Codec, &s.n); s.n < 1 || s.n > trendSample || s.number <= k.newest {
-				a.Fail("a slot of %d values", s.n)
+				a.Fail("an open slot has %d values, or lies in the past", s.n)
 				return
 			}
 			for i := range s.n {

@@ -111,8 +111,8 @@ func (p *valueCountPlan) Hooks() []engine.Hook {
 	return []engine.Hook{h}
 }
 
-// room is how many sightings a key keeps: before an alert a window has fewer
-// values than the threshold, and of one value two sightings or three; while it
+// room is how many appearances a key keeps: before an alert a window has fewer
+// values than the threshold, and of one value two appearances or three; while it
 // fires the latest decide when it ends.
 func (p *valueCountPlan) room(firing bool, lateness int64) int {
 	if firing {
@@ -235,8 +235,8 @@ func (st *valueCountState) Observe(_ int, m *engine.Evaluation) {
 	}
 }
 
-// crossing looks at the windows that the new sighting is in, each ending at a
-// sighting, and returns the first that has enough values.
+// crossing looks at the windows that the new appearance is in, each ending at a
+// appearance, and returns the first that has enough values.
 func (st *valueCountState) crossing(k *valueCountKey, at int64, place int32) (end, count int64, ok bool) {
 	if int64(k.seen.Different) < st.p.low {
 		return 0, 0, false
@@ -257,7 +257,7 @@ func (st *valueCountState) crossing(k *valueCountKey, at int64, place int32) (en
 }
 
 // begin starts an episode, at the event time at which the number was reached:
-// of the values before not every sighting is remembered.
+// of the values before not every appearance is remembered.
 func (st *valueCountState) begin(e *table.Entry[valueCountKey], m *engine.Evaluation, end, count int64) {
 	k := &e.Data
 	first := end - st.p.window + 1

@@ -14,11 +14,13 @@ import (
 // A document of a rule file may define a list or a macro in place of a rule,
 // as in Falco. Conditions of all files use it by name.
 
+// ListDefinition is a document that names a list of words.
 type ListDefinition struct {
 	List  string   `yaml:"list,required"`
 	Items []string `yaml:"items,required"`
 }
 
+// MacroDefinition is a document that names a condition.
 type MacroDefinition struct {
 	Macro     string      `yaml:"macro,required"`
 	Condition strict.Text `yaml:"condition,required"`

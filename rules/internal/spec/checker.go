@@ -39,6 +39,7 @@ func (c *Checker) Problem(key, message, hint string) {
 	c.problems = append(c.problems, c.locate(key, message, hint))
 }
 
+// Warn warns about a key, or about the rule when it is absent.
 func (c *Checker) Warn(key, message, hint string) {
 	c.warnings = append(c.warnings, c.locate(key, message, hint))
 }
@@ -63,6 +64,7 @@ func (c *Checker) locate(key, message, hint string) strict.Problem {
 	return p
 }
 
+// OneOf reports a value that is none of some words; false then.
 func (c *Checker) OneOf(key, value string, words []string) bool {
 	if slices.Contains(words, value) {
 		return true

@@ -23,10 +23,10 @@ func wordingKeys() []string {
 	}
 }
 
-// Hashes tell rules apart: judges, those that could judge differently;
-// speaks, those whose alerts could look different. A list or macro counts where
-// its name occurs. Both are empty for what JSON does not know.
-func Hashes(n strict.Node, defs *expression.Definitions) (judges, speaks string) {
+// Hashes tell rules apart: logic, those that could judge differently; output,
+// those whose alerts could look different. A list or macro counts where its name
+// occurs. Both are empty for what JSON does not know.
+func Hashes(n strict.Node, defs *expression.Definitions) (logic, output string) {
 	keys, ok := n.Value().(map[string]any)
 	if !ok {
 		return "", ""
@@ -49,8 +49,8 @@ func Hashes(n strict.Node, defs *expression.Definitions) (judges, speaks string)
 	if err != nil {
 		return "", ""
 	}
-	judges = event.HashID(string(own), string(used))
-	return judges, event.HashID(judges, string(all))
+	logic = event.HashID(string(own), string(used))
+	return logic, event.HashID(logic, string(all))
 }
 
 // definitionsIn returns the lists and macros whose names occur in a text, or in

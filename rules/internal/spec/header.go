@@ -49,6 +49,7 @@ type Header struct {
 // Shared is what a declaration that embeds the header answers.
 func (h *Header) Shared() *Header { return h }
 
+// DefaultHeader is what a file that says nothing else means.
 func DefaultHeader() Header {
 	return Header{Version: 1, Maturity: "production", Enabled: true, Scope: "host", Stage: "live"}
 }

@@ -4,13 +4,14 @@ import (
 	"hash/maphash"
 	"math"
 	"strings"
+	"unsafe"
 
 	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
 	"github.com/edrwatch/edrwatch/rules/internal/wording"
 )
 
 // DistinctWindow are the values that a key has had, and when, in order of time. Of
-// three sightings of a value within a window the one in the middle is left
+// three appearances of a value within a window the one in the middle is left
 // out: every window that holds it holds one of the others, and no window that
 // is judged ends with it first.
 //
@@ -18,7 +19,7 @@ import (
 // are used again: a value that comes again is found by its hash, and moves
 // without a look at the others.
 type DistinctWindow struct {
-	nodes  []sighting // Places count from 1; 0 is none.
+	nodes  []Appearance // Places count from 1; 0 is none.
 	values []seenValue
 	table  []int32 // Of many values: places by hash, linear probing; nil: they are looked through.
 
@@ -27,8 +28,8 @@ type DistinctWindow struct {
 	n, Different        int32
 }
 
-// sighting is a value at a time.
-type sighting struct {
+// Appearance is a value at a time.
+type Appearance struct {
 	At             int64
 	value          int32 // Place of the value.
 	older, Newer   int32 // By time; of equal times the one that came first is older.
@@ -39,25 +40,26 @@ type sighting struct {
 type seenValue struct {
 	text   string
 	hash   uint32
-	latest int32 // Its latest sighting; up to 0: the place is free.
+	latest int32 // Its latest Appearance; up to 0: the place is free.
 }
 
 // fewValues are looked through faster than a table is.
 const fewValues = 8
 
-func (l *DistinctWindow) Node(place int32) *sighting { return &l.nodes[place-1] }
+// Node is the appearance at a place.
+func (l *DistinctWindow) Node(place int32) *Appearance { return &l.nodes[place-1] }
 
 func (l *DistinctWindow) value(place int32) *seenValue { return &l.values[place-1] }
 
 // next is when the value was seen again; math.MaxInt64: not yet.
-func (l *DistinctWindow) next(n *sighting) int64 {
+func (l *DistinctWindow) next(n *Appearance) int64 {
 	if n.later == 0 {
 		return math.MaxInt64
 	}
 	return l.Node(n.later).At
 }
 
-// See adds a sighting and returns its place; false when it makes no difference
+// See adds an appearance and returns its place; false when it makes no difference
 // to any window that ends after settled.
 func (l *DistinctWindow) See(seed maphash.Seed, at int64, text string, window, settled int64) (place int32, fresh bool) {
 	hash := uint32(maphash.String(seed, text))
@@ -85,14 +87,14 @@ func (l *DistinctWindow) See(seed maphash.Seed, at int64, text string, window, s
 	return l.insert(at, value, after), true
 }
 
-// insert puts a sighting in its place; after is the next of the value, 0 for
+// insert puts an appearance in its place; after is the next of the value, 0 for
 // none.
 func (l *DistinctWindow) insert(at int64, value, after int32) int32 {
 	place := l.freeNode
 	if place != 0 {
 		l.freeNode = l.Node(place).Newer
 	} else {
-		l.nodes = append(l.nodes, sighting{})
+		l.nodes = append(l.nodes, Appearance{})
 		place = int32(len(l.nodes))
 	}
 	older, newer := l.newest, int32(0)
@@ -107,7 +109,7 @@ func (l *DistinctWindow) insert(at int64, value, after int32) int32 {
 	} else {
 		v.latest = place
 	}
-	*l.Node(place) = sighting{At: at, value: value, older: older, Newer: newer, earlier: earlier, later: after}
+	*l.Node(place) = Appearance{At: at, value: value, older: older, Newer: newer, earlier: earlier, later: after}
 	if earlier != 0 {
 		l.Node(earlier).later = place
 	}
@@ -117,7 +119,7 @@ func (l *DistinctWindow) insert(at int64, value, after int32) int32 {
 	return place
 }
 
-// join makes two sightings neighbors in time; 0 is the end.
+// join makes two appearances neighbors in time; 0 is the end.
 func (l *DistinctWindow) join(older, newer int32) {
 	if older != 0 {
 		l.Node(older).Newer = newer
@@ -131,7 +133,7 @@ func (l *DistinctWindow) join(older, newer int32) {
 	}
 }
 
-// remove forgets a sighting, and its value with the last.
+// remove forgets an appearance, and its value with the last.
 func (l *DistinctWindow) remove(place int32) {
 	n := *l.Node(place)
 	l.join(n.older, n.Newer)
@@ -148,7 +150,7 @@ func (l *DistinctWindow) remove(place int32) {
 	l.n--
 }
 
-// Prune forgets sightings up to a time, and the oldest beyond a number.
+// Prune forgets appearances up to a time, and the oldest beyond a number.
 func (l *DistinctWindow) Prune(limit int64, room int) {
 	for l.Oldest != 0 && (int(l.n) > room || l.Node(l.Oldest).At <= limit) {
 		l.remove(l.Oldest)
@@ -275,7 +277,7 @@ func (l *DistinctWindow) forget(place int32) {
 	l.Different--
 }
 
-// Persist writes or reads the sightings in order of time. When a value was seen
+// Persist writes or reads the appearances in order of time. When a value was seen
 // again follows from the others; it is told for who looks at a snapshot.
 func (l *DistinctWindow) Persist(c *snapshot.Codec, seed maphash.Seed) {
 	n, before := c.Count(int(l.n), 3), int64(math.MinInt64)
@@ -308,4 +310,16 @@ func (l *DistinctWindow) Persist(c *snapshot.Codec, seed maphash.Seed) {
 		l.insert(at, value, 0)
 		before = at
 	}
+}
+
+// Weight is the bytes that it refers to.
+func (l *DistinctWindow) Weight() int {
+	n := Grown(int(l.n), int(unsafe.Sizeof(Appearance{}))) + Grown(int(l.Different), int(unsafe.Sizeof(seenValue{})))
+	if l.Different > fewValues {
+		n += 8 * int(l.Different) // Their table.
+	}
+	if l.newest != 0 {
+		n += int(l.Different) * Allocated(len(l.value(l.Node(l.newest).value).text))
+	}
+	return n
 }

@@ -42,6 +42,7 @@ type Entry[T any] struct {
 	size         int32 // Bytes when it was weighed.
 }
 
+// New returns a table of so many keys at most, whose weight nobody asks for.
 func New[T any](limit int) *Keyed[T] {
 	return &Keyed[T]{Limit: limit}
 }
@@ -111,6 +112,7 @@ func (k *Keyed[T]) forgetOldest(why Reason) {
 	k.Remove(victim)
 }
 
+// Remove forgets an entry, with its timer.
 func (k *Keyed[T]) Remove(e *Entry[T]) {
 	k.Wake(e, 0)
 	k.index.remove(e)

@@ -23,7 +23,7 @@ func (k *Keyed[T]) Persist(c *snapshot.Codec, key func(*string), each func(e *En
 			return
 		}
 		if k.index.find(e.Key) != nil {
-			c.Fail("the key %q stands there twice", e.Key)
+			c.Fail("key %q occurs twice", e.Key)
 			return
 		}
 		k.index.insert(e)

@@ -18,6 +18,7 @@ type Queue[T any] struct {
 // List is what the queue holds, valid until it changes.
 func (q *Queue[T]) List() []T { return q.buf[q.head:] }
 
+// Len is how many there are.
 func (q *Queue[T]) Len() int { return len(q.buf) - q.head }
 
 // Insert puts v at a place of the list.

@@ -81,6 +81,7 @@ func (k *Keyed[T]) clearWeight(e *Entry[T]) {
 	k.setWeight(e, 0)
 }
 
+// WeighUsed weighs the entry that was used last.
 func (k *Keyed[T]) WeighUsed() {
 	k.queued = false
 	if k.dirty != nil {
@@ -88,10 +89,13 @@ func (k *Keyed[T]) WeighUsed() {
 	}
 }
 
+// Weight is the bytes of all keys, and how many they are.
 func (k *Keyed[T]) Weight() (int64, int) { return k.bytes, k.Held() }
 
+// Forgotten is how many keys were forgotten for want of a place, and of bytes.
 func (k *Keyed[T]) Forgotten() (places, bytes uint64) { return k.Evicted, k.relieved }
 
+// ForgetOldest forgets the key that was not used for longest, for want of bytes.
 func (k *Keyed[T]) ForgetOldest() {
 	k.relieved++
 	k.forgetOldest(TooHeavy)
@@ -149,15 +153,4 @@ func TextsWeight(list []string) int {
 		return 0
 	}
 	return Grown(len(list), 16) + len(list)*Allocated(len(list[len(list)-1]))
-}
-
-func (l *DistinctWindow) Weight() int {
-	n := Grown(int(l.n), int(unsafe.Sizeof(sighting{}))) + Grown(int(l.Different), int(unsafe.Sizeof(seenValue{})))
-	if l.Different > fewValues {
-		n += 8 * int(l.Different) // Their table.
-	}
-	if l.newest != 0 {
-		n += int(l.Different) * Allocated(len(l.value(l.Node(l.newest).value).text))
-	}
-	return n
 }

@@ -95,43 +95,6 @@ func episodeOf(e *store.Episode) episode {
 	}
 }
 
-type agent struct {
-	ID        string `json:"id"`
-	Type      string `json:"type"`
-	Version   string `json:"version"`
-	Host      string `json:"host"`
-	OS        string `json:"os"`
-	State     string `json:"state"`
-	Mode      string `json:"mode"`
-	Content   string `json:"content"`
-	Ring      string `json:"ring"`
-	Action    string `json:"last_action"`
-	FirstSeen stamp  `json:"first_seen"`
-	LastSeen  stamp  `json:"last_seen"`
-	Documents int64  `json:"documents"`
-}
-
-func agentsOf(agents []store.Agent) []agent {
-	list := make([]agent, len(agents))
-	for i, a := range agents {
-		list[i] = agent{a.ID, a.Type, a.Version, a.Host, a.OS, a.State, a.Mode, a.Content, a.Ring, a.Action, stamp(a.FirstSeen), stamp(a.LastSeen), a.Documents}
-	}
-	return list
-}
-
-type group struct {
-	Value string `json:"value"` // "" where it is not known
-	Count int64  `json:"count"`
-}
-
-func groupsOf(groups []store.Group) []group {
-	list := make([]group, len(groups))
-	for i, g := range groups {
-		list[i] = group(g)
-	}
-	return list
-}
-
 type bucket struct {
 	Time    stamp `json:"time"`
 	Count   int64 `json:"count"`

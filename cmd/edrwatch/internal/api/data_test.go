@@ -47,9 +47,8 @@ func TestDayIsAnswered(t *testing.T) {
 			ID, Status, Severity, Started, Updated string
 			Documents                              int
 		}
-		Agents []struct{ ID, Host, State string }
-		Total  *int
-		Next   string
+		Total *int
+		Next  string
 	}
 	var page docs
 	h.ask(t, "/api/v1/events?q=action:sensor-heartbeat&limit=10&to=2024-07-19T04:00:00Z", &page)
@@ -101,21 +100,6 @@ func TestDayIsAnswered(t *testing.T) {
 	if h.ask(t, "/api/v1/alerts/summary", &summary); len(summary.Counts) != 6 {
 		t.Errorf("summary: %+v", summary)
 	}
-	var fleet docs
-	h.ask(t, "/api/v1/fleet?state=protecting&sort=last_seen&desc=true&limit=5", &fleet)
-	if len(fleet.Agents) != 5 || fleet.Total == nil || *fleet.Total < 5 || fleet.Agents[0].State != "protecting" {
-		t.Errorf("fleet: %+v", fleet)
-	}
-	var sum struct {
-		Agents int
-		Type   []struct {
-			Value string
-			Count int
-		}
-	}
-	if h.ask(t, "/api/v1/fleet/summary", &sum); sum.Agents != 40 || len(sum.Type) != 3 {
-		t.Errorf("fleet summary: %+v", sum)
-	}
 	var status struct {
 		Gateway Status
 		Store   struct{ Newest string }
@@ -132,7 +116,7 @@ func TestDayIsAnswered(t *testing.T) {
 func TestEmptyStoreIsAnswered(t *testing.T) {
 	h := serve(t, nil)
 	for path, want := range map[string]string{
-		"/api/v1/events": `"events":[]`, "/api/v1/alerts": `"alerts":[]`, "/api/v1/fleet": `"agents":[]`, "/api/v1/fleet/summary": `"state":[]`,
+		"/api/v1/events": `"events":[]`, "/api/v1/alerts": `"alerts":[]`, "/api/v1/fleet?offset=5": `"agents":[]`,
 		"/api/v1/events/histogram": `"buckets":[]`, "/api/v1/alerts/summary": `"counts":[]`, "/api/v1/status": `"newest":null`,
 	} {
 		if w := h.ask(t, path, nil); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), want) {

@@ -4,8 +4,6 @@ import (
 	"net/http"
 	"slices"
 	"time"
-
-	"github.com/edrwatch/edrwatch/sinks/store"
 )
 
 func (d *Data) events(r *http.Request) (any, error) {
@@ -116,56 +114,6 @@ func (d *Data) alertSummary(r *http.Request) (any, error) {
 		list[i] = count(c)
 	}
 	return map[string][]count{"counts": list}, nil
-}
-
-func fleetQuery(p *params) store.FleetQuery {
-	return store.FleetQuery{
-		Text: p.text("q"), Type: p.text("type"), Version: p.text("version"), State: p.text("state"), Mode: p.text("mode"),
-		Content: p.text("content"), Ring: p.text("ring"), Host: p.text("host"),
-	}
-}
-
-func (d *Data) fleet(r *http.Request) (any, error) {
-	p := readParams(r.URL.RawQuery)
-	q := fleetQuery(p)
-	q.Sort, q.Desc = p.text("sort"), p.boolean("desc")
-	q.Limit, q.Offset = p.number("limit", 1, store.MaxLimit), p.number("offset", 0, 10_000_000)
-	if !slices.Contains(store.FleetSorts(), q.Sort) {
-		p.fail("sort", "expected one of %v, found %q", store.FleetSorts()[1:], q.Sort)
-	}
-	if err := p.done(); err != nil {
-		return nil, err
-	}
-	agents, total, err := d.store.Fleet(r.Context(), q)
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		Agents []agent `json:"agents"`
-		Total  int     `json:"total"`
-	}{agentsOf(agents), total}, nil
-}
-
-func (d *Data) fleetSummary(r *http.Request) (any, error) {
-	p := readParams(r.URL.RawQuery)
-	q := fleetQuery(p)
-	if err := p.done(); err != nil {
-		return nil, err
-	}
-	sum, err := d.store.FleetSummary(r.Context(), q)
-	if err != nil {
-		return nil, err
-	}
-	return struct {
-		Agents  int64   `json:"agents"`
-		Newest  stamp   `json:"newest"`
-		Type    []group `json:"type"`
-		Version []group `json:"version"`
-		State   []group `json:"state"`
-		Mode    []group `json:"mode"`
-		Content []group `json:"content"`
-		Ring    []group `json:"ring"`
-	}{sum.Agents, stamp(sum.Newest), groupsOf(sum.Type), groupsOf(sum.Version), groupsOf(sum.State), groupsOf(sum.Mode), groupsOf(sum.Content), groupsOf(sum.Ring)}, nil
 }
 
 func (d *Data) rules(r *http.Request) (any, error) {

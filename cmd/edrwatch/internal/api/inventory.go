@@ -17,6 +17,7 @@ import (
 type Inventory interface {
 	Inventory(ctx context.Context, q fleet.Query) (fleet.Page, error)
 	Summarize(ctx context.Context, q fleet.Query) (fleet.Summary, error)
+	List(ctx context.Context, q fleet.Query, by string, desc bool, offset int) (records []fleet.Record, total int, err error)
 	// Coverage says which partitions the agents are of.
 	Coverage() fleet.Coverage
 }
@@ -30,7 +31,7 @@ const (
 func inventoryQuery(p *params) fleet.Query {
 	q := fleet.Query{
 		Product: p.text("product"), Version: p.text("version"), Ring: p.text("ring"), Mode: p.text("mode"), State: p.text("state"),
-		Site: p.text("site"), Presence: p.text("presence"), Host: p.text("host"), Behind: p.boolean("behind"),
+		Site: p.text("site"), Presence: p.text("presence"), Host: p.text("host"), Content: p.text("content"), Text: p.text("q"), Behind: p.boolean("behind"),
 	}
 	if err := fleet.ParsePresence(q.Presence); err != nil {
 		p.fail("presence", "%v", err)
@@ -110,6 +111,7 @@ func WriteCSV(w *csv.Writer, agents []fleet.Record, header bool) error {
 		if err := w.Write([]string{
 			"id", "host", "host_id", "product", "version", "presence", "state", "mode", "ring", "site", "os", "host_type", "model", "content",
 			"account", "start_type", "protected", "behind", "cadence_seconds", "first_seen", "last_seen",
+			"entity", "since", "state_last_known", "last_content", "last_content_received", "owner",
 		}); err != nil {
 			return err
 		}
@@ -124,6 +126,7 @@ func WriteCSV(w *csv.Writer, agents []fleet.Record, header bool) error {
 			a.ID, a.Host, a.HostID, a.Product, a.Version, a.Presence, a.State, a.Mode, a.Ring, a.Site, a.OS, a.HostType, a.Model, contentText(a.Content),
 			a.Account, a.StartType, protected, strconv.FormatBool(a.Behind), strconv.FormatFloat(a.Cadence, 'f', -1, 64),
 			a.FirstSeen.Format(time.RFC3339Nano), a.LastSeen.Format(time.RFC3339Nano),
+			a.Entity, timeText(a.Since), strconv.FormatBool(a.StateLastKnown), a.LastContent.String(), receivedText(a.LastContent), a.Owner,
 		}
 		for j := range row {
 			if row[j] != "" && strings.ContainsRune("=+-@\t\r", rune(row[j][0])) {
@@ -136,6 +139,20 @@ func WriteCSV(w *csv.Writer, agents []fleet.Record, header bool) error {
 	}
 	w.Flush()
 	return w.Error()
+}
+
+func timeText(t *time.Time) string {
+	if t == nil {
+		return ""
+	}
+	return t.Format(time.RFC3339Nano)
+}
+
+func receivedText(c *fleet.ContentVersion) string {
+	if c == nil {
+		return ""
+	}
+	return timeText(c.Received)
 }
 
 func contentText(content map[string]string) string {

@@ -17,8 +17,6 @@ type Store interface {
 	Alerts(ctx context.Context, q store.Query) (store.AlertPage, error)
 	Alert(ctx context.Context, alertID string) (store.Episode, []store.Doc, error)
 	AlertSummary(ctx context.Context, from, to int64) ([]store.AlertCount, error)
-	Fleet(ctx context.Context, q store.FleetQuery) ([]store.Agent, int, error)
-	FleetSummary(ctx context.Context, q store.FleetQuery) (store.FleetSummary, error)
 	Stats(ctx context.Context) (store.Stats, error)
 }
 

@@ -102,10 +102,7 @@ func TestEmbeddedGatewayRestarts(t *testing.T) {
 		if code, body := get(t, a.ConsoleURL()+"/api/v1/status"); code != http.StatusOK || !strings.Contains(body, `"mapped"`) {
 			t.Errorf("status: %d %s", code, body)
 		}
-		taken, err := a.RecordsDone()
-		if err != nil {
-			t.Fatal(err)
-		}
+		taken := a.RecordsDone()
 		if want := int64([]int{50, 30}[round]); taken != want {
 			t.Errorf("round %d took %d records, want %d: offsets are not where they should be", round, taken, want)
 		}

@@ -72,7 +72,6 @@ func (s *site) config(dir string) config.Config {
 // exchanging makes the gateway one of several.
 func (s *site) exchanging(cfg *config.Config) {
 	cfg.Fleet.Exchange.Brokers, cfg.Fleet.Exchange.Topic = []string{s.addr}, "edrwatch.fleet"
-	cfg.Fleet.Exchange.Idle = 5 * time.Second
 }
 
 func (s *site) start(change func(*config.Config)) *member {

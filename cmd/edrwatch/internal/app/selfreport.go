@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/canary"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/selfreport"
@@ -48,7 +47,7 @@ func (a *App) writeSelfReports(ctx context.Context) (stopped func(error)) {
 				Sent: func(n int, ok bool) { count(action, n, ok) },
 			}
 		}
-		f := &selfreport.Fleet{Periodic: periodic("inventory"), Agents: a.fleet.Part}
+		f := &selfreport.Fleet{Periodic: periodic("inventory"), Agents: a.fleet.Part, Changed: a.fleet.Changed}
 		reporting.Go(func() { f.Run(ctx) })
 		r := &selfreport.Rollouts{Periodic: periodic("rollout-judged"), List: func() []fleet.Rollout { return a.fleet.Rollouts(a.cfg.RolloutPolicy) }}
 		reporting.Go(func() { r.Run(ctx) })
@@ -86,8 +85,8 @@ func (a *App) publishHeartbeat(ctx context.Context, docs []*event.Document) erro
 }
 
 // publishOwn delivers documents that no record became, but not to the embedded
-// store: it keeps the fleet itself and would take documents about agents for
-// signs of life, and its console tells about the gateway.
+// store: its console shows the fleet and the gateway as they are, and the room is
+// for what agents say.
 func (a *App) publishOwn(ctx context.Context, docs []*event.Document) error {
 	but := []string{responsesName}
 	for i, s := range a.cfg.Sinks {
@@ -108,37 +107,14 @@ func (a *App) gatewayName() string {
 	return cmp.Or(a.cfg.Gateway.Name, host, a.cfg.Cluster, "edrwatch")
 }
 
-// heartbeat is what the gateway tells of itself, out of its metrics.
+// heartbeat is what the gateway tells of itself.
 func (a *App) heartbeat() selfreport.Status {
 	s := selfreport.Status{Name: a.gatewayName(), Version: a.opts.Build.Version, Started: a.started, Agents: int64(a.fleet.Size())}
-	newest, lag, lagKnown := 0.0, int64(0), false
-	err := a.series(func(family string, m *dto.Metric) {
-		value := m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		switch family {
-		case "edrwatch_records_total":
-			s.Records += int64(value)
-		case "edrwatch_documents_total":
-			if label(m, "outcome") == event.Indexed.String() {
-				s.Documents += int64(value)
-			}
-		case "edrwatch_dead_letters_total":
-			s.Dead += int64(value)
-		case "edrwatch_late_events_total":
-			s.Late += int64(value)
-		case "edrwatch_kafka_lag_records":
-			lag, lagKnown = lag+int64(value), true
-		case "edrwatch_watermark_seconds":
-			newest = max(newest, value)
-		}
-	})
-	if err != nil {
-		a.log.Error("heartbeat lacks figures: the metrics could not be read", "error", err)
-	}
-	if lagKnown {
-		s.Lag = &lag
-	}
-	if newest > 0 {
-		delay := max(time.Since(time.UnixMilli(int64(newest*1000))).Round(time.Millisecond).Seconds(), 0)
+	counts := a.runner.Counts()
+	s.Records, s.Documents, s.Dead, s.Late = int64(counts.Done()), int64(counts.Indexed()), int64(counts.DeadLetters), int64(counts.Late)
+	s.Lag = a.lag()
+	if !counts.Newest.IsZero() {
+		delay := max(time.Since(counts.Newest).Round(time.Millisecond).Seconds(), 0)
 		s.Delay = &delay
 	}
 	for _, h := range a.runner.Health() {

@@ -3,10 +3,9 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
-
-	dto "github.com/prometheus/client_model/go"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/api"
 	"github.com/edrwatch/edrwatch/rules"
@@ -14,50 +13,29 @@ import (
 	kafkasource "github.com/edrwatch/edrwatch/sources/kafka"
 )
 
-// The metrics are the one account of what happens; everything that reports
-// reads them.
-
 // RecordsDone is the number of records that have their final outcome.
-func (a *App) RecordsDone() (int64, error) { return a.total("edrwatch_records_total") }
+func (a *App) RecordsDone() int64 {
+	c := a.runner.Counts()
+	return int64(c.Done())
+}
 
 // DeadLetters is the number of records and documents that were buried.
-func (a *App) DeadLetters() (int, error) {
-	n, err := a.total("edrwatch_dead_letters_total")
-	return int(n), err
-}
+func (a *App) DeadLetters() int { return int(a.runner.Counts().DeadLetters) }
 
-// total adds up all series of a metric.
-func (a *App) total(name string) (int64, error) {
-	sum := 0.0
-	err := a.series(func(family string, m *dto.Metric) {
-		if family == name {
-			sum += m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		}
-	})
-	return int64(sum), err
-}
-
-// series calls visit for every series of every metric.
-func (a *App) series(visit func(family string, m *dto.Metric)) error {
-	families, err := a.registry.Gather()
-	if err != nil {
-		return fmt.Errorf("reading metrics: %w", err)
-	}
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			visit(f.GetName(), m)
+// lag is how many records the gateway is behind its topics; nil where that is not
+// known.
+func (a *App) lag() *int64 {
+	sum, known := int64(0), false
+	for _, s := range a.sources {
+		if k, ok := s.Source.(*kafkasource.Source); ok {
+			n, is := k.Lag()
+			sum, known = sum+n, known || is
 		}
 	}
-	return nil
-}
-
-func label(m *dto.Metric, name string) string {
-	for _, l := range m.GetLabel() {
-		if l.GetName() == name {
-			return l.GetValue()
-		}
+	if !known {
+		return nil
 	}
-	return ""
+	return &sum
 }
 
 // Status implements api.Gateway.
@@ -79,32 +57,16 @@ func (a *App) Status() api.Status {
 			s.Sinks[i].Error = h.Err.Error()
 		}
 	}
-	var lag int64
-	lagKnown := false
-	err := a.series(func(family string, m *dto.Metric) {
-		value := m.GetCounter().GetValue() + m.GetGauge().GetValue()
-		switch family {
-		case "edrwatch_records_total":
-			s.Records[label(m, "outcome")] += uint64(value)
-		case "edrwatch_records_in_flight":
-			s.Records["in_flight"] += uint64(value)
-		case "edrwatch_records_unmapped_total":
-			s.Records["other"] += uint64(value)
-		case "edrwatch_kafka_lag_records":
-			lag, lagKnown = lag+int64(value), true
-		case "edrwatch_documents_total":
-			if i, ok := index[label(m, "sink")]; ok {
-				s.Sinks[i].Documents[label(m, "outcome")] += uint64(value)
-			}
-		}
-	})
-	if err != nil {
-		a.log.Error("status lacks figures: the metrics could not be read", "error", err)
-	}
+	counts := a.runner.Counts()
+	maps.Copy(s.Records, counts.Records)
+	s.Records["in_flight"], s.Records["other"] = counts.InFlight, counts.Unmapped
 	s.Records["mapped"] -= min(s.Records["mapped"], s.Records["other"])
-	if lagKnown {
-		s.Lag = &lag
+	for sink, outcomes := range counts.Documents {
+		if i, ok := index[sink]; ok {
+			s.Sinks[i].Documents = outcomes
+		}
 	}
+	s.Lag = a.lag()
 	s.RecordsPerSecond = a.rate.perSecond(time.Now(), s.Records)
 	return s
 }

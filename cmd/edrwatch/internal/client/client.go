@@ -135,7 +135,7 @@ func (c *Client) Rules(ctx context.Context) ([]api.Rule, error) {
 func selection(q fleet.Query) url.Values {
 	query := url.Values{}
 	for name, value := range map[string]string{
-		"product": q.Product, "version": q.Version, "ring": q.Ring, "mode": q.Mode, "state": q.State, "site": q.Site, "presence": q.Presence, "host": q.Host,
+		"product": q.Product, "version": q.Version, "ring": q.Ring, "mode": q.Mode, "state": q.State, "site": q.Site, "presence": q.Presence, "host": q.Host, "content": q.Content, "q": q.Text,
 	} {
 		if value != "" {
 			query.Set(name, value)

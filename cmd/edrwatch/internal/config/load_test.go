@@ -136,7 +136,6 @@ func TestLoadWithoutFile(t *testing.T) {
 		"name: my_store # env", "max_bytes: 64MiB # env EDRWATCH_SINKS_MY_STORE_MAX_BYTES",
 		"required: false # env EDRWATCH_SINKS_MY_STORE_REQUIRED", "- cpu_spike # env EDRWATCH_SINKS_MY_STORE_ROUTE_KINDS",
 		"min: 1s # env EDRWATCH_PIPELINE_RETRY_MIN", `listen: 0.0.0.0:80 # env EDRWATCH_HTTP_LISTEN`,
-		"max_agents: 100000 # default",
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("%q is missing in\n%s", want, &printed)
@@ -189,8 +188,8 @@ func TestVariablesThatAreNoSettings(t *testing.T) {
 		"EDRWATCH_HTTP_LISTN=1":                   "EDRWATCH_HTTP_LISTN: unknown environment variable (did you mean EDRWATCH_HTTP_LISTEN?)",
 		"EDRWATCH_SINKS_S_PTH=x":                  "EDRWATCH_SINKS_S_PTH: unknown environment variable (did you mean EDRWATCH_SINKS_S_PATH?)",
 		"EDRWATCH_SINKS_OTHER_TYPE=elasticserch":  `EDRWATCH_SINKS_OTHER_TYPE: unknown type, found something else (did you mean "elasticsearch"?)`,
-		"EDRWATCH_SINKS_S_MAX_AGENTS=hunter2":     "EDRWATCH_SINKS_S_MAX_AGENTS: expected integer, found something else",
-		"EDRWATCH_SINKS_S_MAX_AGENTS=0":           "EDRWATCH_SINKS_S_MAX_AGENTS: max_agents: expected at least 1, found 0",
+		"EDRWATCH_SINKS_S_MAX_BYTES=hunter2":      "EDRWATCH_SINKS_S_MAX_BYTES: the value does not fit, found something else",
+		"EDRWATCH_SINKS_S_MAX_BYTES=1KiB":         "EDRWATCH_SINKS_S_MAX_BYTES: max_bytes: expected at least 4MiB, found 1KiB",
 		"EDRWATCH_SINKS_S_PATH=${file:/no/such}":  "EDRWATCH_SINKS_S_PATH: file /no/such does not exist",
 		"EDRWATCH_SINKS_S_PATH=http://u:p@h/path": "EDRWATCH_SINKS_S_PATH: path: user name and password do not belong into a URL (use the keys for user name and password)",
 	} {

@@ -57,5 +57,6 @@ func CanaryAlert(dict *ecs.Dictionary, p FeedProblem) *event.Document {
 	e.Set(ecs.EDRAlertEvidence, event.JSON(fmt.Sprintf(`{"type":"canary","feed":%s,"gateway":%s}`, event.AppendString(nil, p.Feed), event.AppendString(nil, p.Gateway))))
 	d := document(e, event.Alerts)
 	d.Severity, d.AlertKind, d.Rules = severity, "pipeline_silence", []string{rule}
+	d.Latest = event.Latest{ID: id, Version: event.AlertVersion(status, p.Now.UnixNano(), 1)}
 	return d
 }

@@ -14,7 +14,6 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
-	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
 // box keeps what is published.
@@ -123,65 +122,6 @@ func TestGatewayTellsOfItsLife(t *testing.T) {
 		}
 		if err := json.Unmarshal(out.all()[4].Body, &told); err != nil || told.Event.Outcome != "failure" {
 			t.Errorf("a reload that failed: %s", out.all()[4].Body)
-		}
-	})
-}
-
-func TestEveryAgentIsToldOfOnceAPeriod(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var out box
-		all := make([]fleet.Record, 300)
-		for i := range all {
-			all[i] = fleet.Record{ID: fmt.Sprint("agent", i), Host: fmt.Sprint("h", i), Product: "p", Presence: "silent", LastSeen: time.Now().Add(-time.Hour)}
-		}
-		f := &Fleet{
-			Periodic: Periodic{Dictionary: dictionary(t), Period: time.Hour, Publish: out.publish, Now: time.Now, Logger: slog.New(slog.DiscardHandler), Sent: func(int, bool) {}},
-			Agents: func(part, of int) []fleet.Record {
-				var some []fleet.Record
-				for i := range all {
-					if int(all[i].Hash()%uint64(of)) == part {
-						some = append(some, all[i])
-					}
-				}
-				return some
-			},
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() { f.Run(ctx); close(done) }()
-		time.Sleep(30*time.Minute + time.Second)
-		synctest.Wait()
-		if n := len(out.all()); n < 75 || n > 225 {
-			t.Errorf("%d of 300 agents in half of the period", n)
-		}
-		time.Sleep(30 * time.Minute)
-		synctest.Wait()
-		ids := map[string]bool{}
-		for _, d := range out.all() {
-			ids[d.ID] = true
-		}
-		if len(out.all()) != 300 || len(ids) != 300 {
-			t.Errorf("%d documents with %d ids in a period, want 300", len(out.all()), len(ids))
-		}
-		time.Sleep(time.Hour)
-		synctest.Wait()
-		cancel()
-		<-done
-		for _, d := range out.all() {
-			ids[d.ID] = true
-		}
-		if len(ids) != 600 {
-			t.Errorf("%d ids in two periods, want 600", len(ids))
-		}
-		var told struct {
-			Event struct{ Kind, Action string }
-			EDR   struct{ Fleet struct{ Presence string } }
-		}
-		if err := json.Unmarshal(out.all()[0].Body, &told); err != nil || told.Event.Kind != "state" || told.Event.Action != "inventory" || told.EDR.Fleet.Presence != "silent" {
-			t.Errorf("document: %s", out.all()[0].Body)
-		}
-		if d := out.all()[0]; d.Stream != event.Metrics || d.AgentID == "" {
-			t.Errorf("it goes to %s", d.Stream)
 		}
 	})
 }

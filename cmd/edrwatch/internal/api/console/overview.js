@@ -37,7 +37,8 @@ export function overviewPage(app) {
     show(feed, alerts.alerts.length ? alerts.alerts.map(item) : h("li", { class: "empty" }, "No alerts. New ones appear here as they are raised."));
     fresh.clear();
     show(side,
-      breakdown("Agents by state", fleet.state, fleet.agents, "", (v) => app.go("fleet", { state: v })),
+      breakdown("Agents by presence", fleet.presence, fleet.agents, "", (v) => app.go("fleet", { presence: v })),
+      breakdown("State of agents alive", fleet.state, alive(fleet), "", (v) => app.go("fleet", { presence: "alive", state: v })),
       kinds(summary.counts),
       breakdown("Agents by type", fleet.type, fleet.agents, "", (v) => app.go("fleet", { type: v })),
       fleet.mode.some((g) => g.value) ? breakdown("Agents by mode", fleet.mode, fleet.agents, "", (v) => app.go("fleet", { mode: v })) : null);
@@ -61,11 +62,13 @@ export function overviewPage(app) {
   }
 
   function agents(fleet) {
-    const good = fleet.state.find((g) => g.value === "protecting")?.count ?? 0;
-    const others = fleet.state.filter((g) => g.value !== "protecting");
-    return tile("Agents", count(fleet.agents), `${percent(good, fleet.agents) || "none"} protecting`,
-      others.length ? others.slice(0, 4).map((g) => h("a", { class: `badge ${g.value}`, href: app.link("fleet", { state: g.value || "none" }) }, `${count(g.count)} ${g.value || "state not known"}`)) : "every agent protects its host");
+    const away = fleet.presence.filter((g) => g.value !== "alive").map((g) => h("a", { class: `badge p-${g.value}`, href: app.link("fleet", { presence: g.value }) }, `${count(g.count)} ${g.value}`));
+    const unwell = fleet.state.filter((g) => g.value && g.value !== "protecting").map((g) => h("a", { class: `badge ${g.value}`, href: app.link("fleet", { presence: "alive", state: g.value }) }, `${count(g.count)} ${g.value}`));
+    const under = [...away, ...unwell].slice(0, 5);
+    return tile("Agents", count(fleet.agents), `${percent(fleet.protecting, fleet.agents) || "none"} alive and protecting`, under.length ? under : "every agent is alive and protects its host");
   }
+
+  const alive = (fleet) => fleet.presence.find((g) => g.value === "alive")?.count ?? 0;
 
   function records({ gateway }) {
     const taken = Object.entries(gateway.records ?? {}).reduce((n, [, v]) => n + v, 0);

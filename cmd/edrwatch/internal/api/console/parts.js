@@ -9,11 +9,19 @@ export const severityBadge = (severity) => h("span", { class: `badge ${severitie
 
 export const statusText = (status) => h("span", { class: `status ${status === "firing" || status === "resolved" || status === "pending" ? status : ""}` }, status || "unknown");
 
+/** presences in the order in which they are shown; a state is that of now for the first only. */
+export const presences = ["alive", "silent", "asleep", "gone", "unknown"];
+
+export const presenceBadge = (presence) => h("span", { class: `badge ${presences.includes(presence) ? `p-${presence}` : ""}` }, presence || "unknown");
+
+/** lastKnown marks a state that is not that of now. */
+export const lastKnown = (state) => (state ? h("span", { class: "faint", title: "The agent is not alive: this is what was known last" }, `was ${state}`) : h("span", { class: "faint" }, "–"));
+
 const states = ["protecting", "isolated", "degraded", "reduced", "disabled", "offline", "uninstalled", "unknown"];
 
 export const stateBadge = (state) => h("span", { class: `badge ${states.includes(state) ? state : ""}` }, state || "unknown");
 
-const colour = (value, i) => (value === "" ? "c-0" : states.includes(value) ? `c-${value}` : i < 5 ? `c-${i + 1}` : "");
+const colour = (value, i) => (value === "" ? "c-0" : presences.includes(value) && value !== "unknown" ? `c-p-${value}` : states.includes(value) ? `c-${value}` : i < 5 ? `c-${i + 1}` : "");
 
 /** breakdown shows how a whole divides into groups; picking one calls pick. */
 export function breakdown(title, groups, total, picked, pick, most = 6) {
