@@ -104,19 +104,19 @@ func (r united) Agents(yield func(*Agent) bool) {
 }
 
 // asKnown returns the agent with what the registry knows of it: one that fell
-// silent because its host was reinstalled with another agent is gone.
+// silent, or asleep, because its host was reinstalled with another agent is gone.
 func (u *uniting) asKnown(a *Agent) *Agent {
 	if a.ID == "" || u.reader == nil {
 		return a
 	}
 	disputed := len(u.disputed) > 0 && u.disputed[named{a.Type, strings.ToLower(a.ID)}]
-	replaced := a.life == silent && u.reader.Replaced(a.Type, a.ID)
-	if !disputed && !replaced {
+	over := a.life != alive && a.goodbye < replaced && u.reader.Replaced(a.Type, a.ID)
+	if !disputed && !over {
 		return a
 	}
 	known := *a
-	if known.disputed = disputed; replaced {
-		known.life = gone
+	if known.disputed = disputed; over {
+		known.life, known.goodbye = gone, replaced
 	}
 	return &known
 }
