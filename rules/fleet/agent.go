@@ -32,10 +32,12 @@ type Agent struct {
 	settled, queued, evicted bool
 	Number                   uint32 // its owner's: place in the snapshot that is being written
 	goodbye                  goodbye
-	sleeps                   bool // it was switched off for long, and on again
-	disputed                 bool // of a copy: records contradict each other about who it is
-	naps                     bool // it was away for long, and back without a failure
-	updated                  bool // the start that belongs to the latest sensor has come
+	sleeps                   bool   // it was switched off for long, and on again
+	listed                   uint64 // entity, as it was listed last; 0: none
+	identified               bool   // listed is that of ID
+	disputed                 bool   // of a copy: records contradict each other about who it is
+	naps                     bool   // it was away for long, and back without a failure
+	updated                  bool   // the start that belongs to the latest sensor has come
 }
 
 // Answer is what an agent told about itself, if it did.

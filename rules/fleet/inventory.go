@@ -269,7 +269,7 @@ func (a *Agent) record(known *knowledge) Record {
 
 // entity is the agent's id in documents.
 func (a *Agent) entity() string {
-	return cmp.Or(identity.Of(a.Type, a.ID, a.HostID, a.HostName), identity.Entity(a.hash())).String()
+	return cmp.Or(identity.Entity(a.listed), identity.Of(a.Type, a.ID, a.HostID, a.HostName), identity.Entity(a.hash())).String()
 }
 
 func (a *Agent) lastContent() *ContentVersion {

@@ -1,14 +1,14 @@
 package fleet
 
 import (
-	"hash/maphash"
 	"slices"
 	"strings"
+	"unsafe"
 
 	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
-// united lists the agents of several rosters so that each stands there once. An
+// united lists the agents of several rosters so that each is listed once. An
 // agent has several records where its feeds are in several partitions, and where
 // one came before it was known whose host it is of.
 type united struct {
@@ -25,9 +25,7 @@ func (f *Fleet) Know(names *identity.Registry) {
 
 // uniting is one listing in progress.
 type uniting struct {
-	seed   maphash.Seed
-	reader *identity.Reader
-	lower  []byte
+	reader *identity.Reader // nil: none
 	// disputed are the agents about which records contradict each other.
 	disputed map[named]bool
 }
@@ -38,39 +36,29 @@ type named struct{ product, id string }
 // mostDisputed is how many contradictions a listing shows at most.
 const mostDisputed = 10_000
 
-// keyOf returns what all records of an agent have in common; 0 for what is no
-// agent.
+// keyOf returns what all records of an agent have in common, its entity where it
+// has one; 0 for what is no agent. It notes it on the agent.
 func (u *uniting) keyOf(a *Agent) uint64 {
-	if a.Type == "" || a.evicted {
+	switch {
+	case a.Type == "" || a.evicted:
 		return 0
-	}
-	id, key := a.ID, ""
-	if id == "" && u.reader != nil {
-		id, key = u.reader.AgentOn(a.Type, a.HostID, a.HostName)
-	}
-	kind := byte('i')
-	if id == "" {
-		if id, kind = key, 'h'; id == "" {
-			id = a.HostID + "\x00" + a.HostName
+	case a.ID != "":
+		if !a.identified {
+			a.listed, a.identified = uint64(identity.Of(a.Type, a.ID, "", "")), true
 		}
+	case u.reader != nil:
+		a.listed = uint64(u.reader.AgentOn(a.Type, a.HostID, a.HostName))
 	}
-	u.lower = append(u.lower[:0], kind)
-	u.lower = append(u.lower, a.Type...)
-	u.lower = append(u.lower, 0)
-	for i := range len(id) {
-		c := id[i]
-		if c-'A' < 26 {
-			c |= 0x20
-		}
-		u.lower = append(u.lower, c)
+	if a.listed == 0 { // Nothing in it is a name: it is united with nothing.
+		return uint64(uintptr(unsafe.Pointer(a)))
 	}
-	return max(maphash.Bytes(u.seed, u.lower), 1)
+	return a.listed
 }
 
 // Agents implements Roster. It goes through the rosters three times: to see which
 // agents have several records, to read these, and to tell.
 func (r united) Agents(yield func(*Agent) bool) {
-	u := &uniting{seed: maphash.MakeSeed()}
+	u := &uniting{}
 	if r.names != nil {
 		u.reader, u.disputed = r.names.Reader(), map[named]bool{}
 		defer u.reader.Close()
@@ -116,19 +104,19 @@ func (r united) Agents(yield func(*Agent) bool) {
 }
 
 // asKnown returns the agent with what the registry knows of it: one that fell
-// silent because its host was set up anew with another agent is gone.
+// silent, or asleep, because its host was reinstalled with another agent is gone.
 func (u *uniting) asKnown(a *Agent) *Agent {
 	if a.ID == "" || u.reader == nil {
 		return a
 	}
 	disputed := len(u.disputed) > 0 && u.disputed[named{a.Type, strings.ToLower(a.ID)}]
-	replaced := a.life == silent && u.reader.Replaced(a.Type, a.ID)
-	if !disputed && !replaced {
+	over := a.life != alive && a.goodbye < replaced && u.reader.Replaced(a.Type, a.ID)
+	if !disputed && !over {
 		return a
 	}
 	known := *a
-	if known.disputed = disputed; replaced {
-		known.life = gone
+	if known.disputed = disputed; over {
+		known.life, known.goodbye = gone, replaced
 	}
 	return &known
 }
@@ -150,7 +138,7 @@ func (r united) each(u *uniting, yield func(key uint64, a *Agent) bool) {
 }
 
 // unite adds a record to what others say of the same agent; known is nil for the
-// first. What it does in time is told by the record that has its heartbeats.
+// first. What it does in time is taken from the record that has its heartbeats.
 func unite(known, a *Agent) *Agent {
 	one := *a
 	one.channels, one.exposures = slices.Clone(a.channels), nil

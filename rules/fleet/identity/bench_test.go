@@ -25,14 +25,14 @@ func populate(n int) *Registry {
 	for i := range n {
 		agent := Name{SensorID, falcon, agentID(i)}
 		seen := at + rng.Uint32N(3600)
-		batch.sightings = append(batch.sightings, sighting{name: agent, began: seen, heard: seen, seen: seen, marks: otherCase, values: [properties]reported{
+		batch.observations = append(batch.observations, observation{name: agent, began: seen, heard: seen, seen: seen, marks: otherCase, values: [properties]reported{
 			{fmt.Sprintf("7.%d.17605.0", 11+i%4), seen, ByRecord}, {fmt.Sprintf("site-%d", i%50), seen, ByTag}, {fmt.Sprintf("ring-%d", i%3), seen, ByTag},
 		}})
 		name := hostNameOf(i)
 		for _, other := range []Name{{Kind: Short, Text: name}, {Kind: FQDN, Text: name + ".corp.example"}, {Kind: Serial, Text: fmt.Sprintf("pf%08d", i)}} {
 			batch.links = append(batch.links, link{a: agent, b: other, first: seen, last: seen, sources: source, marks: otherCase | asHost})
 		}
-		if len(batch.sightings) == 10_000 {
+		if len(batch.observations) == 10_000 {
 			r.Apply(batch)
 			batch = &Links{sources: batch.sources}
 		}

@@ -52,7 +52,7 @@ func (l *Links) persist(c *snapshot.Codec) {
 		snapshot.Int(c, &k.marks)
 		snapshot.Int(c, &k.from)
 	})
-	snapshot.List(c, &l.sightings, func(s *sighting) {
+	snapshot.List(c, &l.observations, func(s *observation) {
 		persistName(c, &s.name, text)
 		persistTime(c, &s.began, &base)
 		persistTime(c, &s.heard, &base)

@@ -26,8 +26,8 @@ func entityOf(product string, kind Kind, text string) uint64 {
 // sensor id; of one without, the id or the name of its host. It is that of the
 // events about it.
 func Of(product, sensorID, hostID, host string) Entity {
-	if sensorID != "" {
-		return Entity(entityOf(product, SensorID, string(appendID(nil, sensorID))))
+	if id := string(appendID(nil, sensorID)); !isPlaceholder(id) {
+		return Entity(entityOf(product, SensorID, id))
 	}
 	key := string(appendID(nil, hostID))
 	if isPlaceholder(key) {

@@ -54,7 +54,7 @@ func (r *Registry) valueOf(i uint32, n *node) []byte {
 }
 
 // Absorb applies what another registry exported. Where this one knows more it is
-// exported anew, so that the last to write has what all know. A value of nothing
+// exported again, so that the last to write has what all know. A value of nothing
 // is no news: another registry has less room. The error says what is wrong with
 // the value.
 func (r *Registry) Absorb(value []byte) error {
@@ -67,8 +67,8 @@ func (r *Registry) Absorb(value []byte) error {
 	}
 	var anchor *Name
 	switch {
-	case len(l.sightings) > 0:
-		anchor = &l.sightings[0].name
+	case len(l.observations) > 0:
+		anchor = &l.observations[0].name
 	case len(l.links) > 0:
 		anchor = &l.links[0].a
 	default:
@@ -104,7 +104,7 @@ func (r *Registry) Snapshot() *Links {
 // sort puts links into an order that depends on them alone.
 func (l *Links) sort() {
 	slices.SortFunc(l.links, func(a, b link) int { return cmp.Or(a.a.compare(b.a), a.b.compare(b.b)) })
-	slices.SortFunc(l.sightings, func(a, b sighting) int { return a.name.compare(b.name) })
+	slices.SortFunc(l.observations, func(a, b observation) int { return a.name.compare(b.name) })
 	l.sortSources()
 }
 
@@ -149,7 +149,7 @@ func (g *graph) nameOf(i uint32) Name {
 func (r *Registry) about(l *Links, i uint32, n *node) {
 	g := r.g
 	if n.kind.ofProduct() || n.marks&shared != 0 {
-		s := sighting{name: g.nameOf(i), began: n.began, heard: n.heard, seen: n.seen, marks: n.marks &^ suspect}
+		s := observation{name: g.nameOf(i), began: n.began, heard: n.heard, seen: n.seen, marks: n.marks &^ suspect}
 		if n.card != 0 {
 			c := g.cards.at(n.card)
 			for p := range s.values {
@@ -158,7 +158,7 @@ func (r *Registry) about(l *Links, i uint32, n *node) {
 				}
 			}
 		}
-		l.sightings = append(l.sightings, s)
+		l.observations = append(l.observations, s)
 	}
 	for at := n.edges; at != 0; {
 		e := g.edges.at(at)

@@ -12,7 +12,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 )
 
-// storm makes the links of many records: agents that are set up anew, renamed,
+// storm makes the links of many records: agents that are reinstalled, renamed,
 // cloned, with several products and with names that are shared, as several shards
 // would collect them.
 func storm(t *testing.T, rng *rand.Rand, records int) []*Links {

@@ -6,9 +6,9 @@ import "slices"
 // agents. They are made by one [Reader], may be encoded, and are applied to any
 // number of registries. They are not changed once they are taken.
 type Links struct {
-	links     []link
-	sightings []sighting
-	sources   []string // that the bits of link.sources stand for
+	links        []link
+	observations []observation
+	sources      []string // that the bits of link.sources stand for
 }
 
 // link says that records named a and b together.
@@ -20,8 +20,8 @@ type link struct {
 	from        marks // of a
 }
 
-// sighting is what is known of one name alone.
-type sighting struct {
+// observation is what is known of one name alone.
+type observation struct {
 	name               Name
 	began, heard, seen uint32 // seconds since 1970; heard counts own records alone
 	marks              marks
@@ -67,7 +67,7 @@ const (
 	upperCase marks = 1 << iota // written with letters, all of them capitals
 	otherCase                   // written in any other way
 	asHost                      // of a link: given as the host's name, not derived
-	shared                      // of a sighting: too many have the name; it links nothing
+	shared                      // of a observation: too many have the name; it links nothing
 	suspect                     // there may be a contradiction; not for others
 )
 
@@ -75,14 +75,14 @@ const (
 const spelling = upperCase | otherCase
 
 // Empty reports whether there is nothing.
-func (l *Links) Empty() bool { return l == nil || len(l.links)+len(l.sightings) == 0 }
+func (l *Links) Empty() bool { return l == nil || len(l.links)+len(l.observations) == 0 }
 
 // Len is how many facts there are.
 func (l *Links) Len() int {
 	if l == nil {
 		return 0
 	}
-	return len(l.links) + len(l.sightings)
+	return len(l.links) + len(l.observations)
 }
 
 // maxSources is how many sources links distinguish. The last stands for all

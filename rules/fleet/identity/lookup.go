@@ -1,9 +1,9 @@
 package identity
 
-// AgentOn returns the sensor id of a product's agent on a host, by the host's id
-// and name, of which either may be empty. Where no agent with an id is known, or
-// several fit, key is the name by which the one without an id is known.
-func (rd *Reader) AgentOn(product, hostID, host string) (id, key string) {
+// AgentOn returns the entity of a product's agent on a host, by the host's id and
+// name, of which either may be empty: that of the agent with a sensor id where one
+// is known, else that of the one without; 0 where neither is a name.
+func (rd *Reader) AgentOn(product, hostID, host string) Entity {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
 	g := rd.g
@@ -20,16 +20,11 @@ func (rd *Reader) AgentOn(product, hostID, host string) (id, key string) {
 		}
 	}
 	f := g.resolve(&v)
-	if f.agent != 0 {
-		if n := g.nodes.at(f.agent); n.kind == SensorID {
-			return g.nameOf(f.agent).Text, ""
-		}
-	}
-	return "", string(append([]byte(nil), f.key...))
+	return Entity(f.entity)
 }
 
 // Replaced reports whether another agent of the product has taken an agent's
-// place on its host: the host was set up anew, and the agent has not been heard
+// place on its host: the host was reinstalled, and the agent has not been heard
 // since.
 func (rd *Reader) Replaced(product, id string) bool {
 	rd.mu.Lock()

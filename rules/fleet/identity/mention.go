@@ -1,6 +1,9 @@
 package identity
 
 import (
+	"encoding/binary"
+	"unsafe"
+
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
@@ -32,7 +35,7 @@ const (
 // parse reads the names of an event, on the clock in nanoseconds since 1970. The
 // texts are views of the event and of its scratch room.
 func (v *mention) parse(e *event.Event, now int64) {
-	*v = mention{product: e.Str(ecs.AgentType), own: isOwn(e.Str(ecs.EventAction))}
+	*v = mention{product: e.Str(ecs.AgentType), own: isOwn(e)}
 	v.at = clamp(e.Timestamp(), now, v.own)
 	agent := e.Str(ecs.AgentID)
 	if agent != "" {
@@ -94,15 +97,23 @@ func identifier(e *event.Event, id string) term {
 	return t
 }
 
-// isPlain reports whether an id is as it is compared: nothing is a capital, a
-// space or a brace. What it takes for one that is not is only looked at twice.
+// isPlain reports whether an id is as it is compared: nothing is a capital or a
+// control character, which are those without the bit 0x20, and neither spaces nor
+// braces stand around it. What it takes for one that is not is only looked at twice.
 func isPlain(id string) bool {
-	for i := range len(id) {
-		if c := id[i]; c-'A' < 26 || c <= ' ' || c == '{' {
-			return false
-		}
+	if first, last := id[0], id[len(id)-1]; first == ' ' || first == '{' || last == ' ' || last == '}' {
+		return false
 	}
-	return true
+	const lower = 0x2020202020202020
+	all, i := uint64(lower), 0
+	bytes := unsafe.Slice(unsafe.StringData(id), len(id))
+	for ; i+8 <= len(id); i += 8 {
+		all &= binary.LittleEndian.Uint64(bytes[i:])
+	}
+	for ; i < len(id); i++ {
+		all &= uint64(id[i]) | lower&^0xff
+	}
+	return all&lower == lower
 }
 
 func (v *mention) parseMAC(e *event.Event, mac *event.Value) {
@@ -175,10 +186,17 @@ func (v *mention) bestName() (Kind, bool) {
 	return 0, false
 }
 
-// isOwn reports whether an action is one that an agent reports of itself. What
-// inventories, consoles and logs of the host say of it shows no life.
-func isOwn(action string) bool {
-	switch action {
+// isOwn reports whether the agent itself is heard. What inventories, consoles and
+// logs of the host say of it shows no life; where no mapping says whose voice it
+// is, the action does.
+func isOwn(e *event.Event) bool {
+	switch e.Voice() {
+	case event.VoiceAgent:
+		return true
+	case event.VoiceServer:
+		return false
+	}
+	switch e.Str(ecs.EventAction) {
 	case "sensor-heartbeat", "sensor-started", "sensor-connected", "sensor-updated", "sensor-installed",
 		"content-updated", "content-update-failed", "policy-applied", "policy-failed", "mode-changed", "resource-usage", "telemetry-dropped", "scan-started", "scan-finished":
 		return true

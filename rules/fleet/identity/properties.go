@@ -49,7 +49,7 @@ func (rd *Reader) properties(e *event.Event, by origins) {
 			// A file says it again of every event.
 		case have.value == says.value && have.rank == says.rank && have.at+againUsually > says.at:
 		case have.at == 0 || have.yields(p, &says):
-			if s := rd.sighting(); s != nil {
+			if s := rd.observation(); s != nil {
 				says.value = string(append([]byte(nil), says.value...))
 				if s.values[p].at == 0 || s.values[p].yields(p, &says) {
 					s.values[p] = says
@@ -77,7 +77,7 @@ func (t *reported) yields(p Property, to *reported) bool {
 
 // noted returns what waits to be taken about the agent of the event; nil for
 // nothing.
-func (rd *Reader) noted() *sighting {
+func (rd *Reader) noted() *observation {
 	if len(rd.signed) == 0 {
 		return nil
 	}
@@ -86,7 +86,7 @@ func (rd *Reader) noted() *sighting {
 		return nil
 	}
 	if i, ok := rd.signed[rd.hashOf(kind, text)]; ok {
-		return &rd.pending.sightings[i]
+		return &rd.pending.observations[i]
 	}
 	return nil
 }

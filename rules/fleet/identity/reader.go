@@ -22,7 +22,7 @@ type Reader struct {
 	f       found
 	pending Links
 	linked  map[uint64]int32 // place in pending.links, by hash
-	signed  map[uint64]int32 // place in pending.sightings, by hash
+	signed  map[uint64]int32 // place in pending.observations, by hash
 	cut     uint64
 }
 
@@ -129,7 +129,7 @@ func (rd *Reader) learn(e *event.Event) {
 			return
 		}
 	} else {
-		rd.sighted(e)
+		rd.observe(e)
 	}
 	from := &v.sensor
 	if anchor != SensorID {
@@ -219,8 +219,8 @@ func (rd *Reader) name(kind Kind, text string) Name {
 	return n
 }
 
-// sighted notes that an agent was seen, unless that was noted lately.
-func (rd *Reader) sighted(e *event.Event) {
+// observe notes that an agent was seen, unless that was noted lately.
+func (rd *Reader) observe(e *event.Event) {
 	v := &rd.v
 	if v.sensor.node != 0 {
 		n := rd.g.nodes.at(v.sensor.node)
@@ -232,7 +232,7 @@ func (rd *Reader) sighted(e *event.Event) {
 			return
 		}
 	}
-	if s := rd.sighting(); s != nil {
+	if s := rd.observation(); s != nil {
 		s.began, s.seen, s.marks = earlier(s.began, v.at), max(s.seen, v.at), s.marks|v.sensor.marks
 		if v.own {
 			s.heard = max(s.heard, v.at)
@@ -240,23 +240,23 @@ func (rd *Reader) sighted(e *event.Event) {
 	}
 }
 
-// sighting returns what is noted of the agent of the event; nil where it names none,
+// observation returns what is noted of the agent of the event; nil where it names none,
 // or there is no more room.
-func (rd *Reader) sighting() *sighting {
+func (rd *Reader) observation() *observation {
 	kind, text := rd.who()
 	if text == "" {
 		return nil
 	}
 	h := rd.hashOf(kind, text)
 	if i, ok := rd.signed[h]; ok {
-		return &rd.pending.sightings[i]
+		return &rd.pending.observations[i]
 	}
 	if rd.full() {
 		return nil
 	}
-	rd.signed = remember(rd.signed, h, len(rd.pending.sightings))
-	rd.pending.sightings = append(rd.pending.sightings, sighting{name: rd.name(kind, text), began: rd.v.at, seen: rd.v.at})
-	return &rd.pending.sightings[len(rd.pending.sightings)-1]
+	rd.signed = remember(rd.signed, h, len(rd.pending.observations))
+	rd.pending.observations = append(rd.pending.observations, observation{name: rd.name(kind, text), began: rd.v.at, seen: rd.v.at})
+	return &rd.pending.observations[len(rd.pending.observations)-1]
 }
 
 // who returns the name under which the agent of the event is noted.
@@ -277,11 +277,11 @@ func (rd *Reader) TakeLinks(limit int) (l *Links, left int) {
 	rd.mu.Lock()
 	defer rd.mu.Unlock()
 	l = &Links{sources: rd.pending.sources}
-	n := min(len(rd.pending.sightings), limit)
-	l.sightings = rd.pending.sightings[:n:n]
+	n := min(len(rd.pending.observations), limit)
+	l.observations = rd.pending.observations[:n:n]
 	k := min(len(rd.pending.links), limit-n)
 	l.links = rd.pending.links[:k:k]
-	rest := Links{sightings: append([]sighting(nil), rd.pending.sightings[n:]...), links: append([]link(nil), rd.pending.links[k:]...)}
+	rest := Links{observations: append([]observation(nil), rd.pending.observations[n:]...), links: append([]link(nil), rd.pending.links[k:]...)}
 	if len(rest.links) > 0 {
 		rest.sources = append([]string(nil), l.sources...)
 	}

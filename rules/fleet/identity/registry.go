@@ -126,8 +126,8 @@ func (r *Registry) merge(l *Links) {
 	for i, name := range l.sources[:min(len(l.sources), maxSources)] {
 		sources[i] = g.sources.source(name)
 	}
-	for i := range l.sightings {
-		r.mergeSighting(&l.sightings[i])
+	for i := range l.observations {
+		r.mergeObservation(&l.observations[i])
 	}
 	for i := range l.links {
 		k := &l.links[i]
@@ -171,7 +171,7 @@ func (r *Registry) note(i, began, heard, seen uint32, m marks) {
 	}
 }
 
-func (r *Registry) mergeSighting(s *sighting) {
+func (r *Registry) mergeObservation(s *observation) {
 	g := r.g
 	i := g.obtain(&s.name)
 	if i == 0 {
@@ -231,7 +231,7 @@ func (r *Registry) touch(i uint32) {
 
 // most is how many links a name has to names of one kind at most. A name that
 // more have is one that software or hardware makes up for many, and links nothing.
-// Only of a host's name those are left out that are over: whoever is set up anew
+// Only of a host's name those are left out that are over: whoever is reinstalled
 // every hour keeps its name.
 func most(of Kind) int {
 	switch of {
@@ -357,7 +357,7 @@ func (r *Registry) locateTouched() {
 	}
 }
 
-// locateBy says anew on which host the agents are that have a name.
+// locateBy notes on which host the agents are that have a name.
 func (g *graph) locateBy(name uint32) {
 	for at := g.nodes.at(name).edges; at != 0; {
 		e := g.edges.at(at)

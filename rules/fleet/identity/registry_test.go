@@ -63,7 +63,7 @@ func TestScenes(t *testing.T) {
 			{1, "type=" + sentinel + ",host=PC-1", sentinel + " =4c4c"},
 			{1, "host=pc-1,action=host-booted", "-"},
 		}, ""},
-		{"set up anew: the old one is not heard any more", []step{
+		{"reinstalled: the old one is not heard any more", []step{
 			{0, hb + "a1,host=pc-1", "a1"},
 			{time.Hour, hb + "a1", "a1"},
 			{2 * time.Hour, hb + "a2,host=pc-1", "a2"},
@@ -222,7 +222,7 @@ func TestFilled(t *testing.T) {
 	}
 }
 
-// TestPools: a virtual desktop is set up anew again and again under one name; it
+// TestPools: a virtual desktop is reinstalled again and again under one name; it
 // is always the latest, and nothing about that is a contradiction.
 func TestPools(t *testing.T) {
 	s := newScene(t)

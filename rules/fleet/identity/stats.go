@@ -1,6 +1,6 @@
 package identity
 
-// Stats say how much a registry holds and what became of the rest.
+// Stats say how much a registry holds and what was refused or forgotten.
 type Stats struct {
 	Names, Agents, Links int
 	// Applied counts facts; Refused those for which there was no room; Evicted

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -137,7 +139,12 @@ type gateway struct {
 
 func newGateway(t *testing.T, detection *Detection) *gateway {
 	t.Helper()
-	g := &gateway{cfg: config.Default(), detection: detection, fleet: fleet.New(fleet.DefaultConfig(), nil), shards: map[event.Partition]*pipeline.Shard{}, offsets: map[event.Partition]int64{}}
+	return gatewayWith(t, detection, config.Default())
+}
+
+func gatewayWith(t *testing.T, detection *Detection, cfg config.Config) *gateway {
+	t.Helper()
+	g := &gateway{cfg: cfg, detection: detection, fleet: fleet.New(fleet.DefaultConfig(), nil), shards: map[event.Partition]*pipeline.Shard{}, offsets: map[event.Partition]int64{}}
 	var err error
 	if g.processors, err = NewProcessors(&g.cfg, detection.Dictionary, nil, nil); err != nil {
 		t.Fatal(err)
@@ -349,6 +356,77 @@ func TestRecordsSayWhoTheyAreAbout(t *testing.T) {
 	t.Logf("%d documents of agents heard for an hour; %.2f %% name the host, %.2f %% a site", all, 100*float64(named)/float64(all), 100*float64(placed)/float64(all))
 	if all == 0 || float64(named) < 0.99*float64(all) {
 		t.Errorf("%d of %d documents name the host", named, all)
+	}
+}
+
+// TestOneSiteHasOneName: whatever a feed knows of a host, all documents of an agent
+// that was heard for an hour give it the same site and ring: those of the user's
+// file by the host's name, or by a tag that only some records carry; the network
+// stays in a field of its own.
+func TestOneSiteHasOneName(t *testing.T) {
+	detection, err := LoadDetection(DetectionConfig{Library: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := "host,tag,network,site,ring\n"
+	for _, site := range []string{"fra", "nyc", "sin", "lon"} {
+		rows += site + "-*,,," + site + ",\n"
+	}
+	rows += ",ring-0,,,pilot\n,ring-1,,,early\n,ring-2,,,broad\n,,198.18.0.0/16,somewhere,\n"
+	cfg := config.Default()
+	cfg.Enrich.Files = []string{filepath.Join(t.TempDir(), "hosts.csv")}
+	if err := os.WriteFile(cfg.Enrich.Files[0], []byte(rows), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	records, _ := simulated(t, "july19", 150, 9, 150*time.Minute)
+	g := gatewayWith(t, detection, cfg)
+	first, values := map[string]int64{}, map[string]map[string]bool{}
+	g.seen = func(s *pipeline.Shard) {
+		for _, doc := range s.Documents() {
+			var says struct {
+				Agent struct{ Type string }
+				Host  struct{ Name string }
+				EDR   struct {
+					Entity      struct{ ID string }
+					Site        string
+					SiteNetwork string `json:"site_network"`
+					Rollout     struct{ Ring string }
+				}
+			}
+			if err := json.Unmarshal(doc.Body, &says); err != nil {
+				t.Fatal(err)
+			}
+			id, at := says.EDR.Entity.ID, s.Now()
+			if id == "" || doc.Stream == event.Alerts {
+				continue
+			}
+			if first[id] == 0 {
+				first[id] = at
+			}
+			if at-first[id] < int64(time.Hour) || says.Agent.Type == "sentinelone" { // Whose records carry no tags.
+				continue
+			}
+			if values[id] == nil {
+				values[id] = map[string]bool{}
+			}
+			values[id][says.EDR.Site+" "+says.EDR.Rollout.Ring] = true
+			site := says.Host.Name[:min(3, len(says.Host.Name))]
+			if named := strings.Contains("fra nyc sin lon", site); named != (says.EDR.Site == site) || says.EDR.Site == "" || says.EDR.Rollout.Ring == "" {
+				t.Errorf("%s: site %q, ring %q", says.Host.Name, says.EDR.Site, says.EDR.Rollout.Ring)
+			}
+			if network := says.EDR.SiteNetwork; network != "" && !strings.HasSuffix(network, "/24") {
+				t.Errorf("%s: site_network is %q", says.Host.Name, network)
+			}
+		}
+	}
+	g.take(records, 8)
+	for id, list := range values {
+		if len(list) > 1 {
+			t.Errorf("%s has %v", id, slices.Collect(maps.Keys(list)))
+		}
+	}
+	if len(values) < 30 {
+		t.Errorf("only %d agents were heard for an hour", len(values))
 	}
 }
 
