@@ -14,47 +14,47 @@ type Contribution struct {
 	Rebuilt   bool // by records that were judged before
 }
 
-// collector keeps what partitions tell of steps until these are closed. What a
-// partition tells twice counts once, whoever tells it.
+// collector keeps what partitions report of steps until these are closed. What a
+// partition reports twice counts once, whoever tells it.
 type collector struct {
 	closed  int64 // end of the last step that was closed
 	partial bool  // the steps that are closed now lack a partition
-	told    map[string]*toldPartition
+	known   map[string]*knownPartition
 	pending map[int64]map[string]Contribution // by end and partition
 }
 
-// toldPartition is one of which steps were told.
-type toldPartition struct {
-	at   int64 // end of the last step that was told
-	last *Step // as it was told; nil before
-	// skipped says that steps are closed without it until it is told of again.
+// knownPartition is one that steps were reported of.
+type knownPartition struct {
+	at   int64 // end of the last step that was reported
+	last *Step // as it was reported; nil before
+	// skipped says that steps are closed without it until it is reported on again.
 	skipped bool
 }
 
 func newCollector() collector {
-	return collector{told: map[string]*toldPartition{}, pending: map[int64]map[string]Contribution{}}
+	return collector{known: map[string]*knownPartition{}, pending: map[int64]map[string]Contribution{}}
 }
 
 func unnamedPartition(n int) string { return "#" + strconv.Itoa(n) }
 
-func (c *collector) obtain(partition string) *toldPartition {
-	told := c.told[partition]
-	if told == nil {
-		told = &toldPartition{}
-		c.told[partition] = told
+func (c *collector) obtain(partition string) *knownPartition {
+	known := c.known[partition]
+	if known == nil {
+		known = &knownPartition{}
+		c.known[partition] = known
 	}
-	return told
+	return known
 }
 
-// offer keeps a step. One that was told before counts no more; one that comes
+// offer keeps a step. One that was reported before counts no more; one that comes
 // after its time counts in the next.
 func (c *collector) offer(partition string, step *Step, rebuilt bool) {
-	told := c.obtain(partition)
-	if step.At <= told.at {
+	known := c.obtain(partition)
+	if step.At <= known.at {
 		return
 	}
-	told.at = step.At
-	told.last = step
+	known.at = step.At
+	known.last = step
 	at := step.At
 	if at <= c.closed {
 		at = c.closed + StepLength
@@ -63,7 +63,7 @@ func (c *collector) offer(partition string, step *Step, rebuilt bool) {
 		c.pending[at] = map[string]Contribution{}
 	}
 	if have, ok := c.pending[at][partition]; ok {
-		// A copy: the step before is what the partition stands at if it tells no more.
+		// A copy: the step before is what the partition stands at if it reports no more.
 		both := newStep(at)
 		both.Add(have.Step)
 		both.follow(step)
@@ -72,7 +72,7 @@ func (c *collector) offer(partition string, step *Step, rebuilt bool) {
 	c.pending[at][partition] = Contribution{partition, step, rebuilt}
 }
 
-// next is the first step up to end of which somebody told, 0 for none.
+// next is the first step up to end of which somebody reported, 0 for none.
 func (c *collector) next(end int64) int64 {
 	first := int64(0)
 	for at := range c.pending {
@@ -83,7 +83,7 @@ func (c *collector) next(end int64) int64 {
 	return first
 }
 
-// rebuilt reports whether all that was told of a step is of records that were
+// rebuilt reports whether all that was reported of a step is of records that were
 // judged before.
 func (c *collector) rebuilt(at int64) bool {
 	for _, p := range c.pending[at] {
@@ -100,19 +100,19 @@ func (c *collector) close(at int64) *Step {
 	delete(c.pending, at)
 	c.closed = max(c.closed, at)
 	whole := newStep(at)
-	for _, name := range slices.SortedFunc(maps.Keys(c.told), cmp.Compare[string]) {
+	for _, name := range slices.SortedFunc(maps.Keys(c.known), cmp.Compare[string]) {
 		if p, ok := parts[name]; ok {
 			whole.Add(p.Step)
-		} else if told := c.told[name]; told.last != nil {
-			whole.Add(told.last.standing(at))
+		} else if known := c.known[name]; known.last != nil {
+			whole.Add(known.last.standing(at))
 		}
 	}
 	return whole
 }
 
-// forget takes a partition out, and what it told that was not judged.
+// forget takes a partition out, and what it reported that was not judged.
 func (c *collector) forget(partition string) {
-	delete(c.told, partition)
+	delete(c.known, partition)
 	for _, parts := range c.pending {
 		delete(parts, partition)
 	}

@@ -47,9 +47,9 @@ func (f *Fleet) Restore(kept []byte) error {
 
 func persistFleet(c *snapshot.Codec, f *Fleet) {
 	snapshot.Int(c, &f.collect.closed)
-	snapshot.Map(c, f.collect.told, strings.Compare, c.Shared, func(m **toldPartition) {
+	snapshot.Map(c, f.collect.known, strings.Compare, c.Shared, func(m **knownPartition) {
 		if *m == nil {
-			*m = &toldPartition{}
+			*m = &knownPartition{}
 		}
 		snapshot.Int(c, &(*m).at)
 		c.Bool(&(*m).skipped)

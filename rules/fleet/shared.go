@@ -12,24 +12,24 @@ import (
 func (f *Fleet) Outbox(end int64, ended []string) []Contribution {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var told, rest []Contribution
+	var known, rest []Contribution
 	some := map[string]bool{}
 	for _, c := range f.outbox {
 		if c.Step.At > end || !slices.Contains(ended, c.Partition) {
 			rest = append(rest, c)
 			continue
 		}
-		told = append(told, c)
+		known = append(known, c)
 		some[c.Partition] = true
 	}
 	f.outbox = rest
 	for _, name := range ended {
 		if !some[name] {
-			told = append(told, Contribution{Partition: name})
+			known = append(known, Contribution{Partition: name})
 		}
 	}
-	slices.SortStableFunc(told, func(a, b Contribution) int { return cmp.Compare(a.Partition, b.Partition) })
-	return told
+	slices.SortStableFunc(known, func(a, b Contribution) int { return cmp.Compare(a.Partition, b.Partition) })
+	return known
 }
 
 // Partitions names those of which there is a shard here.
@@ -44,25 +44,25 @@ func (f *Fleet) Partitions() []string {
 	return names
 }
 
-// Expect says that there are partitions: no step is closed before they were told
+// Expect says that there are partitions: no step is closed before they were reported
 // of.
 func (f *Fleet) Expect(partitions []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, name := range partitions {
-		told := f.collect.obtain(name)
-		told.skipped = false
+		known := f.collect.obtain(name)
+		known.skipped = false
 	}
 }
 
-// Skip says that steps are closed without partitions until these are told of
+// Skip says that steps are closed without partitions until these are reported of
 // again, and judges those that only waited for them.
 func (f *Fleet) Skip(partitions []string) []Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, name := range partitions {
-		if told := f.collect.told[name]; told != nil {
-			told.skipped = true
+		if known := f.collect.known[name]; known != nil {
+			known.skipped = true
 		}
 	}
 	return f.closeHeard()
@@ -70,7 +70,7 @@ func (f *Fleet) Skip(partitions []string) []Finding {
 
 // Hear takes what a gateway tells of the step that ends at a time, in the order
 // of the exchange, and judges the steps that all partitions have ended. What is
-// found depends on what is heard alone. A partition that is told of twice counts
+// found depends on what is heard alone. A partition that is reported of twice counts
 // once.
 func (f *Fleet) Hear(end int64, contributions []Contribution) []Finding {
 	f.mu.Lock()
@@ -81,35 +81,35 @@ func (f *Fleet) Hear(end int64, contributions []Contribution) []Finding {
 		}
 	}
 	for _, c := range contributions { // After all: a partition may tell of several steps.
-		told := f.collect.obtain(c.Partition)
-		if told.at = max(told.at, end); told.at >= f.collect.closed {
-			told.skipped = false
+		known := f.collect.obtain(c.Partition)
+		if known.at = max(known.at, end); known.at >= f.collect.closed {
+			known.skipped = false
 		}
 	}
 	return f.closeHeard()
 }
 
 // closeHeard closes the steps that all partitions have ended which are waited
-// for, one after the other; a long time in which nobody told of anything is
+// for, one after the other; a long time in which nobody reported of anything is
 // passed over.
 func (f *Fleet) closeHeard() []Finding {
 	c := &f.collect
 	ready, partial := int64(0), false
-	for _, told := range c.told {
-		if told.skipped {
+	for _, known := range c.known {
+		if known.skipped {
 			partial = true
 			continue
 		}
-		if told.at == 0 {
+		if known.at == 0 {
 			return nil
 		}
-		if ready == 0 || told.at < ready {
-			ready = told.at
+		if ready == 0 || known.at < ready {
+			ready = known.at
 		}
 	}
 	c.partial = partial
 	if c.closed == 0 {
-		// The fleet begins with the first step that somebody has told of.
+		// The fleet begins with the first step that somebody has reported of.
 		if c.closed = ready; c.next(ready) > 0 {
 			c.closed = c.next(ready) - StepLength
 		}
@@ -129,28 +129,18 @@ func (f *Fleet) closeHeard() []Finding {
 	return findings
 }
 
-// Told is the end of the last step that was told of a partition.
-func (f *Fleet) Told(partition string) int64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if told := f.collect.told[partition]; told != nil {
-		return told.at
-	}
-	return 0
-}
-
-// Awaited are the partitions whose next step has not been told, sorted; those
+// Awaited are the partitions whose next step has not been reported, sorted; those
 // that are skipped are not among them.
 func (f *Fleet) Awaited() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	furthest := int64(0)
-	for _, told := range f.collect.told {
-		furthest = max(furthest, told.at)
+	for _, known := range f.collect.known {
+		furthest = max(furthest, known.at)
 	}
 	var names []string
-	for _, name := range slices.Sorted(maps.Keys(f.collect.told)) {
-		if told := f.collect.told[name]; !told.skipped && told.at < furthest && told.at <= f.collect.closed {
+	for _, name := range slices.Sorted(maps.Keys(f.collect.known)) {
+		if known := f.collect.known[name]; !known.skipped && known.at < furthest && known.at <= f.collect.closed {
 			names = append(names, name)
 		}
 	}
@@ -162,8 +152,8 @@ func (f *Fleet) Skipped() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var names []string
-	for _, name := range slices.Sorted(maps.Keys(f.collect.told)) {
-		if f.collect.told[name].skipped {
+	for _, name := range slices.Sorted(maps.Keys(f.collect.known)) {
+		if f.collect.known[name].skipped {
 			names = append(names, name)
 		}
 	}

@@ -129,7 +129,7 @@ func TestSeveralStepsAtOnce(t *testing.T) {
 		told = append(told, Contribution{Partition: "a", Step: stepOf(begin+n*StepLength, int(10+n))})
 	}
 	f.Hear(begin+4*StepLength, told)
-	if last := f.collect.told["a"].last; f.Closed() != begin+4*StepLength || last.Sites["x"].Alive != 14 {
+	if last := f.collect.known["a"].last; f.Closed() != begin+4*StepLength || last.Sites["x"].Alive != 14 {
 		t.Errorf("judged up to %s with %+v", time.Duration(f.Closed()-begin), last.Sites["x"])
 	}
 }

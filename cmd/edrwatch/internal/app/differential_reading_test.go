@@ -331,16 +331,19 @@ func (r *reading) run(ctx context.Context) error {
 // the last record.
 func (r *reading) finish(ctx context.Context, gateways []*gatewayRun) error {
 	last := r.latest - r.latest%fleet.StepLength
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
 	for _, g := range gateways {
 		g.mu.Lock()
 		lanes := g.lanes
 		g.mu.Unlock()
 		for _, l := range lanes {
 			for l.member.Ended() < last || !l.caughtUp() {
-				if ctx.Err() != nil {
+				select {
+				case <-poll.C:
+				case <-ctx.Done():
 					return r.stuck(gateways)
 				}
-				runtime.Gosched()
 			}
 		}
 	}

@@ -196,6 +196,7 @@ type feed struct {
 	w     *kafka.Writer
 	begun int64
 	next  *simulator.Emission
+	tap   func(simulator.Emission) // sees what is sent; nil: nobody does
 	sent  int64
 }
 
@@ -244,6 +245,9 @@ func (f *feed) until(d time.Duration) {
 		if f.next.Topic != simulator.TopicFDR {
 			f.next = nil // Partitions to which next to nothing comes would be waited for.
 			continue
+		}
+		if f.tap != nil {
+			f.tap(*f.next)
 		}
 		batch = append(batch, kafka.Message{Topic: f.next.Topic, Key: f.next.Key, Value: f.next.Value, Time: time.UnixMilli(f.next.Time)})
 		f.next = nil
