@@ -91,8 +91,10 @@ func (b *detectionBench) run(cmd *cobra.Command) error {
 		shard := cfg.Pipeline.Shard()
 		shard.DedupeCoordinates = true
 		judging := detection.NewJudging(cfg.Pipeline.Lateness)
+		own := processors.Apart(cfg.Identity)
+		judging.Identify(own)
 		judging.Pace()
-		return benchJudge{judging, shard, processors.List()}
+		return benchJudge{judging, shard, own.List()}
 	}
 	if len(b.scenarios) == 0 {
 		b.scenarios = append(simulator.Names(), variation.Names()...)

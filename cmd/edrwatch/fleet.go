@@ -118,6 +118,7 @@ func (f *fleetFlags) open(cmd *cobra.Command) (inventory, func(), error) {
 		closeAll()
 		return nil, nil, err
 	}
+	job.names.CloseStep() // The last step stays open.
 	return replayed{cmd.Context(), job.fleet}, closeAll, nil
 }
 

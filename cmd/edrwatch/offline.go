@@ -14,6 +14,7 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/offline"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // offlineFlags are the options that normalize and replay share.
@@ -141,6 +142,7 @@ type judgedJob struct {
 	offline.Job
 	config config.Config
 	fleet  *fleet.Fleet
+	names  *identity.Identifier
 }
 
 // job builds the run over the named files: its mapper, and its detector where
@@ -185,12 +187,12 @@ func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge b
 	}
 	job := judgedJob{
 		Job:    offline.Job{Inputs: inputs, Shard: cfg.Pipeline.Shard(), Decoder: decoder, Mapper: detection.NewMapper(), Processors: processors.List()},
-		config: cfg,
+		config: cfg, names: processors.Identifier,
 	}
 	if judge {
 		judging := detection.NewJudging(cfg.Pipeline.Lateness)
 		job.fleet, job.Judge, job.Partitions = judging.Fleet(), judging, f.partitions
-		job.fleet.Know(processors.Registry)
+		judging.Identify(processors)
 		if f.partitions < 0 || f.partitions > 4096 {
 			return judgedJob{}, nil, fmt.Errorf("--partitions: expected 1 to 4096, found %d", f.partitions)
 		}

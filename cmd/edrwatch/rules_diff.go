@@ -14,8 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/offline"
-	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/decode"
 )
 
@@ -88,10 +88,16 @@ func judgeWith(ctx context.Context, in, dir string) (map[raisedAlert]string, err
 		return nil, err
 	}
 	defer closeAll()
-	limits := pipeline.DefaultConfig()
+	defaults := config.Default()
+	processors, err := app.NewProcessors(&defaults, detection.Dictionary, nil, nil)
+	if err != nil {
+		return nil, badConfig(err)
+	}
+	judging := detection.NewJudging(defaults.Pipeline.Lateness)
+	judging.Identify(processors)
 	var alerts bytes.Buffer
 	job := offline.Job{
-		Inputs: inputs, Shard: limits.Shard(), Decoder: decoder, Judge: detection.NewJudging(limits.Lateness),
+		Inputs: inputs, Shard: defaults.Pipeline.Shard(), Decoder: decoder, Judge: judging, Processors: processors.List(),
 		Out: offline.Outputs{Events: io.Discard, Alerts: &alerts, Dead: io.Discard},
 	}
 	if err := job.Format.UnmarshalText([]byte("auto")); err != nil {

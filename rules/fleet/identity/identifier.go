@@ -1,6 +1,8 @@
 package identity
 
 import (
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
@@ -20,7 +22,11 @@ type Identifier struct {
 	registry *Registry
 	enricher *enrich.Enricher
 	deliver  func(at int64, l *Links)
-	paced    bool
+	paced    atomic.Bool
+
+	mu     sync.Mutex
+	shards map[*ShardIdentifier]struct{}
+	ended  []*Links // of shards that were closed, and not applied yet
 }
 
 // NewIdentifier returns one that fills events in from the registry and from the
@@ -34,20 +40,42 @@ func NewIdentifier(r *Registry, x *enrich.Enricher, deliver func(at int64, l *Li
 	return &Identifier{registry: r, enricher: x, deliver: deliver}
 }
 
-// Pace leaves it to others to hand on what shards collect: by
-// [ShardIdentifier.TakeLinks], when a step is closed for all partitions. It is
-// called before the first shard.
-func (x *Identifier) Pace() { x.paced = true }
+// Pace leaves it to [Identifier.CloseStep] to apply what shards collect. It is
+// called before the first event.
+func (x *Identifier) Pace() { x.paced.Store(true) }
+
+// CloseStep applies what all shards have collected, when all of them have ended a
+// step and none has begun the next: so that what an event resolves to does not
+// depend on how fast partitions are read.
+func (x *Identifier) CloseStep() {
+	x.mu.Lock()
+	batches := x.ended
+	x.ended = nil
+	for s := range x.shards {
+		if l, _ := s.rd.TakeLinks(mostLinks); !l.Empty() {
+			batches = append(batches, l)
+		}
+	}
+	x.mu.Unlock()
+	x.registry.Apply(batches...)
+}
 
 // ForShard returns what one shard works with.
 func (x *Identifier) ForShard() *ShardIdentifier {
-	return &ShardIdentifier{x: x, rd: x.registry.Reader()}
+	s := &ShardIdentifier{x: x, rd: x.registry.Reader()}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.shards == nil {
+		x.shards = map[*ShardIdentifier]struct{}{}
+	}
+	x.shards[s] = struct{}{}
+	return s
 }
 
 // Process fills an event in and learns nothing. It implements
 // pipeline.Processor for whoever has no shard, and allocates.
 func (x *Identifier) Process(e *event.Event) {
-	s := x.ForShard()
+	s := &ShardIdentifier{x: x, rd: x.registry.Reader()}
 	defer s.rd.Close()
 	s.event(e)
 }
@@ -62,7 +90,7 @@ type ShardIdentifier struct {
 // Process fills an event in and learns from it. It allocates nothing but for what
 // is new.
 func (s *ShardIdentifier) Process(e *event.Event) {
-	if e.Clock >= s.next && !s.x.paced {
+	if e.Clock >= s.next && !s.x.paced.Load() {
 		s.endStep(e.Clock)
 	}
 	s.event(e)
@@ -86,9 +114,6 @@ func (s *ShardIdentifier) event(e *event.Event) {
 	rd.learn(e)
 }
 
-// TakeLinks returns what was collected since the last call, as that of [Reader].
-func (s *ShardIdentifier) TakeLinks(limit int) (l *Links, left int) { return s.rd.TakeLinks(limit) }
-
 // enrich adds what the files say and returns by what each property was said.
 func (x *Identifier) enrich(e *event.Event) origins {
 	by := origins{ByRecord, ByRecord, ByRecord, ByRecord, ByRecord}
@@ -108,10 +133,18 @@ func (x *Identifier) enrich(e *event.Event) origins {
 	return by
 }
 
-// Close hands on what was collected, unless others do, and gives the reader back.
+// Close hands on what was collected and gives the reader back.
 func (s *ShardIdentifier) Close() {
-	if l, _ := s.rd.TakeLinks(mostPending); !l.Empty() && !s.x.paced {
+	l, _ := s.rd.TakeLinks(mostPending)
+	s.rd.Close()
+	s.x.mu.Lock()
+	delete(s.x.shards, s)
+	paced := s.x.paced.Load()
+	if paced && !l.Empty() {
+		s.x.ended = append(s.x.ended, l)
+	}
+	s.x.mu.Unlock()
+	if !paced && !l.Empty() {
 		s.x.deliver(s.next, l)
 	}
-	s.rd.Close()
 }

@@ -121,6 +121,7 @@ func New(cfg config.Config, opts Options) (_ *App, err error) {
 		return nil, err
 	}
 	a.fleet.Know(a.processors.Registry)
+	a.processors.Identifier.Pace()
 	if err := a.buildPipeline(); err != nil {
 		return nil, err
 	}

@@ -50,6 +50,7 @@ func (a *App) joinFleet() error {
 // closeStep judges a step that all partitions of this gateway have ended: by
 // itself, or with all other gateways.
 func (a *App) closeStep(ctx context.Context, c pipeline.Closing) error {
+	a.processors.Identifier.CloseStep()
 	if a.exchange != nil {
 		return a.exchange.CloseStep(ctx, c)
 	}

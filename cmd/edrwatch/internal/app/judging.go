@@ -7,6 +7,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Judging judges the partitions of a file as a gateway judges those that it
@@ -16,6 +17,7 @@ type Judging struct {
 	lateness  time.Duration
 	fleet     *fleet.Fleet
 	verdicts  *rules.Verdicts
+	identity  *identity.Identifier // nil: none
 }
 
 // NewJudging returns one that has judged nothing. Lateness is that of the rules'
@@ -26,6 +28,13 @@ func (d *Detection) NewJudging(lateness time.Duration) *Judging {
 
 // Fleet is what is known of all agents.
 func (j *Judging) Fleet() *fleet.Fleet { return j.fleet }
+
+// Identify lets the names that partitions have learned be known to all of them at
+// the closing of steps, and in the inventory.
+func (j *Judging) Identify(p *Processors) {
+	j.identity = p.Identifier
+	j.fleet.Know(p.Registry)
+}
 
 // NewMapper implements offline.Judge.
 func (j *Judging) NewMapper() pipeline.Mapper { return j.detection.NewMapper() }
@@ -39,9 +48,17 @@ func (j *Judging) NewDetector(partition string) pipeline.Detector {
 func (*Judging) Step() time.Duration { return time.Duration(fleet.StepLength) }
 
 // Pace implements offline.Judge.
-func (j *Judging) Pace() { j.fleet.Pace() }
+func (j *Judging) Pace() {
+	j.fleet.Pace()
+	if j.identity != nil {
+		j.identity.Pace()
+	}
+}
 
 // Close implements offline.Judge.
 func (j *Judging) Close(end int64, emit func(alert *event.Event)) {
+	if j.identity != nil {
+		j.identity.CloseStep()
+	}
 	j.verdicts.Raise(j.fleet.Close(end, false), emit)
 }

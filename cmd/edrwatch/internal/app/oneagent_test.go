@@ -18,6 +18,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
 	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/rules/fleet/identity"
@@ -427,6 +428,40 @@ func TestOneSiteHasOneName(t *testing.T) {
 	}
 	if len(values) < 30 {
 		t.Errorf("only %d agents were heard for an hour", len(values))
+	}
+}
+
+// TestStepsAreClosedForAll: where steps are closed for all partitions at once no
+// event is resolved by what another partition learned in the same step, and nothing
+// is lost with a partition that is given up.
+func TestStepsAreClosedForAll(t *testing.T) {
+	dict, _ := libraryPlan(t)
+	registry := identity.New(identity.DefaultConfig())
+	names := identity.NewIdentifier(registry, nil, nil)
+	names.Pace()
+	one, two, e := names.ForShard(), names.ForShard(), event.New(dict)
+	say := func(s *identity.ShardIdentifier, second int64, id, host string) string {
+		e.Reset()
+		e.Clock = (1_721_361_600 + second) * 1e9
+		e.SetString(ecs.AgentType, "crowdstrike-falcon")
+		e.SetString(ecs.EventAction, "sensor-heartbeat")
+		if id != "" {
+			e.SetString(ecs.AgentID, id)
+		}
+		if host != "" {
+			e.SetString(ecs.HostName, host)
+		}
+		s.Process(e)
+		return e.Str(ecs.AgentID)
+	}
+	say(one, 1, "a1", "pc-1")
+	if got := say(two, 30, "", "pc-1"); got != "" {
+		t.Errorf("before the step was closed the agent is %q", got)
+	}
+	one.Close()
+	names.CloseStep()
+	if got := say(two, 31, "", "pc-1"); got != "a1" {
+		t.Errorf("after the step was closed the agent is %q", got)
 	}
 }
 

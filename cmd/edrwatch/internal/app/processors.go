@@ -45,6 +45,13 @@ func NewProcessors(cfg *config.Config, dict *ecs.Dictionary, log *slog.Logger, r
 	return &Processors{enricher, redactor, registry, identity.NewIdentifier(registry, enricher, nil)}, nil
 }
 
+// Apart returns the same processors with a registry that knows no name yet: for
+// another fleet, whose hosts may be called alike.
+func (p *Processors) Apart(cfg identity.Config) *Processors {
+	registry := identity.New(cfg)
+	return &Processors{p.Enricher, p.Redactor, registry, identity.NewIdentifier(registry, p.Enricher, nil)}
+}
+
 // List returns the processors in the order in which events go through them.
 func (p *Processors) List() []pipeline.Processor {
 	return []pipeline.Processor{identifying{p.Identifier}, p.Redactor}
