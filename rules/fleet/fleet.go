@@ -32,6 +32,7 @@ type Fleet struct {
 	outbox    []Contribution // of the steps that are not closed, where the fleet is shared
 	rosters   map[Roster]struct{}
 	names     *identity.Registry // nil: none
+	learned   []learned          // names that are known when their step is closed
 	knowledge *knowledge         // as counted last
 	counted   time.Time          // when
 	latest    int64              // end of the latest step of a shard here
@@ -172,6 +173,7 @@ func (f *Fleet) closeTo(end int64) ([]Finding, int64) {
 // closeAt judges one step. What is found by records alone that were judged
 // before was told before.
 func (f *Fleet) closeAt(end int64) []Finding {
+	f.applyNames(end)
 	rebuilt, partial := f.collect.rebuilt(end), f.collect.partial
 	found, view := f.judge.Take(f.collect.close(end))
 	view.Partial = partial

@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // Outbox returns what shards of this gateway did, for all gateways: those of the
@@ -87,6 +89,41 @@ func (f *Fleet) Hear(end int64, contributions []Contribution) []Finding {
 		}
 	}
 	return f.closeHeard()
+}
+
+// learned are names that a gateway learned in the step that ends at a time.
+type learned struct {
+	end   int64
+	links *identity.Links
+}
+
+// HearNames takes the names that a gateway learned in the step that ends at a
+// time, in the order of the exchange. They are known when that step is closed.
+func (f *Fleet) HearNames(end int64, links *identity.Links) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.names == nil {
+		return // This fleet judges, and lists nobody.
+	}
+	f.learned = append(f.learned, learned{end, links})
+	if end <= f.collect.closed {
+		f.applyNames(f.collect.closed)
+	}
+}
+
+// applyNames lets the names be known that were learned up to the end of a step.
+func (f *Fleet) applyNames(end int64) {
+	var due []*identity.Links
+	f.learned = slices.DeleteFunc(f.learned, func(l learned) bool {
+		if l.end > end {
+			return false
+		}
+		due = append(due, l.links)
+		return true
+	})
+	if len(due) > 0 {
+		f.names.Apply(due...)
+	}
 }
 
 // closeHeard closes the steps that all partitions have ended which are waited

@@ -40,24 +40,29 @@ func NewIdentifier(r *Registry, x *enrich.Enricher, deliver func(at int64, l *Li
 	return &Identifier{registry: r, enricher: x, deliver: deliver}
 }
 
-// Pace leaves it to [Identifier.CloseStep] to apply what shards collect. It is
+// Pace leaves it to [Identifier.CloseStep], or [Identifier.EndStep], to apply what shards collect. It is
 // called before the first event.
 func (x *Identifier) Pace() { x.paced.Store(true) }
 
 // CloseStep applies what all shards have collected, when all of them have ended a
 // step and none has begun the next: so that what an event resolves to does not
 // depend on how fast partitions are read.
-func (x *Identifier) CloseStep() {
+func (x *Identifier) CloseStep() { x.registry.Apply(x.EndStep(mostLinks)...) }
+
+// EndStep returns what all shards have collected, at most limit facts of each, for
+// whoever applies it when the step is closed in all gateways. What a shard has
+// more comes with the next step.
+func (x *Identifier) EndStep(limit int) []*Links {
 	x.mu.Lock()
+	defer x.mu.Unlock()
 	batches := x.ended
 	x.ended = nil
 	for s := range x.shards {
-		if l, _ := s.rd.TakeLinks(mostLinks); !l.Empty() {
+		if l, _ := s.rd.TakeLinks(limit); !l.Empty() {
 			batches = append(batches, l)
 		}
 	}
-	x.mu.Unlock()
-	x.registry.Apply(batches...)
+	return batches
 }
 
 // ForShard returns what one shard works with.

@@ -15,30 +15,31 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/fleetsync"
 	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // reading is one way to read a recording.
 type reading struct {
-	t          testing.TB
-	detection  *Detection
-	of         *recording
-	processors []pipeline.Processor
-	rng        *rand.Rand
-	parts      []*partition
-	gateways   int
-	exchanged  bool
-	kills      int
-	keepState  bool
-	log        *exchangeLog
-	told       *toldAlerts
-	read       atomic.Int64 // records, again and again
-	killAt     int64
-	killed     chan struct{}
-	latest     int64
+	t         testing.TB
+	detection *Detection
+	of        *recording
+	rng       *rand.Rand
+	parts     []*partition
+	gateways  int
+	exchanged bool
+	kills     int
+	keepState bool
+	log       *exchangeLog
+	told      *toldAlerts
+	read      atomic.Int64 // records, again and again
+	killAt    int64
+	killed    chan struct{}
+	latest    int64
 }
 
 // partition is one partition as the broker has it: its records, and what was
@@ -53,7 +54,7 @@ type partition struct {
 }
 
 func newReading(t testing.TB, d *Detection, of *recording, rng *rand.Rand) *reading {
-	r := &reading{t: t, detection: d, of: of, processors: shipped(t, d), rng: rng, told: newTold(), killed: make(chan struct{}), log: &exchangeLog{changed: make(chan struct{})}}
+	r := &reading{t: t, detection: d, of: of, rng: rng, told: newTold(), killed: make(chan struct{}), log: &exchangeLog{changed: make(chan struct{})}}
 	n := 1 + rng.IntN(9)
 	r.gateways = 1 + rng.IntN(3)
 	r.exchanged = r.gateways > 1 || rng.IntN(2) == 0
@@ -91,6 +92,7 @@ func (r *reading) String() string {
 // gatewayRun is one gateway as long as it lives.
 type gatewayRun struct {
 	r        *reading
+	names    *Processors
 	fleet    *fleet.Fleet
 	pacer    *pipeline.Pacer
 	verdicts *rules.Verdicts
@@ -105,7 +107,7 @@ type gatewayRun struct {
 }
 
 func (r *reading) newGateway(ctx context.Context, parts []*partition) *gatewayRun {
-	g := &gatewayRun{r: r, advanced: make(chan struct{}), seed: r.rng.Uint64(), verdicts: r.detection.Rules.NewVerdicts(), found: pipeline.NewShard(pipeline.DefaultShardConfig(), nil, nil)}
+	g := &gatewayRun{r: r, names: shipped(r.t, r.detection), advanced: make(chan struct{}), seed: r.rng.Uint64(), verdicts: r.detection.Rules.NewVerdicts(), found: pipeline.NewShard(pipeline.DefaultShardConfig(), nil, nil)}
 	g.ctx, g.stop = context.WithCancel(ctx)
 	g.group, g.ctx = errgroup.WithContext(g.ctx)
 	g.pacer = pipeline.NewPacer(pipeline.PacerConfig{Step: time.Duration(fleet.StepLength), MaxHold: time.Hour, Close: g.close, Shared: r.exchanged})
@@ -116,6 +118,7 @@ func (r *reading) newGateway(ctx context.Context, parts []*partition) *gatewayRu
 		g.fleet = fleet.New(fleet.DefaultConfig(), nil)
 		g.fleet.Pace()
 	}
+	g.fleet.Know(g.names.Registry)
 	g.take(parts)
 	return g
 }
@@ -126,7 +129,7 @@ func (g *gatewayRun) take(parts []*partition) {
 	for _, p := range parts {
 		l := &laneRun{g: g, p: p, rng: rand.New(rand.NewPCG(g.seed, uint64(len(g.lanes)+len(lanes))))}
 		l.session = g.r.detection.Rules.NewSession(rules.SessionOptions{Lateness: event.DefaultLateness, Fleet: g.fleet, Partition: p.name})
-		l.shard = pipeline.NewShard(pipeline.DefaultShardConfig(), g.r.detection.NewMapper(), l.session, g.r.processors...)
+		l.shard = pipeline.NewShard(pipeline.DefaultShardConfig(), g.r.detection.NewMapper(), l.session, g.names.List()...)
 		l.member = g.pacer.Join(p.name, l.idle)
 		if p.state != nil {
 			if err := l.shard.Restore(p.state); err != nil {
@@ -151,10 +154,11 @@ func (g *gatewayRun) close(ctx context.Context, c pipeline.Closing) error {
 		return fmt.Errorf("%v were not waited for", c.Left)
 	}
 	if !g.r.exchanged {
+		g.names.Identifier.CloseStep()
 		g.raise(c.End, g.fleet.Close(c.End, false))
 		return nil
 	}
-	g.r.log.publish(c.End, g.fleet.Outbox(c.End, c.Ended))
+	g.r.log.publish(c.End, g.fleet.Outbox(c.End, c.Ended), g.names.Identifier.EndStep(fleetsync.MostLinks))
 	for {
 		g.mu.Lock()
 		advanced := g.advanced
@@ -403,6 +407,7 @@ type logEntry struct {
 	end        int64
 	partitions []string // expected
 	told       []loggedStep
+	links      [][]byte // names
 }
 
 type loggedStep struct {
@@ -412,8 +417,11 @@ type loggedStep struct {
 
 func (x *exchangeLog) expect(names []string) { x.add(logEntry{partitions: names}) }
 
-func (x *exchangeLog) publish(end int64, told []fleet.Contribution) {
+func (x *exchangeLog) publish(end int64, told []fleet.Contribution, learned []*identity.Links) {
 	e := logEntry{end: end}
+	for _, l := range learned {
+		e.links = append(e.links, l.AppendTo(nil))
+	}
 	for _, c := range told {
 		s := loggedStep{Contribution: c}
 		if c.Step != nil {
@@ -466,6 +474,14 @@ func (e *logEntry) tell(t testing.TB, f *fleet.Fleet) []fleet.Finding {
 			c.Step = step
 		}
 		told = append(told, c)
+	}
+	for _, b := range e.links {
+		l, err := identity.Read(b)
+		if err != nil {
+			t.Error(err)
+			return nil
+		}
+		f.HearNames(e.end, l)
 	}
 	return f.Hear(e.end, told)
 }

@@ -88,21 +88,24 @@ func judged(t testing.TB, d *Detection) []*recording {
 	return list
 }
 
-// shipped are the processors of a gateway without a configuration.
-func shipped(t testing.TB, d *Detection) []pipeline.Processor {
+// shipped are the processors of a gateway without a configuration, whose names
+// are known at the closing of steps.
+func shipped(t testing.TB, d *Detection) *Processors {
 	t.Helper()
 	cfg := config.Default()
 	processors, err := NewProcessors(&cfg, d.Dictionary, nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return processors.List()
+	processors.Identifier.Pace()
+	return processors
 }
 
 // inOrder judges the capture as a replay does.
 func (r *recording) inOrder(t testing.TB, d *Detection) map[string]string {
 	t.Helper()
-	judging := d.NewJudging(event.DefaultLateness)
+	judging, processors := d.NewJudging(event.DefaultLateness), shipped(t, d)
+	judging.Identify(processors)
 	judging.Pace()
 	told := newTold()
 	found := pipeline.NewShard(pipeline.DefaultShardConfig(), nil, nil)
@@ -116,7 +119,7 @@ func (r *recording) inOrder(t testing.TB, d *Detection) map[string]string {
 		e := &r.records[i]
 		s := shards[e.Topic]
 		if s == nil {
-			s = pipeline.NewShard(pipeline.DefaultShardConfig(), d.NewMapper(), judging.NewDetector(e.Topic), shipped(t, d)...)
+			s = pipeline.NewShard(pipeline.DefaultShardConfig(), d.NewMapper(), judging.NewDetector(e.Topic), processors.List()...)
 			shards[e.Topic] = s
 			steps.Add(s)
 		}

@@ -50,10 +50,10 @@ func (a *App) joinFleet() error {
 // closeStep judges a step that all partitions of this gateway have ended: by
 // itself, or with all other gateways.
 func (a *App) closeStep(ctx context.Context, c pipeline.Closing) error {
-	a.processors.Identifier.CloseStep()
 	if a.exchange != nil {
-		return a.exchange.CloseStep(ctx, c)
+		return a.exchange.CloseStep(ctx, c, a.processors.Identifier.EndStep(fleetsync.MostLinks))
 	}
+	a.processors.Identifier.CloseStep()
 	return a.verdicts.publish(ctx, c.End, a.fleet.Close(c.End, c.Partial()))
 }
 

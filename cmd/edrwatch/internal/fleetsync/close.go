@@ -6,17 +6,27 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
+// MostLinks is how many facts about names a partition may tell in a step, so that
+// they are no larger than a topic takes.
+const MostLinks = 2048
+
 // CloseStep tells all gateways what the partitions of this one did up to the end
-// of a step, and returns when all partitions of all gateways have ended it and it
-// is judged.
-func (e *Exchange) CloseStep(ctx context.Context, c pipeline.Closing) error {
-	values, err := encode(c.End, e.fleet.Outbox(c.End, c.Ended))
+// of a step, and the names that they learned in it, and returns when all
+// partitions of all gateways have ended it and it is judged.
+func (e *Exchange) CloseStep(ctx context.Context, c pipeline.Closing, learned []*identity.Links) error {
+	values, lost := encodeLinks(c.End, learned)
+	if lost > 0 {
+		e.log.Warn("names that partitions learned are too large for the exchange; they are learned again from later records", "partitions", lost)
+	}
+	steps, err := encode(c.End, e.fleet.Outbox(c.End, c.Ended))
 	if err != nil {
 		e.steps.WithLabelValues("lost").Inc()
 		return err
 	}
+	values = append(values, steps...)
 	if len(c.Left) > 0 {
 		values = append(values, names(skips, c.Left))
 	}

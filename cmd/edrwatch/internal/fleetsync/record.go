@@ -7,6 +7,7 @@ import (
 
 	"github.com/edrwatch/edrwatch/pipeline/fault"
 	"github.com/edrwatch/edrwatch/rules/fleet"
+	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
 // kind is what a message says.
@@ -24,6 +25,8 @@ const (
 	// skips: steps are closed without partitions that have held the others for too
 	// long.
 	skips
+	// learns: names that the partitions of the gateway learned in a step.
+	learns
 	kinds
 )
 
@@ -31,9 +34,10 @@ const (
 type message struct {
 	gateway    string
 	kind       kind
-	end        int64    // of the step
+	end        int64    // of the step, of tells and learns
 	partitions []string // of owns and skips
 	told       []fleet.Contribution
+	links      *identity.Links // of learns
 }
 
 // Bounds of a record, which a hostile one could exceed.
@@ -50,10 +54,14 @@ func parse(key, value []byte) (message, error) {
 	}
 	r := reader{b: value, size: len(value)}
 	m := message{gateway: string(key), kind: kind(r.number("a kind of message", uint64(kinds)-1))}
-	if m.kind == tells {
+	if m.kind == tells || m.kind == learns {
 		m.end = int64(r.number("the end of a step", 1<<62))
 	}
-	if m.kind != leaves {
+	switch m.kind {
+	case leaves:
+	case learns:
+		m.links = r.links()
+	default:
 		for range r.number("a number of partitions", maxPartitions) {
 			name := string(r.bytes("the name of a partition", maxPartitionName))
 			if m.kind != tells {
@@ -107,6 +115,18 @@ func (r *reader) bytes(what string, most uint64) []byte {
 	return b
 }
 
+func (r *reader) links() *identity.Links {
+	b := r.bytes("names", maxValue)
+	if r.err != nil {
+		return nil
+	}
+	l, err := identity.Read(b)
+	if err != nil {
+		r.err = err
+	}
+	return l
+}
+
 func (r *reader) contribution(partition string) fleet.Contribution {
 	c := fleet.Contribution{Partition: partition, Rebuilt: r.number("whether records were judged before", 1) == 1}
 	step := r.bytes("a step", maxValue)
@@ -130,6 +150,8 @@ func (m message) tell(f *fleet.Fleet) []fleet.Finding {
 		return f.Hear(m.end, m.told)
 	case skips:
 		return f.Skip(m.partitions)
+	case learns:
+		f.HearNames(m.end, m.links)
 	}
 	return nil
 }
@@ -173,6 +195,20 @@ func encode(end int64, told []fleet.Contribution) ([][]byte, error) {
 	}
 	flush()
 	return values, nil
+}
+
+// encodeLinks returns the values of the messages about names; of those that are
+// larger than a topic takes there is none, and lost says how many.
+func encodeLinks(end int64, batches []*identity.Links) (values [][]byte, lost int) {
+	for _, l := range batches {
+		value := binary.AppendUvarint([]byte{byte(learns)}, uint64(end))
+		if value = appendBytes(value, l.AppendTo(nil)); len(value) > maxValue {
+			lost++
+			continue
+		}
+		values = append(values, value)
+	}
+	return values, lost
 }
 
 // appendContribution appends what a partition did. A step that is larger than a
