@@ -29,6 +29,7 @@ type Member struct {
 	// A partition handles its records, or is moved to the end of a step without
 	// any: not both at the same time.
 	handling, ticking bool
+	following         bool          // it is being moved to where the others are
 	holding           chan struct{} // closed while others wait for it
 	ctx               context.Context
 	cancel            context.CancelFunc
@@ -220,14 +221,26 @@ func (m *Member) CaughtUp(asked int64) {
 	m.free = max(m.free, asked)
 	m.progress()
 	p.look()
-	if end := p.steps.closed; !p.closing && m.at < end && !m.holds(end) {
-		// It comes to steps that the others have closed: what is due of it is due now.
-		go func() {
-			if err := m.end(end); err != nil && !errors.Is(err, ErrGivenUp) && !errors.Is(err, context.Canceled) {
-				p.cfg.Logger.Warn("a partition was not moved to the time of the others", "partition", m.name, "error", err)
-			}
-		}()
+}
+
+// follow moves the partition to where the others are, which closed steps before
+// it had nothing left: what is due of it is due now.
+func (m *Member) follow() {
+	p := m.pacer
+	end := p.steps.closed
+	if p.closing || m.ticking || m.following || m.gone || m.left || m.at >= end || m.holds(end) {
+		return
 	}
+	m.following = true
+	go func() {
+		err := m.end(end)
+		p.mu.Lock()
+		m.following = false
+		p.mu.Unlock()
+		if err != nil && !errors.Is(err, ErrGivenUp) && !errors.Is(err, context.Canceled) {
+			p.cfg.Logger.Warn("a partition was not moved to the time of the others", "partition", m.name, "error", err)
+		}
+	}()
 }
 
 // Ahead says how far in the log the partition has been read ahead of what was

@@ -130,6 +130,9 @@ func (p *Pacer) look() {
 		p.watch()
 		return
 	}
+	for _, m := range p.members {
+		m.follow()
+	}
 	end := p.steps.next()
 	if end > p.target {
 		return // Nobody is there yet.

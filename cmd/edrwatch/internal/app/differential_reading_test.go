@@ -38,7 +38,6 @@ type reading struct {
 	told      *toldAlerts
 	read      atomic.Int64 // records, again and again
 	killAt    int64
-	killed    chan struct{}
 	latest    int64
 }
 
@@ -54,7 +53,7 @@ type partition struct {
 }
 
 func newReading(t testing.TB, d *Detection, of *recording, rng *rand.Rand) *reading {
-	r := &reading{t: t, detection: d, of: of, rng: rng, told: newTold(), killed: make(chan struct{}), log: &exchangeLog{changed: make(chan struct{})}}
+	r := &reading{t: t, detection: d, of: of, rng: rng, told: newTold(), log: &exchangeLog{changed: make(chan struct{})}}
 	n := 1 + rng.IntN(9)
 	r.gateways = 1 + rng.IntN(3)
 	r.exchanged = r.gateways > 1 || rng.IntN(2) == 0
@@ -284,9 +283,7 @@ func (l *laneRun) batch(n int) error {
 		l.shard.Process(&p, rec, l.muted())
 		l.g.r.told.take(l.shard)
 		l.at++
-		if read := l.g.r.read.Add(1); read == l.g.r.killAt {
-			close(l.g.r.killed)
-		}
+		l.g.r.read.Add(1)
 	}
 	return nil
 }
@@ -309,18 +306,19 @@ func (r *reading) run(ctx context.Context) error {
 	for _, share := range shares {
 		gateways = append(gateways, r.newGateway(ctx, share))
 	}
-	for kill := range r.kills {
-		select {
-		case <-r.killed:
-		case <-ctx.Done():
-			return r.stuck(gateways)
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for range r.kills {
+		for r.read.Load() < r.killAt && !allRead(gateways) {
+			select {
+			case <-poll.C:
+			case <-ctx.Done():
+				return r.stuck(gateways)
+			}
 		}
 		victim := r.rng.IntN(len(gateways))
 		parts := gateways[victim].kill()
-		if kill+1 < r.kills {
-			r.killed = make(chan struct{})
-			r.killAt = r.read.Load() + 1 + int64(r.rng.IntN(200))
-		}
+		r.killAt = r.read.Load() + 1 + int64(r.rng.IntN(200))
 		if r.exchanged && len(gateways) > 1 && r.rng.IntN(2) == 0 {
 			gateways = slices.Delete(gateways, victim, victim+1)
 			gateways[0].take(parts) // Another one takes them over.
@@ -329,6 +327,19 @@ func (r *reading) run(ctx context.Context) error {
 		gateways[victim] = r.newGateway(ctx, parts)
 	}
 	return r.finish(ctx, gateways)
+}
+
+// allRead reports whether nothing is left of any partition.
+func allRead(gateways []*gatewayRun) bool {
+	for _, g := range gateways {
+		g.mu.Lock()
+		lanes := g.lanes
+		g.mu.Unlock()
+		if slices.ContainsFunc(lanes, func(l *laneRun) bool { return !l.finished.Load() }) {
+			return false
+		}
+	}
+	return true
 }
 
 // finish waits until everything is read, and moves all partitions to the time of
@@ -389,6 +400,11 @@ func (r *reading) stuck(gateways []*gatewayRun) error {
 		text += fmt.Sprintf(" gateway %d %+v, fleet closed %s awaits %v;", i, g.pacer.Status(), time.Unix(0, g.fleet.Closed()).UTC(), g.fleet.Awaited())
 	}
 	for _, g := range gateways {
+		for _, l := range g.lanes {
+			if !l.finished.Load() || l.member.Ended() < g.fleet.Closed() {
+				text += fmt.Sprintf(" %s has ended %s and read %d of %d;", l.p.name, time.Unix(0, l.member.Ended()).UTC(), l.at, len(l.p.records))
+			}
+		}
 		g.kill()
 	}
 	return errors.New(text)
