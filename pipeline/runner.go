@@ -25,6 +25,8 @@ type Settings struct {
 	// Snapshotters, every CheckpointEvery at most.
 	Checkpoints     Checkpoints
 	CheckpointEvery time.Duration
+	// Pacer, where set, lets all partitions be judged in step.
+	Pacer *Pacer
 	// Observe, where set, sees the documents of a batch once all required
 	// sinks have them. It must not block and must not keep them.
 	Observe func(docs []*event.Document)
@@ -96,7 +98,7 @@ func (r *Runner) Publish(ctx context.Context, docs []*event.Document, but ...str
 
 // Open returns the worker of a partition; it is what a Source calls.
 func (r *Runner) Open(_ context.Context, p event.Partition) (event.Worker, error) {
-	return r.worker(p, NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p), r.set.Processors...)), nil
+	return r.pace(p, r.worker(p, NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p), r.set.Processors...))), nil
 }
 
 // OpenKept returns Open for a source whose partitions go on where they were:
@@ -106,7 +108,7 @@ func (r *Runner) OpenKept(scope string) func(context.Context, event.Partition) (
 	return func(_ context.Context, p event.Partition) (event.Worker, error) {
 		w := r.worker(p, NewShard(r.cfg.Shard(), r.set.NewMapper(), r.set.NewDetector(p), r.set.Processors...))
 		r.keep(w, shardName(scope, p))
-		return w, nil
+		return r.pace(p, w), nil
 	}
 }
 
@@ -145,6 +147,9 @@ func (r *Runner) worker(p event.Partition, shard *Shard) *worker {
 type worker struct {
 	runner      *Runner
 	shard       *Shard
+	member      *Member // nil: its records wait for nobody
+	until       int64   // end of the step that is judged, where it is paced
+	muted       bool    // the records were judged before
 	counts      *partitionCounts
 	others      *unmappedCounts
 	deliveries  []*delivery
@@ -158,6 +163,12 @@ type worker struct {
 
 // Handle implements event.Worker.
 func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
+	if w.member != nil {
+		defer w.member.Exit()
+		if err := w.member.Enter(ctx); err != nil {
+			return err
+		}
+	}
 	started := time.Now()
 	w.shard.Reset()
 	w.shard.Ingest(w.runner.set.Now().Truncate(time.Millisecond).UnixNano())
@@ -171,6 +182,15 @@ func (w *worker) Handle(ctx context.Context, b *event.Batch) error {
 			return err
 		}
 		muted := rec.Offset < b.Committed
+		if w.member != nil {
+			if err := w.pass(ctx, rec); err != nil {
+				w.counts.abandoned.Add(float64(live))
+				w.counts.received.Add(float64(live))
+				w.note(b, false)
+				return err
+			}
+		}
+		w.muted = muted
 		outcome := w.shard.Process(&b.Partition, rec, muted)
 		if muted {
 			w.counts.rebuilt.Inc()

@@ -75,6 +75,7 @@ type Shard struct {
 	// made once because a closure per record would allocate.
 	partition *event.Partition
 	record    *event.Record
+	tick      event.Record // stands for a record where only the clock moves
 	ordinal   int
 	repeated  bool
 	other     bool
@@ -105,6 +106,7 @@ func NewShard(cfg ShardConfig, m Mapper, d Detector, processors ...Processor) *S
 		s.processors = append(s.processors, p)
 	}
 	s.judge, _ = m.(RecordJudge)
+	s.partition = &event.Partition{}
 	s.onEvent = s.event
 	s.onAlert = s.alert
 	return s
@@ -148,12 +150,8 @@ func (s *Shard) Ingest(at int64) { s.ingested = at }
 // state: it is mapped and judged, and leaves no document.
 func (s *Shard) Process(p *event.Partition, r *event.Record, muted bool) RecordOutcome {
 	s.partition, s.record = p, r
-	if muted != s.muted {
-		s.muted = muted
-		if d, ok := s.detector.(Rebuilder); ok {
-			d.Rebuild(muted)
-		}
-	}
+	s.mute(muted)
+	s.tick.Offset = r.Offset
 	s.ordinal, s.repeated, s.other, s.canary = 0, false, false, false
 	before := s.clock
 	if r.Time > 0 {
@@ -187,6 +185,36 @@ func (s *Shard) Process(p *event.Partition, r *event.Record, muted bool) RecordO
 		return Other
 	}
 	return Mapped
+}
+
+// Tick moves the clock to a time at which no record came, which fires what is
+// due until then. Muted as Process is.
+func (s *Shard) Tick(now int64, muted bool) {
+	s.mute(muted)
+	s.record = &s.tick
+	s.tick = event.Record{Offset: s.tick.Offset, Time: now / int64(time.Millisecond)}
+	s.clock.now = max(s.clock.now, now)
+	if s.detector != nil {
+		s.detector.Detect(s.clock.now, nil, s.onAlert)
+	}
+}
+
+// Raise makes documents of the alerts that find emits, at a time at which no
+// record came.
+func (s *Shard) Raise(at int64, find func(emit func(alert *event.Event))) {
+	s.Tick(at, false)
+	find(s.onAlert)
+}
+
+// mute says whether what follows leaves documents.
+func (s *Shard) mute(on bool) {
+	if on == s.muted {
+		return
+	}
+	s.muted = on
+	if d, ok := s.detector.(Rebuilder); ok {
+		d.Rebuild(on)
+	}
 }
 
 // mapSafely turns a panic of the mapper into a dead letter: one record that

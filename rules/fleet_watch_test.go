@@ -2,6 +2,7 @@ package rules
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ func TestWhatHappensToHostsReachesTheirAgentsElsewhere(t *testing.T) {
 	for _, gateways := range []int{1, 2} {
 		sensors, logs, whole, exchange := twoFeeds(t, set, gateways)
 		beat := func(at time.Duration, i int) {
+			exchange(at)
 			sensors.send(at, "agent.id", fmt.Sprint("a", i), "agent.type", "a", "host.name", fmt.Sprintf("HOST-%d.example.com", i), "host.type", "workstation", "event.action", "sensor-heartbeat")
 		}
 		const agents = 120
@@ -27,8 +29,8 @@ func TestWhatHappensToHostsReachesTheirAgentsElsewhere(t *testing.T) {
 					beat(m+time.Duration(i)*time.Second/4, i)
 				}
 			}
-			exchange()
 			at := m + 40*time.Second
+			exchange(at)
 			logs.send(at, "host.name", "quiet", "event.action", "log-cleared")
 			if m == 40*time.Minute {
 				for i := 50; i < 80; i++ {
@@ -46,7 +48,7 @@ func TestWhatHappensToHostsReachesTheirAgentsElsewhere(t *testing.T) {
 				}
 			}
 		}
-		exchange()
+		exchange(100 * time.Minute)
 		harmed := 0
 		for _, r := range whole.Rollouts(fleet.DefaultPolicy()) {
 			harmed = max(harmed, r.Comparison[fleet.Crash].With)
@@ -75,32 +77,42 @@ func (f *feed) agents() (list []string) {
 }
 
 // twoFeeds are two partitions of one gateway, or of one each that tell each
-// other of their steps, and the fleet that judges. Exchange lets steps arrive.
-func twoFeeds(t *testing.T, set *Ruleset, gateways int) (a, b *feed, judge *fleet.Fleet, exchange func()) {
+// other of their steps, and the fleet that judges. Exchange ends and closes the
+// steps up to a time.
+func twoFeeds(t *testing.T, set *Ruleset, gateways int) (a, b *feed, judge *fleet.Fleet, exchange func(at time.Duration)) {
 	t.Helper()
 	if gateways == 1 {
 		whole := fleet.New(fleet.DefaultConfig(), nil)
-		return newFeed(t, set, SessionOptions{Fleet: whole}), newFeed(t, set, SessionOptions{Fleet: whole}), whole, func() {}
+		return newFeed(t, set, SessionOptions{Fleet: whole}), newFeed(t, set, SessionOptions{Fleet: whole}), whole, func(time.Duration) {}
 	}
-	members := make([]*fleet.Fleet, 2)
-	var under []func()
-	for i := range members {
-		members[i] = fleet.NewMember(fleet.DefaultConfig(), nil, func(s *fleet.Step) {
-			kept := fleet.AppendStep(nil, s)
+	members := []*fleet.Fleet{fleet.NewShared(fleet.DefaultConfig(), nil), fleet.NewShared(fleet.DefaultConfig(), nil)}
+	for _, m := range members {
+		m.Expect([]string{"a", "b"})
+	}
+	a, b = newFeed(t, set, SessionOptions{Fleet: members[0], Partition: "a"}), newFeed(t, set, SessionOptions{Fleet: members[1], Partition: "b"})
+	closed := time.Duration(0)
+	return a, b, members[0], func(at time.Duration) {
+		for ; closed+time.Duration(fleet.StepLength) <= at; closed += time.Duration(fleet.StepLength) {
+			end := closed + time.Duration(fleet.StepLength)
+			a.advance(end)
+			b.advance(end)
 			for _, m := range members {
-				step, err := fleet.ParseStep(kept)
-				if err != nil {
-					t.Error(err)
-					return
+				told, _ := m.Outbox(start+int64(end))
+				for _, to := range members {
+					heard := slices.Clone(told)
+					for i := range heard {
+						if heard[i].Step == nil {
+							continue
+						}
+						step, err := fleet.ParseStep(fleet.AppendStep(nil, heard[i].Step))
+						if err != nil {
+							t.Fatal(err)
+						}
+						heard[i].Step = step
+					}
+					to.Hear(start+int64(end), heard)
 				}
-				under = append(under, func() { m.Hear(fmt.Sprint(i), step, step.At) })
 			}
-		})
-	}
-	return newFeed(t, set, SessionOptions{Fleet: members[0]}), newFeed(t, set, SessionOptions{Fleet: members[1]}), members[0], func() {
-		for _, arrive := range under {
-			arrive()
 		}
-		under = nil
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/evaluate"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/evaluate/variation"
 	"github.com/edrwatch/edrwatch/pipeline"
-	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/sources/simulator"
 )
 
@@ -63,7 +62,7 @@ cause, for 1,000 agent-days.`,
 	flags.Uint64Var(&b.seeds, "seeds", 3, "how many fleets a scenario")
 	flags.Uint64Var(&b.first, "first-seed", 1, "the first seed")
 	flags.IntVar(&b.agents, "agents", 0, "size of the fleets (default: the scenario's, else 1000)")
-	flags.IntVar(&b.partitions, "partitions", 1, "partitions of every topic, each with detection state of its own as in a gateway; 1: all topics share one")
+	flags.IntVar(&b.partitions, "partitions", 1, "partitions of every topic, each with detection state of its own as in a gateway")
 	flags.IntVar(&b.parallel, "parallel", 1, "runs at a time")
 	flags.StringSliceVar(&b.ruleDirs, "rules", nil, "judge with the rules of this `DIR` instead of the shipped library")
 	flags.StringVarP(&b.output, "output", "o", "text", "text or json (one line a run)")
@@ -88,13 +87,12 @@ func (b *detectionBench) run(cmd *cobra.Command) error {
 		return badConfig(err)
 	}
 	// The shards of a run judge one fleet, as those of a gateway do.
-	newShards := func() func() *pipeline.Shard {
-		whole := fleet.New(fleet.DefaultConfig(), nil)
-		return func() *pipeline.Shard {
-			shard := cfg.Pipeline.Shard()
-			shard.DedupeCoordinates = true
-			return pipeline.NewShard(shard, detection.NewMapper(), detection.NewDetector(cfg.Pipeline.Lateness, whole), processors.List()...)
-		}
+	newJudge := func() evaluate.Judging {
+		shard := cfg.Pipeline.Shard()
+		shard.DedupeCoordinates = true
+		judging := detection.NewJudging(cfg.Pipeline.Lateness)
+		judging.Pace()
+		return benchJudge{judging, shard, processors.List()}
 	}
 	if len(b.scenarios) == 0 {
 		b.scenarios = append(simulator.Names(), variation.Names()...)
@@ -110,7 +108,7 @@ func (b *detectionBench) run(cmd *cobra.Command) error {
 			if err != nil {
 				return badConfig(err)
 			}
-			if tasks[i], err = b.one(ctx, newShards(), simulated, seed); err != nil {
+			if tasks[i], err = b.one(ctx, newJudge(), simulated, seed); err != nil {
 				return err
 			}
 			report.Lock()
@@ -128,8 +126,19 @@ func (b *detectionBench) run(cmd *cobra.Command) error {
 	return evaluate.WriteTable(cmd.OutOrStdout(), evaluate.Summarize(tasks))
 }
 
-func (b *detectionBench) one(ctx context.Context, newShard func() *pipeline.Shard, feed evaluate.Feed, seed uint64) (evaluate.Score, error) {
-	alerts, load, err := evaluate.Run(ctx, b.partitions, newShard, feed)
+// benchJudge makes the shards of one run.
+type benchJudge struct {
+	*app.Judging
+	shard      pipeline.ShardConfig
+	processors []pipeline.Processor
+}
+
+func (j benchJudge) NewShard(partition string) *pipeline.Shard {
+	return pipeline.NewShard(j.shard, j.NewMapper(), j.NewDetector(partition), j.processors...)
+}
+
+func (b *detectionBench) one(ctx context.Context, judge evaluate.Judging, feed evaluate.Feed, seed uint64) (evaluate.Score, error) {
+	alerts, load, err := evaluate.Run(ctx, b.partitions, judge, feed)
 	if err != nil {
 		return evaluate.Score{}, err
 	}

@@ -52,6 +52,7 @@ func fleetCommand() *cobra.Command {
 	flags.StringVarP(&f.in, "in", "i", "", "judge this capture or raw `FILE` instead of asking a gateway")
 	flags.StringVarP(&f.offline.config, "config", "c", "", "with --in: take mappings, rules and limits from this configuration `FILE`")
 	flags.StringVarP(&f.output, "output", "o", "table", "table, json or csv")
+	f.offline.registerPartitions(flags)
 	flags.BoolVar(&f.summary, "summary", false, "count the agents instead of listing them")
 	flags.StringVar(&f.query.Product, "product", "", "only agents of this `PRODUCT` (agent.type)")
 	flags.StringVar(&f.query.Version, "version", "", "only agents of this `VERSION`")

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/app"
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/config"
@@ -23,6 +24,16 @@ type offlineFlags struct {
 	config   string
 	mappings []string
 	quiet    bool
+	// Of what judges.
+	partitions int
+	order      string
+}
+
+// registerPartitions adds the options of what judges a capture as a gateway would
+// that reads it as a backlog.
+func (f *offlineFlags) registerPartitions(flags *pflag.FlagSet) {
+	flags.IntVar(&f.partitions, "partitions", 1, "divide the records of each topic of a capture into so many partitions by their keys, as Java clients do, and judge these at the same time; takes memory for all records")
+	flags.StringVar(&f.order, "order", "broker", "with --partitions: which partition is read next: broker (by time), serial (one after the other) or shuffle:SEED; the alerts are the same")
 }
 
 func (f *offlineFlags) register(cmd *cobra.Command) {
@@ -177,9 +188,17 @@ func (f *offlineFlags) job(cmd *cobra.Command, names, ruleDirs []string, judge b
 		config: cfg,
 	}
 	if judge {
-		job.fleet = fleet.New(fleet.DefaultConfig(), nil)
+		judging := detection.NewJudging(cfg.Pipeline.Lateness)
+		job.fleet, job.Judge, job.Partitions = judging.Fleet(), judging, f.partitions
 		job.fleet.Know(processors.Registry)
-		job.Detector = detection.NewDetector(cfg.Pipeline.Lateness, job.fleet)
+		if f.partitions < 0 || f.partitions > 4096 {
+			return judgedJob{}, nil, fmt.Errorf("--partitions: expected 1 to 4096, found %d", f.partitions)
+		}
+		if f.order != "" {
+			if job.Order, err = offline.ParseOrder(f.order); err != nil {
+				return judgedJob{}, nil, fmt.Errorf("--order: %w", err)
+			}
+		}
 	}
 	return job, closeAll, nil
 }

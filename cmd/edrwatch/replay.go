@@ -32,6 +32,7 @@ func replayCommand() *cobra.Command {
 		},
 	}
 	flags.register(cmd)
+	flags.registerPartitions(cmd.Flags())
 	cmd.Flags().StringVarP(&in, "in", "i", "", "read records from `FILE`")
 	cmd.Flags().StringVarP(&alerts, "alerts", "a", "", "write alert documents to `FILE`")
 	cmd.Flags().StringVar(&events, "events", "", "write event documents to `FILE`")

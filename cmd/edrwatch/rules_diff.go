@@ -91,7 +91,7 @@ func judgeWith(ctx context.Context, in, dir string) (map[raisedAlert]string, err
 	limits := pipeline.DefaultConfig()
 	var alerts bytes.Buffer
 	job := offline.Job{
-		Inputs: inputs, Shard: limits.Shard(), Decoder: decoder, Mapper: detection.NewMapper(), Detector: detection.NewDetector(limits.Lateness, nil),
+		Inputs: inputs, Shard: limits.Shard(), Decoder: decoder, Judge: detection.NewJudging(limits.Lateness),
 		Out: offline.Outputs{Events: io.Discard, Alerts: &alerts, Dead: io.Discard},
 	}
 	if err := job.Format.UnmarshalText([]byte("auto")); err != nil {

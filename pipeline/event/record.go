@@ -79,6 +79,32 @@ type Resumer interface {
 	Resume(ctx context.Context, committed int64) (from int64, ok bool)
 }
 
+// Paced is a Worker whose records are judged in step with those of other
+// partitions: Handle waits until these are as far, by the brokers' time. A source
+// with several partitions tells it what it knows of the log, lest the others wait
+// for records that do not exist. All methods but Handle are safe for concurrent
+// use. Times are nanoseconds since 1970.
+type Paced interface {
+	Worker
+	// Asked returns up to where in the log records of other partitions are known. It
+	// is called before the log is asked whether anything is left, for CaughtUp.
+	Asked() int64
+	// CaughtUp says that nothing was left in the log when it was asked after Asked
+	// had returned asked, and that Handle has returned from all before.
+	CaughtUp(asked int64)
+	// Ahead says up to what time records have been read that Handle has not seen.
+	Ahead(at int64)
+	// Waited reports whether another partition waits, so that the log should be
+	// asked at once.
+	Waited() bool
+	// Holding returns a channel that is closed while other partitions wait for this
+	// one: it has to get on whatever memory the others hold.
+	Holding() <-chan struct{}
+	// GiveUp lets Handle return at once, with an error, where it waits for other
+	// partitions: the partition is given up.
+	GiveUp()
+}
+
 // AppendID appends the deterministic id prefix-partition-offset-ordinal of the
 // ordinal-th event of a record.
 func AppendID(dst []byte, p *Partition, offset int64, ordinal int) []byte {

@@ -81,7 +81,7 @@ func (s *Shard) count(a *Agent, l life, n int) {
 	st.alive += n
 	place.alive += n
 	f.alive += n
-	f.promised += float64(n) * perSecond(a.cadence)
+	f.promised += int64(n) * perStep(a.cadence)
 	for _, x := range a.exposures {
 		if r := s.rollouts.byID[x.rollout]; r != nil {
 			r.count(a.stratum, n)
@@ -102,68 +102,40 @@ func (s *Shard) countModel(a *Agent, n int) {
 }
 
 // fellSilent accounts for an agent that became overdue without a goodbye.
-func (s *Shard) fellSilent(a *Agent, now int64) {
-	place := &s.sites[a.site]
-	if now-s.minute >= int64(time.Minute) {
-		s.minute, s.recent = now, 0
-		for i := range s.sites {
-			s.sites[i].recent = 0
-		}
-	}
-	place.recent++
-	s.recent++
-	st := of(s.step.Strata, s.strata[a.stratum].key)
-	st.NewlySilent++
-	st.Casualties = appendBounded(st.Casualties, []Casualty{{Host: a.Name(), Site: a.Site, Class: Silence, Heard: a.LastSeen}})
+// Whether that is its own failure, or its site's, is known at the closing of the
+// step.
+func (s *Shard) fellSilent(a *Agent) {
+	of(s.step.Strata, s.strata[a.stratum].key).NewlySilent++
 	at := of(s.step.Sites, a.Site)
 	at.NewlySilent++
-	at.Hosts = appendBounded(at.Hosts, []string{a.Name()})
-	if s.goingDark(place, now) {
-		return // That is no agent's failure.
-	}
-	st.Fell++
-	for _, x := range a.exposures {
-		if r := s.rollouts.byID[x.rollout]; r != nil && now-x.at <= int64(s.cfg.Exposed) {
-			s.arm(r.version, s.strata[a.stratum].key).Fell++
+	at.Hosts = append(at.Hosts, a.Name())
+	s.fallen = append(s.fallen, a)
+}
+
+// settleFallen accounts for those that fell silent in the step that was closed.
+func (s *Shard) settleFallen(v *View) {
+	for _, a := range s.fallen {
+		if a.life != silent || a.evicted {
+			continue // Its host said goodbye in the same step.
+		}
+		if _, site := v.failing[a.Site]; site && a.Site != "" {
+			continue // That is no agent's failure.
+		}
+		st := of(s.step.Strata, s.strata[a.stratum].key)
+		st.Fell++
+		st.Casualties = append(st.Casualties, Casualty{Host: a.Name(), Site: a.Site, Class: Silence, Heard: a.LastSeen})
+		for _, x := range a.exposures {
+			if r := s.rollouts.byID[x.rollout]; r != nil && v.End-x.at <= int64(s.cfg.Exposed) {
+				s.arm(r.version, s.strata[a.stratum].key).Fell++
+			}
+		}
+		if _, blamed := v.blamed[a.Site][a.Name()]; blamed || a.Site == "" {
+			s.fail(a, Silence, v.End)
 		}
 	}
-	if a.Site == "" || place.recent <= siteBlames {
-		// What brings a site down begins with a few of its agents.
-		s.fail(a, Silence, now)
-	}
+	clear(s.fallen)
+	s.fallen = s.fallen[:0]
 }
-
-// goingDark reports whether a site loses its agents much faster than the
-// others do.
-func (s *Shard) goingDark(place *site, now int64) bool {
-	if place.name == "" || len(s.sites) == 1 {
-		return false
-	}
-	here, all := float64(place.alive+place.silent), 0
-	for i := range s.sites {
-		all += s.sites[i].alive + s.sites[i].silent
-	}
-	elsewhere := float64(s.recent-place.recent) / max(float64(all)-here, 1)
-	share := float64(place.recent) / max(here, 1)
-	if place.recent >= darkHosts && share > darkShare && share > darkTimes*elsewhere {
-		place.dark = now + darkFor
-	}
-	return now < place.dark
-}
-
-// A site is going dark when so many of its agents, more than this share, and
-// so many times the share elsewhere, fall silent within a minute. It stays so
-// for a while.
-const (
-	darkHosts = 5
-	darkShare = 0.10
-	darkTimes = 4
-	darkFor   = int64(10 * time.Minute)
-)
-
-// siteBlames is how many silences of one site within a minute count as
-// failures of versions.
-const siteBlames = 3
 
 // failAgain is the time within which a second failure of an agent says nothing
 // that the first did not, in seconds.
@@ -215,7 +187,7 @@ func (s *Shard) blame(a *Agent, c Class, now int64) {
 		if c == anyFailure {
 			continue
 		}
-		arm.Casualties = appendBounded(arm.Casualties, []Casualty{{Host: a.Name(), Site: a.Site, Model: hardware.Model, Class: c, Heard: a.LastSeen}})
+		arm.Casualties = append(arm.Casualties, Casualty{Host: a.Name(), Site: a.Site, Model: hardware.Model, Class: c, Heard: a.LastSeen})
 	}
 }
 
@@ -253,8 +225,7 @@ func (s *Shard) sum(step *Step) {
 		}
 	}
 	for _, f := range s.feeds {
-		*of(step.Feeds, f.name) = FeedStep{Records: f.records, Beats: f.beats, Due: f.promised * float64(StepLength) / 1e9, Alive: f.alive, Gap: f.gap, Late: f.late}
-		f.records, f.beats, f.gap, f.late = 0, 0, 0, 0
+		*of(step.Feeds, f.name) = f.end()
 	}
 	for _, r := range s.rollouts.byID {
 		for number, n := range r.alive {
@@ -271,5 +242,6 @@ func (s *Shard) sum(step *Step) {
 			}
 		}
 	}
-	s.rollouts.expire(step.At - int64(s.cfg.Exposed))
+	s.rollouts.expire(step.At-int64(s.cfg.Exposed), s.view)
+	step.order()
 }

@@ -1,130 +1,119 @@
 package fleet
 
-import "time"
-
-// collector merges the steps of its members, the shards of a gateway or the
-// gateways of a fleet, into steps of all of them. It waits for the slowest
-// member, because partitions are read at different speeds. It does not wait
-// for one to which nothing comes: that made no step for idle, or, where there
-// is no clock, that is behind by more than idleEvents of the events'. Nor for
-// one that is behind by mostBehind.
-type collector struct {
-	idle    time.Duration
-	members map[any]*member
-	pending map[int64][]contribution
-	closed  int64 // the end of the last step that was merged
-}
-
-// member is where one that makes steps is.
-type member struct {
-	at     int64     // the end of its last step; 0 before the first
-	seen   time.Time // when it made that, or began; zero before
-	joined int64     // what was merged when it came
-}
-
-// contribution is what one member did in a step.
-type contribution struct {
-	from any
-	step *Step
-}
-
-const (
-	idleEvents = int64(5 * time.Minute)
-	mostBehind = int64(6 * time.Hour)
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
 )
 
-func newCollector(idle time.Duration) *collector {
-	return &collector{idle: idle, members: map[any]*member{}, pending: map[int64][]contribution{}}
+// Contribution is what the agents of one partition did in a step.
+type Contribution struct {
+	Partition string
+	Step      *Step
+	Rebuilt   bool // by records that were judged before
 }
 
-func (c *collector) join(who any) *member {
-	m := &member{joined: c.closed}
-	c.members[who] = m
-	return m
+// collector keeps what partitions tell of steps until these are closed. What a
+// partition tells twice counts once, whoever tells it.
+type collector struct {
+	closed  int64 // end of the last step that was closed
+	partial bool  // the steps that are closed now lack a partition
+	told    map[string]*toldPartition
+	pending map[int64]map[string]Contribution // by end and partition
 }
 
-func (c *collector) leave(who any) { delete(c.members, who) }
+// toldPartition is one of which steps were told.
+type toldPartition struct {
+	at   int64 // end of the last step that was told
+	last *Step // as it was told; nil before
+	// skipped says that steps are closed without it until it is told of again.
+	skipped bool
+}
 
-// take adds a step of a member and returns those that all members have made.
-// A zero now is that of a replay.
-func (c *collector) take(who any, m *member, step *Step, now time.Time) []*Step {
-	m.at, m.seen = step.At, now
-	if step.At <= c.closed-mostBehind {
-		return nil // A partition that changed hands is read again to know its agents; what they did has been judged.
+func newCollector() collector {
+	return collector{told: map[string]*toldPartition{}, pending: map[int64]map[string]Contribution{}}
+}
+
+func unnamedPartition(n int) string { return "#" + strconv.Itoa(n) }
+
+func (c *collector) obtain(partition string) *toldPartition {
+	told := c.told[partition]
+	if told == nil {
+		told = &toldPartition{}
+		c.told[partition] = told
 	}
-	c.put(who, step)
-	return c.due(now)
+	return told
 }
 
-// due returns the steps that all members that are waited for have made.
-func (c *collector) due(now time.Time) []*Step {
-	ready := c.ready(now)
-	var merged []*Step
-	for len(c.pending) > 0 {
-		first := int64(-1)
-		for at := range c.pending {
-			if first < 0 || at < first {
-				first = at
-			}
-		}
-		if first > ready {
-			break
-		}
-		merged = append(merged, c.merge(first))
+// offer keeps a step. One that was told before counts no more; one that comes
+// after its time counts in the next.
+func (c *collector) offer(partition string, step *Step, rebuilt bool) {
+	told := c.obtain(partition)
+	if step.At <= told.at {
+		return
 	}
-	return merged
+	told.at = step.At
+	told.last = step
+	at := step.At
+	if at <= c.closed {
+		at = c.closed + StepLength
+	}
+	if c.pending[at] == nil {
+		c.pending[at] = map[string]Contribution{}
+	}
+	if have, ok := c.pending[at][partition]; ok {
+		// A copy: the step before is what the partition stands at if it tells no more.
+		both := newStep(at)
+		both.Add(have.Step)
+		both.follow(step)
+		step, rebuilt = both, rebuilt && have.Rebuilt
+	}
+	c.pending[at][partition] = Contribution{partition, step, rebuilt}
 }
 
-// put keeps a step until it is merged. What comes after its time was merged
-// counts in the next step.
-func (c *collector) put(who any, step *Step) {
-	at := max(step.At, c.closed+StepLength)
-	step.At = at
-	for _, have := range c.pending[at] {
-		if have.from == who {
-			have.step.follow(step)
-			return
+// next is the first step up to end of which somebody told, 0 for none.
+func (c *collector) next(end int64) int64 {
+	first := int64(0)
+	for at := range c.pending {
+		if at <= end && (first == 0 || at < first) {
+			first = at
 		}
 	}
-	c.pending[at] = append(c.pending[at], contribution{who, step})
+	return first
 }
 
-func (c *collector) merge(at int64) *Step {
+// rebuilt reports whether all that was told of a step is of records that were
+// judged before.
+func (c *collector) rebuilt(at int64) bool {
+	for _, p := range c.pending[at] {
+		if !p.Rebuilt {
+			return false
+		}
+	}
+	return len(c.pending[at]) > 0
+}
+
+// close returns the sum of what all partitions did in a step.
+func (c *collector) close(at int64) *Step {
 	parts := c.pending[at]
 	delete(c.pending, at)
-	c.closed = at
-	for _, more := range parts[1:] {
-		parts[0].step.Add(more.step)
+	c.closed = max(c.closed, at)
+	whole := newStep(at)
+	for _, name := range slices.SortedFunc(maps.Keys(c.told), cmp.Compare[string]) {
+		if p, ok := parts[name]; ok {
+			whole.Add(p.Step)
+		} else if told := c.told[name]; told.last != nil {
+			whole.Add(told.last.standing(at))
+		}
 	}
-	return parts[0].step
+	return whole
 }
 
-// ready is the time up to which all members that are waited for have come.
-func (c *collector) ready(now time.Time) int64 {
-	fastest := c.closed + StepLength
-	for _, m := range c.members {
-		fastest = max(fastest, m.at)
-	}
-	slowest := fastest
-	for _, m := range c.members {
-		waited := fastest-m.at < mostBehind || m.at == 0 // That is in its first step.
-		if !now.IsZero() {
-			waited = waited && now.Sub(m.seen) < c.idle
-		} else {
-			waited = waited && m.at > 0 && fastest-m.at < idleEvents
-		}
-		if waited {
-			slowest = min(slowest, m.at)
-		}
-	}
-	return slowest
-}
-
-// forget drops members of which nothing was heard since.
-func (c *collector) forget(since time.Time) {
-	for who, m := range c.members {
-		if m.seen.Before(since) {
-			delete(c.members, who)
-		}
+// forget takes a partition out, and what it told that was not judged.
+func (c *collector) forget(partition string) {
+	delete(c.told, partition)
+	for _, parts := range c.pending {
+		delete(parts, partition)
 	}
 }

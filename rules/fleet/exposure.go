@@ -73,10 +73,10 @@ func (rs *rollouts) drop(id int32) {
 	delete(rs.byID, id)
 }
 
-// expire gives up the versions that no agent got since.
-func (rs *rollouts) expire(since int64) {
+// expire gives up the versions that no agent of the fleet got since.
+func (rs *rollouts) expire(since int64, v *View) {
 	for id, r := range rs.byID {
-		if r.last < since {
+		if r.last < since && (v == nil || v.versions[r.version] < since) {
 			rs.drop(id)
 		}
 	}

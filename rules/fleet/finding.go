@@ -18,6 +18,7 @@ type Finding struct {
 	Channel            string
 	Site               string
 	Verdict            string // of a bad_rollout: hold or rollback
+	Partial            bool   // agents of a partition that could not be waited for stand as they were last known
 	Reason             string
 	Evidence           []Evidence
 }

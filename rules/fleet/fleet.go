@@ -7,123 +7,197 @@ import (
 	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
-// Fleet brings the steps of all shards of a gateway before one Judge. Where
-// several gateways share the partitions each publishes the steps of its shards,
-// and hears those of all. It is safe for concurrent use.
+// Fleet brings the steps of all partitions before one Judge, in the order of
+// the log's time: a step is judged when every partition has ended it, and what
+// the judge then knows is seen by all partitions from the next step on. So what
+// is found depends on the records alone. It is safe for concurrent use.
+//
+// Who closes steps is one of three. By itself a fleet closes a step as soon as
+// all shards that have begun have ended it: for a session alone, and tests. One
+// that is Paced closes none but by Close. One that is Shared judges what Hear
+// tells it of the partitions of all gateways.
 type Fleet struct {
-	cfg     Config
-	now     func() time.Time
-	publish func(*Step) // nil: the shards here are the whole fleet
+	cfg Config
+	now func() time.Time
 
 	mu       sync.Mutex
 	judge    *Judge
-	shards   *collector
-	gateways *collector
+	collect  collector
+	views    views
+	shards   map[*Shard]*shardPlace
+	unnamed  int
+	paced    bool
+	shared   bool
+	outbox   []Contribution // of the steps that are not closed, where the fleet is shared
 	rosters  map[Roster]struct{}
-	names    *identity.Registry       // nil: none
-	inbox    map[*Shard][][]HostEvent // what waits for shards
-	versions versions                 // as counted last
-	counted  time.Time                // when
-	heard    int64                    // the latest record of the exchange, nanoseconds since 1970
-	told     time.Time                // when it was announced last that steps will come
+	names    *identity.Registry // nil: none
+	versions versions  // as counted last
+	counted  time.Time // when
 }
 
-// Shards and gateways of which nothing came for so long are not waited for. A
-// shard's steps come when its records do; a gateway's, every ten seconds.
-const (
-	idleShard   = 5 * time.Second
-	idleGateway = 15 * time.Second
-	goneGateway = 10 * time.Minute
-	// announceEvery is how often a gateway says that it is not ready yet.
-	announceEvery = 5 * time.Second
-)
+// shardPlace is what the fleet knows of a shard in this process.
+type shardPlace struct {
+	partition string
+	at        int64 // end of its last step; 0 before the first
+}
 
-// New returns a fleet without shards. Now is the gateway's clock, which tells a
-// slow partition from an idle one and nothing else; nil for a replay, whose
-// findings depend on its records alone.
+// New returns a fleet without shards, which closes steps by itself. Now is the
+// gateway's clock, for how long answers about the inventory are kept; nil for a
+// replay.
 func New(cfg Config, now func() time.Time) *Fleet {
-	return &Fleet{cfg: cfg.withDefaults(), now: now, judge: newJudge(cfg, now == nil), shards: newCollector(idleShard), gateways: newCollector(idleGateway), rosters: map[Roster]struct{}{},
-		inbox: map[*Shard][][]HostEvent{}}
+	return &Fleet{
+		cfg: cfg.withDefaults(), now: now, judge: NewJudge(cfg), collect: newCollector(), shards: map[*Shard]*shardPlace{}, rosters: map[Roster]struct{}{},
+	}
 }
 
-// NewMember returns the part of a gateway in a fleet of several. The steps of
-// its shards go to publish, which must not block and may keep them, and the
-// judge only learns what Hear is told.
-func NewMember(cfg Config, now func() time.Time, publish func(*Step)) *Fleet {
+// Pace lets steps be closed by Close alone from now on.
+func (f *Fleet) Pace() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.paced = true
+}
+
+// NewShared returns the part of a gateway in a fleet of several: what its shards
+// tell is taken with Outbox, and the judge only learns what Hear is told.
+func NewShared(cfg Config, now func() time.Time) *Fleet {
 	f := New(cfg, now)
-	f.publish = publish
+	f.paced, f.shared = true, true
 	return f
 }
 
-// Shard returns a new shard of the fleet; Leave takes it out again.
-func (f *Fleet) Shard() *Shard {
+// Shard returns a new shard of the fleet, for a partition that is named equally
+// in all gateways; "" for one that nobody else reads. Leave takes it out again.
+func (f *Fleet) Shard(partition string) *Shard {
 	s := NewShard(f.cfg)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.shards.join(s)
-	f.announce()
+	if partition == "" {
+		f.unnamed++
+		partition = unnamedPartition(f.unnamed)
+	}
+	f.shards[s] = &shardPlace{partition: partition}
 	return s
 }
 
-// announce tells the other gateways that this one has partitions and will tell
-// what their agents do, so that its first step is waited for: while it reads
-// records again it makes none, and the others may be far ahead by then. It is a
-// step without an end.
-func (f *Fleet) announce() {
-	if f.publish == nil {
-		return
-	}
-	if now := f.clock(); now.IsZero() || now.Sub(f.told) >= announceEvery {
-		f.told = now
-		f.publish(&Step{})
-	}
-}
-
-// Begin says that the first record came to a shard: its first step is waited
-// for, because partitions do not begin to be read at the same moment.
-func (f *Fleet) Begin(s *Shard) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if m := f.shards.members[s]; m != nil {
-		m.seen = f.clock()
-	}
-}
-
-// Leave takes a shard out whose partition is given up.
+// Leave takes a shard out whose partition is given up. Its agents stay in the
+// denominators until somebody tells of the partition again, or it is forgotten.
 func (f *Fleet) Leave(s *Shard) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.shards.leave(s)
-	delete(f.inbox, s)
+	place := f.shards[s]
+	if place == nil {
+		return
+	}
+	delete(f.shards, s)
+	if !f.paced {
+		f.collect.forget(place.partition)
+	}
 }
 
-// Take adds a step of a shard and judges the steps that all shards have made.
-// Rebuilt says that the step is of records that were judged before and are
-// read again, so that the shard knows its agents; of these only what was not
-// told already counts.
+// Take adds a step of a shard. Where the fleet closes steps by itself it judges
+// those that all shards have ended, and returns what was found. Rebuilt says
+// that the step is of records that were judged before and are read again: what
+// is found by such steps alone was told.
 func (f *Fleet) Take(s *Shard, step *Step, rebuilt bool) []Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	m := f.shards.members[s]
-	if m == nil {
+	place := f.shards[s]
+	if place == nil {
 		return nil
 	}
-	if rebuilt && (f.publish != nil || step.At <= m.joined) {
-		m.seen = f.clock() // It will tell what the others tell now, and is waited for.
-		f.announce()
+	place.at = step.At
+	if f.shared {
+		f.outbox = append(f.outbox, Contribution{Partition: place.partition, Step: step, Rebuilt: rebuilt})
 		return nil
 	}
-	if f.publish == nil { // Else it is heard from the exchange, like the others'.
-		f.deliver(s, step)
+	f.collect.offer(place.partition, step, rebuilt)
+	if f.paced {
+		return nil
 	}
-	merged := f.shards.take(s, m, step, f.clock())
-	if f.publish == nil {
-		return f.judgeAll(merged)
+	findings, _ := f.closeTo(f.endedByAll())
+	return findings
+}
+
+// endedByAll is the end of the last step that all shards have ended which have
+// begun and do not lie further behind than patience.
+func (f *Fleet) endedByAll() int64 {
+	fastest := int64(0)
+	for _, p := range f.shards {
+		fastest = max(fastest, p.at)
 	}
-	for _, whole := range merged {
-		f.publish(whole)
+	slowest := fastest
+	for _, p := range f.shards {
+		if p.at > 0 && fastest-p.at < patience {
+			slowest = min(slowest, p.at)
+		}
 	}
-	return nil
+	return slowest
+}
+
+// patience is how far behind the others, by the events' time, a shard may be of
+// a fleet that closes steps by itself.
+const patience = int64(5 * time.Minute)
+
+// Close judges all steps up to the one that ends at end, which every partition
+// that is waited for has ended. Agents of a partition that told nothing of a
+// step stay as they were. It returns what was found.
+func (f *Fleet) Close(end int64, partial bool) []Finding {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.collect.partial = partial
+	findings, last := f.closeTo(end)
+	if last < end {
+		findings = append(findings, f.closeAt(end)...) // Nobody told of anything.
+	}
+	return findings
+}
+
+// closeTo judges the steps that somebody told of up to end, and returns the end
+// of the last.
+func (f *Fleet) closeTo(end int64) ([]Finding, int64) {
+	var findings []Finding
+	for at := f.collect.next(end); at > 0; at = f.collect.next(end) {
+		findings = append(findings, f.closeAt(at)...)
+	}
+	return findings, f.collect.closed
+}
+
+// closeAt judges one step. What is found by records alone that were judged
+// before was told before.
+func (f *Fleet) closeAt(end int64) []Finding {
+	rebuilt, partial := f.collect.rebuilt(end), f.collect.partial
+	found, view := f.judge.Take(f.collect.close(end))
+	view.Partial = partial
+	f.views.add(view)
+	if rebuilt {
+		return nil
+	}
+	for i := range found {
+		found[i].Partial = partial
+	}
+	return found
+}
+
+// Closed is the end of the last step that was closed; 0 before.
+func (f *Fleet) Closed() int64 {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.collect.closed
+}
+
+// View returns what is known since the step that ended at a time, nil before
+// the first.
+func (f *Fleet) View(end int64) *View {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.views.at(end)
+}
+
+// NextView returns the first view after a time and up to another, nil for none.
+func (f *Fleet) NextView(after, upTo int64) *View {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.views.next(after, upTo)
 }
 
 // clock is the gateway's, zero in a replay.
@@ -132,65 +206,4 @@ func (f *Fleet) clock() time.Time {
 		return time.Time{}
 	}
 	return f.now()
-}
-
-// Hear adds a step that a gateway published, in the order of the exchange, and
-// judges the steps that all gateways have made. At is the time of the record,
-// nanoseconds since 1970: what is found depends on the records alone. A step
-// that was published twice counts once; one without an end announces a gateway.
-func (f *Fleet) Hear(gateway string, step *Step, at int64) []Finding {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.heard = max(f.heard, at)
-	now := time.Unix(0, f.heard)
-	m := f.gateways.members[gateway]
-	if m == nil {
-		f.gateways.forget(now.Add(-goneGateway))
-		m = f.gateways.join(gateway)
-	}
-	if step.At == 0 {
-		m.seen = now // It is there, and waited for as long as for one that is slow.
-		return nil
-	}
-	if step.At <= m.at {
-		return nil
-	}
-	f.deliver(nil, step)
-	return f.judgeAll(f.gateways.take(gateway, m, step, now))
-}
-
-// Depart takes a gateway out that says it leaves, and judges what only its next
-// step was waited for.
-func (f *Fleet) Depart(gateway string) []Finding {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.gateways.leave(gateway)
-	return f.judgeAll(f.gateways.due(time.Unix(0, f.heard)))
-}
-
-// WaitFor says how long a gateway of which nothing comes is waited for; 15 s
-// where it does not.
-func (f *Fleet) WaitFor(idle time.Duration) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.gateways.idle = idle
-}
-
-func (f *Fleet) judgeAll(steps []*Step) []Finding {
-	var findings []Finding
-	for _, step := range steps {
-		findings = append(findings, f.judge.Take(step)...)
-	}
-	return findings
-}
-
-// Dark reports whether the agent's site is known to be dark. An agent of which
-// no site is known is taken to be of one that lost its agents when it was lost.
-func (f *Fleet) Dark(a *Agent) bool {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if a.Site != "" {
-		return f.judge.SiteDark(a.Site)
-	}
-	return f.judge.lostWithSite(a.LastSeen, a.cadence)
 }

@@ -14,7 +14,9 @@ import (
 type world struct {
 	t        testing.TB
 	fleet    *Fleet
-	members  []*Fleet // where several gateways share the shards
+	gateways []*Fleet // where several share the shards
+	whole    *Fleet   // that judges what they tell
+	tap      func(end int64, told []Contribution) // sees what is told; nil: nobody does
 	shards   []*Shard
 	agents   []*Agent
 	e        *event.Event
@@ -36,7 +38,7 @@ func newWorld(t testing.TB, agents, shards int, sites int) *world {
 		now: time.Date(2024, 7, 19, 3, 0, 0, 0, time.UTC).UnixNano(),
 	}
 	for range shards {
-		w.shards = append(w.shards, w.fleet.Shard())
+		w.shards = append(w.shards, w.fleet.Shard(fmt.Sprint(len(w.shards))))
 	}
 	for i := range agents {
 		w.agents = append(w.agents, &Agent{
@@ -61,13 +63,8 @@ func (w *world) run(d time.Duration, silent func(i int) bool) {
 }
 
 func (w *world) send(i int, a *Agent, action, content string) {
-	s, f := w.shards[i%len(w.shards)], w.fleet
-	if n := len(w.members); n > 0 {
-		f = w.members[i%len(w.shards)%n]
-	}
-	for s.NextStep() > 0 && s.NextStep() <= w.now {
-		w.findings = append(w.findings, f.Take(s, s.EndStep(w.now), false)...)
-	}
+	s := w.shards[i%len(w.shards)]
+	w.endSteps()
 	w.e.Reset()
 	w.e.SetString(ecs.EventAction, action)
 	w.e.SetString(ecs.AgentID, a.ID)
@@ -81,6 +78,46 @@ func (w *world) send(i int, a *Agent, action, content string) {
 		topic = "other"
 	}
 	s.Observe(a, w.e, w.now, w.now-w.delay, topic)
+}
+
+// endSteps ends the steps before the present in all shards, as a pacer does.
+func (w *world) endSteps() {
+	for {
+		end := int64(0)
+		for _, s := range w.shards {
+			if next := s.NextStep(); next > 0 && next <= w.now && (end == 0 || next < end) {
+				end = next
+			}
+		}
+		if end == 0 {
+			return
+		}
+		for i, s := range w.shards {
+			if s.NextStep() == end {
+				w.findings = append(w.findings, w.fleetOf(i).Take(s, s.EndStep(w.now), false)...)
+			}
+		}
+		for _, g := range w.gateways {
+			w.exchange(g, end)
+		}
+		for i, s := range w.shards {
+			f := w.fleetOf(i)
+			for seen, ended := s.Behind(); seen < ended; seen, ended = s.Behind() {
+				v := f.NextView(seen, ended)
+				if v == nil {
+					break
+				}
+				s.Advance(v)
+			}
+		}
+	}
+}
+
+func (w *world) fleetOf(shard int) *Fleet {
+	if n := len(w.gateways); n > 0 {
+		return w.gateways[shard%n]
+	}
+	return w.fleet
 }
 
 func (w *world) kinds() map[string]Finding {
@@ -242,7 +279,7 @@ func BenchmarkObserve(b *testing.B) {
 		b.Fatal(err)
 	}
 	const agents = 100_000
-	s := NewShard(DefaultConfig())
+	s, j := NewShard(DefaultConfig()), NewJudge(DefaultConfig())
 	list := make([]Agent, agents)
 	for i := range list {
 		list[i] = Agent{ID: "x", Type: "a", OSType: "windows", HostType: "server", Site: "s", Version: "1"}
@@ -256,7 +293,8 @@ func BenchmarkObserve(b *testing.B) {
 	for b.Loop() {
 		now += int64(120*time.Second) / agents
 		for s.NextStep() > 0 && s.NextStep() <= now {
-			s.EndStep(now)
+			_, view := j.Take(s.EndStep(now))
+			s.Advance(view)
 		}
 		s.Observe(&list[i%agents], e, now, now, "topic")
 		i++

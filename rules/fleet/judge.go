@@ -21,34 +21,49 @@ type Judge struct {
 	cohorts  map[cohortKey]*judgedCohort
 	sites    map[string]*judgedSite
 	feeds    map[string]*judgedFeed
-	begun    int   // versions that came
-	stalled  int64 // when a feed was seen stalled last
-	together int64 // when all feeds were seen quiet last
-	replay   bool  // the clock is that of the records: it stands still when nothing comes
-	blackout bool  // nothing of the present came lately, only a backlog
+	begun    int                     // versions that came
+	clocks   map[string]*judgedClock // of feeds
+	minute   int64                   // in which lost counts
+	lost     int                     // newly silent in it
+	stalled  int64                   // when a feed was seen stalled last
+	together int64                   // when all feeds were seen quiet last
+	blackout bool                    // nothing of the present came lately, only a backlog
 	findings []Finding
 }
 
 // NewJudge returns a judge that has seen nothing.
-func NewJudge(cfg Config) *Judge { return newJudge(cfg, false) }
-
-func newJudge(cfg Config, replay bool) *Judge {
+func NewJudge(cfg Config) *Judge {
 	return &Judge{
-		replay: replay, cfg: cfg.withDefaults(), versions: map[Version]*judgedVersion{}, strata: map[Stratum]*sequential.Silence{}, failing: map[Stratum]*sequential.Hazard{},
+		cfg: cfg.withDefaults(), clocks: map[string]*judgedClock{}, versions: map[Version]*judgedVersion{}, strata: map[Stratum]*sequential.Silence{}, failing: map[Stratum]*sequential.Hazard{},
 		alive: map[Stratum]int{}, cohorts: map[cohortKey]*judgedCohort{}, sites: map[string]*judgedSite{}, feeds: map[string]*judgedFeed{},
 	}
 }
 
 // Take judges one step and returns what it found, in an order that depends on
-// the steps alone.
-func (j *Judge) Take(s *Step) []Finding {
+// the steps alone, and what all shards may know of it.
+func (j *Judge) Take(s *Step) ([]Finding, *View) {
 	if j.began == 0 {
 		j.began = s.At
+	}
+	before := s.At - StepLength
+	if j.now > 0 {
+		before = j.now
 	}
 	j.now = s.At
 	j.findings = nil
 	settled := s.At-j.began >= int64(j.cfg.Settle)
+	for name := range s.Feeds {
+		of(j.clocks, name)
+	}
+	for name, c := range j.clocks {
+		f := s.Feeds[name]
+		if f == nil {
+			f = &FeedStep{}
+		}
+		c.take(f, before, s.At)
+	}
 	j.takeFeeds(s)
+	blamed := j.takeLosses(s)
 	j.takeSites(s, settled)
 	j.alive = make(map[Stratum]int, len(s.Strata))
 	for key, stratum := range s.Strata {
@@ -57,25 +72,36 @@ func (j *Judge) Take(s *Step) []Finding {
 	j.takeVersions(s)
 	j.learnFailures(s)
 	j.takeStrata(s, settled)
-	return j.findings
+	return j.findings, j.view(s, blamed)
+}
+
+// view is what all shards may know after a step.
+func (j *Judge) view(s *Step, blamed map[string]map[string]struct{}) *View {
+	v := &View{
+		End: s.At, Began: j.began, Hosts: s.Hosts, feeds: make(map[string]FeedClock, len(j.clocks)), blamed: blamed,
+		dark: map[string]int64{}, failing: map[string]struct{}{}, versions: make(map[Version]int64, len(j.versions)),
+	}
+	for name, c := range j.clocks {
+		v.feeds[name] = c.view(s.At)
+	}
+	for name, site := range j.sites {
+		if site.firing {
+			v.dark[name] = site.start
+		}
+		if s.At < site.losing {
+			v.failing[name] = struct{}{}
+		}
+	}
+	for version, jv := range j.versions {
+		v.versions[version] = max(jv.lastExposed, jv.first)
+	}
+	return v
 }
 
 // SiteDark reports whether a site is known to be dark.
 func (j *Judge) SiteDark(name string) bool {
 	site := j.sites[name]
 	return site != nil && site.firing
-}
-
-// lostWithSite reports whether an agent that was heard last at a time, and beats
-// in an interval, may be of a site that is dark: heard before that went dark, and
-// missed since.
-func (j *Judge) lostWithSite(heard, cadence int64) bool {
-	for _, site := range j.sites {
-		if site.firing && heard < site.start && heard >= site.start-silenceSteps*StepLength-cadence {
-			return true
-		}
-	}
-	return false
 }
 
 // sortedKeys returns the keys of a map in a fixed order, so that findings do

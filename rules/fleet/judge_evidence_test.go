@@ -84,11 +84,12 @@ func TestLostWithASite(t *testing.T) {
 		t.Fatalf("found %+v", w.findings)
 	}
 	w.run(10*time.Minute, func(i int) bool { return lost(i) || i == 150 })
-	if !w.fleet.Dark(w.agents[100]) || w.fleet.Dark(w.agents[150]) || w.fleet.Dark(w.agents[3]) {
-		t.Errorf("lost with the site %v, later %v, at another site %v", w.fleet.Dark(w.agents[100]), w.fleet.Dark(w.agents[150]), w.fleet.Dark(w.agents[3]))
+	dark := func(i int) bool { return w.shards[0].Dark(w.agents[i]) }
+	if !dark(100) || dark(150) || dark(3) {
+		t.Errorf("lost with the site %v, later %v, at another site %v", dark(100), dark(150), dark(3))
 	}
 	w.run(10*time.Minute, func(i int) bool { return i == 100 || i == 150 })
-	if w.fleet.Dark(w.agents[100]) {
+	if dark(100) {
 		t.Error("the site is back and the agent is not: it is to be missed")
 	}
 }
@@ -103,9 +104,7 @@ func TestReplayEnds(t *testing.T) {
 	a := w.agents[0]
 	w.e.Reset()
 	w.now += int64(time.Second)
-	for s := w.shards[0]; s.NextStep() <= w.now; {
-		w.findings = append(w.findings, w.fleet.Take(s, s.EndStep(w.now), false)...)
-	}
+	w.endSteps()
 	w.shards[0].Observe(a, w.e, w.now, w.now-int64(3*time.Hour), "topic") // from a batch that is late
 	if len(w.findings) > 0 {
 		t.Fatalf("found %+v", w.findings)

@@ -7,25 +7,26 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/edrwatch/edrwatch/rules/fleet/sequential"
 	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
 )
 
 // fleetFormat begins the bytes of a fleet's state.
-const fleetFormat = "edrwatch fleet 6\n"
+const fleetFormat = "edrwatch fleet 7\n"
 
-// AppendSnapshot appends what the judge knows and the steps of gateways that
-// it waits with: all that Hear has told. The same state gives the same bytes.
-// The shards of this process are not part of it.
+// AppendSnapshot appends what the judge knows, where every partition is and the
+// steps that are not closed. The same state gives the same bytes. The shards of
+// this process are not part of it.
 func (f *Fleet) AppendSnapshot(to []byte) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return snapshot.Append(append(to, fleetFormat...), func(c *snapshot.Codec) { persistFleet(c, f) })
 }
 
-// Restore takes that up. After an error the fleet is as before.
+// Restore takes that up. After an error the fleet is as before. What earlier
+// steps showed to partitions that are read again is not kept: they see what was
+// known when the state was written.
 func (f *Fleet) Restore(kept []byte) error {
 	rest, ok := strings.CutPrefix(string(kept), fleetFormat)
 	if !ok {
@@ -37,48 +38,45 @@ func (f *Fleet) Restore(kept []byte) error {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	into.gateways.idle = f.gateways.idle
-	f.judge, f.gateways, f.heard = into.judge, into.gateways, into.heard
+	f.judge, f.collect, f.views = into.judge, into.collect, views{}
+	if f.collect.closed > 0 {
+		f.views.add(f.judge.view(newStep(f.judge.now), nil))
+	}
 	return nil
 }
 
 func persistFleet(c *snapshot.Codec, f *Fleet) {
-	snapshot.Int(c, &f.heard)
-	snapshot.Int(c, &f.gateways.closed)
-	members := map[string]*member{}
-	for name, m := range f.gateways.members {
-		members[name.(string)] = m
-	}
-	snapshot.Map(c, members, strings.Compare, c.Shared, func(m **member) {
+	snapshot.Int(c, &f.collect.closed)
+	snapshot.Map(c, f.collect.told, strings.Compare, c.Shared, func(m **toldPartition) {
 		if *m == nil {
-			*m = &member{}
+			*m = &toldPartition{}
 		}
-		seen := (*m).seen.UnixNano()
 		snapshot.Int(c, &(*m).at)
-		snapshot.Int(c, &seen)
-		(*m).seen = time.Unix(0, seen)
-	})
-	snapshot.Map(c, f.gateways.pending, cmp.Compare[int64], with(c, snapshot.Int[int64]), func(list *[]contribution) { snapshot.List(c, list, with(c, persistContribution)) })
-	if c.Reading() {
-		for name, m := range members {
-			f.gateways.members[name] = m
+		c.Bool(&(*m).skipped)
+		some := (*m).last != nil
+		if c.Bool(&some); some {
+			persistStep(c, "the last step of a partition", &(*m).last)
 		}
-	}
+	})
+	snapshot.Map(c, f.collect.pending, cmp.Compare[int64], with(c, snapshot.Int[int64]), func(parts *map[string]Contribution) {
+		if *parts == nil {
+			*parts = map[string]Contribution{}
+		}
+		snapshot.Map(c, *parts, strings.Compare, c.Shared, func(p *Contribution) {
+			c.Shared(&p.Partition)
+			c.Bool(&p.Rebuilt)
+			persistStep(c, "a step that waits", &p.Step)
+		})
+	})
 	persistJudge(c, f.judge)
 }
 
-func persistContribution(c *snapshot.Codec, p *contribution) {
-	from, _ := p.from.(string)
-	c.Shared(&from)
-	p.from = from
-	persistStep(c, "a step that waits", &p.step)
-}
-
 func persistJudge(c *snapshot.Codec, j *Judge) {
-	for _, v := range []*int64{&j.began, &j.now, &j.stalled, &j.together} {
+	for _, v := range []*int64{&j.began, &j.now, &j.stalled, &j.together, &j.minute} {
 		snapshot.Int(c, v)
 	}
 	snapshot.Int(c, &j.begun)
+	snapshot.Int(c, &j.lost)
 	c.Bool(&j.blackout)
 	snapshot.Map(c, j.versions, compareVersions, with(c, persistVersion), func(v **judgedVersion) { persistJudgedVersion(c, v) })
 	for v, jv := range j.versions {
@@ -91,6 +89,28 @@ func persistJudge(c *snapshot.Codec, j *Judge) {
 		func(k *cohortKey) { c.Shared(&k.product); c.Shared(&k.os) }, with(c, persistJudgedCohort))
 	snapshot.Map(c, j.sites, strings.Compare, c.Shared, with(c, persistJudgedSite))
 	snapshot.Map(c, j.feeds, strings.Compare, c.Shared, with(c, persistJudgedFeed))
+	snapshot.Map(c, j.clocks, strings.Compare, c.Shared, with(c, persistJudgedClock))
+}
+
+func persistJudgedClock(c *snapshot.Codec, v **judgedClock) {
+	if *v == nil {
+		*v = &judgedClock{}
+	}
+	f := *v
+	for _, n := range []*int64{&f.last, &f.frozen, &f.resumed, &f.thinFrom} {
+		snapshot.Int(c, n)
+	}
+	finite(c, &f.between)
+	finite(c, &f.thinDue)
+	snapshot.Int(c, &f.step)
+	snapshot.Int(c, &f.thinSteps)
+	for i := range f.delays {
+		snapshot.Int(c, &f.delays[i])
+	}
+	if f.step < 0 {
+		c.Fail("step %d of a feed", f.step)
+		f.step = 0
+	}
 }
 
 func persistVersion(c *snapshot.Codec, v *Version) {
@@ -278,6 +298,8 @@ func persistJudgedSite(c *snapshot.Codec, v **judgedSite) {
 	windowOf(c, js.names[:], &at, func(names *[]string) { snapshot.List(c, names, c.Shared) })
 	js.at = at
 	snapshot.Int(c, &js.silent)
+	snapshot.Int(c, &js.recent)
+	snapshot.Int(c, &js.losing)
 }
 
 func persistJudgedFeed(c *snapshot.Codec, v **judgedFeed) {

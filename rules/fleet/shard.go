@@ -22,13 +22,13 @@ type Shard struct {
 	byFeed    map[string]int32
 	rollouts  rollouts
 
-	minute int64 // in which recent counts
-	recent int
-
-	began   int64 // clock at the first event
 	stepEnd int64 // of the step in progress
 	step    *Step
-	empty   int // steps without a record, up to the last
+	ended   int64    // end of the step before; 0 for none
+	view    *View    // as of the closing of a step; nil before
+	seen    int64    // the end of that; kept beyond a restart
+	fallen  []*Agent // silent since the step before
+	empty   int      // steps without a record, up to the last
 }
 
 type stratum struct {
@@ -48,8 +48,6 @@ const mostModels = 255
 type site struct {
 	name          string
 	alive, silent int
-	recent        int   // newly silent in the minute
-	dark          int64 // until when its silences are its own
 }
 
 // NewShard returns a shard that knows nobody.
@@ -103,13 +101,12 @@ const longGap = int64(15 * time.Minute)
 func (s *Shard) EndStep(now int64) *Step {
 	end := s.stepEnd
 	for i, f := range s.feeds {
-		f.thin(end)
-		f.endStep()
-		s.lookAt(int32(i), f.mark(end, int64(s.cfg.Late)), end)
+		s.lookAt(int32(i), f.clock.mark(end, int64(s.cfg.Late)), end)
 	}
 	done := s.step
 	done.At = end
 	s.sum(done)
+	s.ended = end
 	s.stepEnd += StepLength
 	if s.empty++; len(done.Feeds) > 0 && records(done) > 0 {
 		s.empty = 0
@@ -121,11 +118,35 @@ func (s *Shard) EndStep(now int64) *Step {
 	return done
 }
 
+// Behind returns the last view that the shard took up and the end of its last
+// step; where they differ there may be views that it has to Advance over.
+func (s *Shard) Behind() (seen, ended int64) { return s.seen, s.ended }
+
+// Begin takes up what is known of the fleet before the first event; nil for
+// nothing.
+func (s *Shard) Begin(v *View) {
+	if s.view = v; v != nil {
+		s.seen = v.End
+	}
+}
+
+// Advance takes up what is known of the whole fleet. What happened to hosts has
+// to be told before, so that who said goodbye is not counted as silent.
+func (s *Shard) Advance(v *View) {
+	s.view, s.seen = v, v.End
+	for _, f := range s.feeds {
+		f.clock = v.feed(f.name)
+	}
+	s.settleFallen(v)
+}
+
+// Dark reports whether the agent's site is known to be dark.
+func (s *Shard) Dark(a *Agent) bool { return s.view.Dark(a) }
+
 // Observe takes an event about an agent. Now is the clock, at the event's time
 // (not after the clock), topic where its record came from.
 func (s *Shard) Observe(a *Agent, e *event.Event, now, at int64, topic string) {
 	if s.step == nil {
-		s.began = now
 		s.stepEnd = now - now%StepLength + StepLength
 		s.step = newStep(s.stepEnd)
 	}
@@ -154,7 +175,7 @@ func (s *Shard) Observe(a *Agent, e *event.Event, now, at int64, topic string) {
 func (s *Shard) addFeed(topic string) int32 {
 	number := int32(len(s.feeds))
 	name := s.Intern(topic)
-	s.feeds = append(s.feeds, &feed{name: name, wheel: map[int64][]*Agent{}, least: -1})
+	s.feeds = append(s.feeds, &feed{name: name, clock: s.view.feed(name), wheel: map[int64][]*Agent{}, least: -1})
 	s.byFeed[name] = number
 	return number
 }
@@ -168,8 +189,8 @@ func (s *Shard) past(a *Agent, e *event.Event, now int64) {
 	}
 }
 
-// Host takes what happened to the agent's host.
-func (s *Shard) Host(a *Agent, action string, now, at int64) {
+// host takes what happened to the agent's host.
+func (s *Shard) host(a *Agent, action string, now, at int64) {
 	switch action {
 	case "host-crashed", "host-unclean-shutdown":
 		s.fail(a, Crash, now)
@@ -220,12 +241,12 @@ func (s *Shard) hear(a *Agent, e *event.Event, now, at int64, number int32) {
 	s.usage(a, e, now)
 	switch {
 	case kind > noBeat && kind >= a.beat:
-		s.beatOf(a, kind, at, number)
+		s.beatOf(a, kind, now, at, number)
 	case a.life == silent || a.life == gone:
 		// Anything that the agent itself sends shows that it is back; not what was
 		// only found to be about it.
 		if e.Said(ecs.AgentID) && a.settled && a.stratum >= 0 {
-			s.revive(a)
+			s.revive(a, now)
 		}
 	}
 }
@@ -255,7 +276,7 @@ func (s *Shard) started(a *Agent, now int64) {
 	// ships no log of its own. After a longer one somebody had switched it off,
 	// and may do so for minutes as well.
 	const short = int64(30 * time.Minute)
-	down := a.life == silent && s.feeds[a.feed].clock(now)-a.lastBeat < short
+	down := a.life == silent && s.feeds[a.feed].clock.at(now)-a.lastBeat < short
 	if a.life == gone || a.life == silent && !down {
 		a.sleeps = true
 	}
@@ -274,13 +295,13 @@ func (s *Shard) started(a *Agent, now int64) {
 }
 
 // beatOf learns from a beat and puts the next one on the calendar.
-func (s *Shard) beatOf(a *Agent, kind beat, happened int64, number int32) {
+func (s *Shard) beatOf(a *Agent, kind beat, now, happened int64, number int32) {
 	if a.beat == noBeat {
 		a.stratum, a.site, a.feed = -1, -1, number
 	}
 	f := s.feeds[number]
 	f.beats++
-	at := f.last - f.frozen
+	at := now - f.clock.frozen
 	if kind > a.beat || a.feed != number {
 		before := a.life
 		s.setLife(a, gone) // Leaves the accounts of the feed before.
@@ -326,24 +347,25 @@ func (s *Shard) learn(a *Agent, f *feed, gap int64) {
 		a.longer = 0
 	}
 	if a.life == alive && a.cadence != before {
-		f.promised += perSecond(a.cadence) - perSecond(before)
+		f.promised += perStep(a.cadence) - perStep(before)
 	}
 }
 
-func perSecond(cadence int64) float64 {
+// perStep is how many beats a cadence promises in a step, in millionths.
+func perStep(cadence int64) int64 {
 	if cadence <= 0 {
 		return 0
 	}
-	return 1e9 / float64(cadence)
+	return StepLength * millionths / max(cadence, int64(time.Millisecond))
 }
 
 // dueAt is when the agent is silent, on its feed's clock.
 func (s *Shard) dueAt(a *Agent) int64 { return a.lastBeat + a.cadence + int64(s.cfg.Late) }
 
 // revive takes an agent for alive again that sent something else than a beat.
-func (s *Shard) revive(a *Agent) {
+func (s *Shard) revive(a *Agent, now int64) {
 	f := s.feeds[a.feed]
-	a.lastBeat = f.clock(f.last)
+	a.lastBeat = f.clock.at(now)
 	s.setLife(a, alive)
 	if !a.queued && a.cadence > 0 {
 		f.put(a, s.dueAt(a))
@@ -385,17 +407,17 @@ func (s *Shard) overdue(a *Agent, f *feed, clock, now int64) {
 		return
 	}
 	due := s.dueAt(a)
-	if f.resumed > 0 {
+	if f.clock.resumed > 0 {
 		// After a gap everybody gets the time of one more beat.
-		due = max(due, min(f.resumed, clock)+a.cadence+int64(s.cfg.Late))
+		due = max(due, min(f.clock.resumed, clock)+a.cadence+int64(s.cfg.Late))
 	}
 	if due > clock {
 		f.put(a, due)
 		return
 	}
 	s.setLife(a, silent)
-	if now-s.began >= int64(s.cfg.Settle) {
-		s.fellSilent(a, now)
+	if s.view != nil && now-s.view.Began >= int64(s.cfg.Settle) {
+		s.fellSilent(a)
 	}
 }
 

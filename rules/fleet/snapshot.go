@@ -100,10 +100,9 @@ func (s *Shard) Reset() { *s = *NewShard(s.cfg) }
 // Persist writes the shard, or reads it into one that knows nobody; agent does
 // so with a reference to an agent, which its owner keeps.
 func (s *Shard) Persist(c *snapshot.Codec, agent func(**Agent)) {
-	for _, t := range []*int64{&s.minute, &s.began, &s.stepEnd} {
+	for _, t := range []*int64{&s.ended, &s.seen, &s.stepEnd} {
 		c.Time(t)
 	}
-	snapshot.Int(c, &s.recent)
 	snapshot.Int(c, &s.empty)
 	snapshot.List(c, &s.strata, func(st *stratum) {
 		persistStratum(c, &st.key)
@@ -114,8 +113,6 @@ func (s *Shard) Persist(c *snapshot.Codec, agent func(**Agent)) {
 		c.Shared(&at.name)
 		snapshot.Int(c, &at.alive)
 		snapshot.Int(c, &at.silent)
-		snapshot.Int(c, &at.recent)
-		c.Time(&at.dark)
 	})
 	snapshot.List(c, &s.feeds, func(f **feed) {
 		if c.Reading() {
@@ -123,6 +120,7 @@ func (s *Shard) Persist(c *snapshot.Codec, agent func(**Agent)) {
 		}
 		(*f).persist(c, agent)
 	})
+	snapshot.List(c, &s.fallen, agent)
 	s.rollouts.persist(c)
 	s.persistStep(c)
 	if c.Reading() {
@@ -182,19 +180,13 @@ func (s *Shard) relate(c *snapshot.Codec) {
 
 func (f *feed) persist(c *snapshot.Codec, agent func(**Agent)) {
 	c.Shared(&f.name)
+	for _, n := range []*int64{&f.clock.frozen, &f.clock.until, &f.clock.resumed, &f.clock.lag, &f.looked, &f.promised, &f.least} {
+		snapshot.Int(c, n)
+	}
+	c.Time(&f.first)
 	c.Time(&f.last)
-	for _, n := range []*int64{&f.frozen, &f.looked, &f.gap, &f.least, &f.thinFrom} {
+	for _, n := range []*int{&f.alive, &f.records, &f.beats, &f.late} {
 		snapshot.Int(c, n)
-	}
-	c.Time(&f.resumed)
-	for _, n := range []*float64{&f.between, &f.promised, &f.thinDue} {
-		c.Float(n)
-	}
-	for _, n := range []*int{&f.alive, &f.records, &f.beats, &f.late, &f.step, &f.thinSteps} {
-		snapshot.Int(c, n)
-	}
-	for i := range f.delays {
-		snapshot.Int(c, &f.delays[i])
 	}
 	type slot struct {
 		number int64
@@ -217,9 +209,6 @@ func (f *feed) persist(c *snapshot.Codec, agent func(**Agent)) {
 			f.wheel[s.number] = s.agents
 		}
 	})
-	if f.step < 0 {
-		c.Fail("step %d of a feed", f.step)
-	}
 }
 
 func (rs *rollouts) persist(c *snapshot.Codec) {

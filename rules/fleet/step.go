@@ -1,6 +1,10 @@
 package fleet
 
-import "cmp"
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
 
 // Class is a way to fail.
 type Class uint8
@@ -53,7 +57,7 @@ type Step struct {
 	Sites    map[string]*SiteStep
 	Feeds    map[string]*FeedStep
 	Versions map[Version]*VersionStep
-	Hosts    []HostEvent // what happened to hosts, for agents that other shards know
+	Hosts    []HostIncident // what happened to hosts, for the agents on them
 	Models   map[ModelKey]*ModelStep
 }
 
@@ -91,12 +95,18 @@ type SiteStep struct {
 
 // FeedStep sums up a feed: a topic.
 type FeedStep struct {
-	Records, Beats int     // of the present
-	Late           int     // records of a backlog
-	Due            float64 // beats that the cadences of its agents promise
+	Records, Beats int   // of the present
+	Late           int   // records of a backlog
+	Due            int64 // beats that the cadences of its agents promise, in millionths: sums are the same in any order
 	Alive          int
-	Gap            int64 // time without a record that was taken out of its clock
+	First, Last    int64 // clock at the first and last of Records
+	Least          int64 // smallest delay of a record
 }
+
+// beatsDue is the number of beats that are due.
+func (f *FeedStep) beatsDue() float64 { return float64(f.Due) / millionths }
+
+const millionths = 1e6
 
 // VersionStep sums up a version.
 type VersionStep struct {
@@ -144,7 +154,7 @@ func (s *Step) Add(o *Step) {
 		to.NewlySilent += v.NewlySilent
 		to.Fell += v.Fell
 		addFailures(&to.Failures, &v.Failures)
-		to.Casualties = appendBounded(to.Casualties, v.Casualties)
+		to.Casualties = leastOf(to.Casualties, v.Casualties, maxCasualties, compareCasualties)
 	}
 	for k, v := range o.Sites {
 		to := of(s.Sites, k)
@@ -152,27 +162,38 @@ func (s *Step) Add(o *Step) {
 		to.Silent += v.Silent
 		to.NewlySilent += v.NewlySilent
 		to.Returned += v.Returned
-		to.Hosts = appendBounded(to.Hosts, v.Hosts)
+		to.Hosts = leastOf(to.Hosts, v.Hosts, maxCasualties, strings.Compare)
 	}
 	for k, v := range o.Feeds {
-		to := of(s.Feeds, k)
-		to.Records += v.Records
-		to.Beats += v.Beats
-		to.Late += v.Late
-		to.Due += v.Due
-		to.Alive += v.Alive
-		to.Gap = max(to.Gap, v.Gap)
+		of(s.Feeds, k).add(v)
 	}
 	for k, v := range o.Versions {
 		to := of(s.Versions, k)
 		to.add(v)
 	}
-	s.addHosts(o.Hosts)
+	s.Hosts = leastOf(s.Hosts, o.Hosts, maxHostIncidents, compareIncidents)
 	for k, v := range o.Models {
 		to := of(s.Models, k)
 		to.Alive += v.Alive
 		addFailures(&to.Failures, &v.Failures)
 	}
+}
+
+func (f *FeedStep) add(o *FeedStep) {
+	if o.Records > 0 {
+		if f.Records == 0 || o.First < f.First {
+			f.First = o.First
+		}
+		f.Last = max(f.Last, o.Last)
+	}
+	if some := f.Records+f.Late > 0; o.Records+o.Late > 0 && (!some || o.Least < f.Least) {
+		f.Least = o.Least
+	}
+	f.Records += o.Records
+	f.Beats += o.Beats
+	f.Late += o.Late
+	f.Due += o.Due
+	f.Alive += o.Alive
 }
 
 func addFailures(to, more *[classes + 1]int) {
@@ -197,7 +218,7 @@ func (v *VersionStep) add(o *VersionStep) {
 		to.Fell += arm.Fell
 		addFailures(&to.Failures, &arm.Failures)
 		addFailures(&to.Early, &arm.Early)
-		to.Casualties = appendBounded(to.Casualties, arm.Casualties)
+		to.Casualties = leastOf(to.Casualties, arm.Casualties, maxCasualties, compareCasualties)
 	}
 	for k, arm := range o.Models {
 		to := of(v.Models, k)
@@ -208,20 +229,23 @@ func (v *VersionStep) add(o *VersionStep) {
 	}
 }
 
-// follow adds the next step of the same shard or gateway: what happened adds
-// up, who is there is replaced.
+// follow adds the next step of the same shard: what happened adds up, who is
+// there is replaced.
 func (s *Step) follow(next *Step) {
+	s.empty()
+	s.Add(next)
+}
+
+// empty leaves what happened, and nobody who is there.
+func (s *Step) empty() {
 	for _, v := range s.Strata {
 		v.Alive, v.Silent = 0, 0
 	}
 	for _, v := range s.Sites {
 		v.Alive, v.Silent = 0, 0
 	}
-	for key, v := range s.Feeds {
-		v.Alive = 0
-		if n := next.Feeds[key]; n != nil {
-			n.Gap += v.Gap
-		}
+	for _, v := range s.Feeds {
+		v.Alive, v.Due = 0, 0
 	}
 	for _, v := range s.Versions {
 		for _, arm := range v.Strata {
@@ -234,7 +258,33 @@ func (s *Step) follow(next *Step) {
 	for _, v := range s.Models {
 		v.Alive = 0
 	}
-	s.Add(next)
+}
+
+// standing is who was there at the end of the step, of a partition that has not
+// told of the next: its agents stay in all denominators, and nothing is due of
+// them.
+func (s *Step) standing(at int64) *Step {
+	to := newStep(at)
+	for k, v := range s.Strata {
+		to.Strata[k] = &StratumStep{Alive: v.Alive, Silent: v.Silent}
+	}
+	for k, v := range s.Sites {
+		to.Sites[k] = &SiteStep{Alive: v.Alive, Silent: v.Silent}
+	}
+	for k, v := range s.Versions {
+		arms := of(to.Versions, k)
+		arms.init()
+		for key, arm := range v.Strata {
+			arms.Strata[key] = &ArmStep{Alive: arm.Alive}
+		}
+		for key, arm := range v.Models {
+			arms.Models[key] = &ModelArm{Alive: arm.Alive}
+		}
+	}
+	for k, v := range s.Models {
+		to.Models[k] = &ModelStep{Alive: v.Alive}
+	}
+	return to
 }
 
 // Trim takes the names of hosts out, and all sites but the largest.
@@ -262,6 +312,38 @@ func (s *Step) Trim(sites int) {
 	}
 }
 
+// order puts the lists of a step into the order in which they are merged.
+func (s *Step) order() {
+	for _, v := range s.Strata {
+		v.Casualties = leastOf(v.Casualties, nil, maxCasualties, compareCasualties)
+	}
+	for _, v := range s.Sites {
+		v.Hosts = leastOf(v.Hosts, nil, maxCasualties, strings.Compare)
+	}
+	for _, v := range s.Versions {
+		for _, arm := range v.Strata {
+			arm.Casualties = leastOf(arm.Casualties, nil, maxCasualties, compareCasualties)
+		}
+	}
+	s.Hosts = leastOf(s.Hosts, nil, maxHostIncidents, compareIncidents)
+}
+
 func appendBounded[T any](to, more []T) []T {
 	return append(to, more[:min(len(more), max(maxCasualties-len(to), 0))]...)
+}
+
+// leastOf merges two lists into the first so many of both in their order, so
+// that what is kept of many does not depend on the order in which they are
+// merged.
+func leastOf[T any](to, more []T, limit int, compare func(a, b T) int) []T {
+	if len(more) == 0 && len(to) <= limit && slices.IsSortedFunc(to, compare) {
+		return to
+	}
+	all := slices.Concat(to, more)
+	slices.SortFunc(all, compare)
+	return all[:min(len(all), limit)]
+}
+
+func compareCasualties(a, b Casualty) int {
+	return cmp.Or(strings.Compare(a.Host, b.Host), cmp.Compare(a.Class, b.Class), strings.Compare(a.Site, b.Site), strings.Compare(a.Model, b.Model), cmp.Compare(a.Heard, b.Heard))
 }

@@ -12,7 +12,7 @@ import (
 
 // The bytes of a step:
 //
-//	format (1), At
+//	format (5), At
 //	texts: number, and each as the length shared with the one before, the
 //	  length of the rest and the rest; sorted
 //	strata: number, four texts each; sorted
@@ -22,19 +22,14 @@ import (
 //
 // Numbers are uvarints, texts and strata are named by their place in the
 // tables. The same step gives the same bytes.
-const (
-	stepFormat      = 3 // Of a step that tells of no host: it ends before hosts.
-	stepHostsFormat = 4
-	// Those before have neither models of hardware nor who got a version lately,
-	// in which stratum: gateways are not upgraded all at once.
-	stepFormatBefore, stepHostsFormatBefore = 1, 2
-)
+const stepFormat = 5
 
 // Bounds of a step that is read, which a hostile record could make up.
 const (
 	maxStepText  = 1 << 10 // bytes of one text
 	maxStepTexts = 16 << 20
 	maxCount     = math.MaxInt32
+	maxDue       = 1 << 60 // millionths of beats
 )
 
 // AppendStep appends the bytes of a step, for other processes. Counts below
@@ -43,11 +38,7 @@ const (
 func AppendStep(to []byte, s *Step) []byte {
 	w := stepWriter{b: to, texts: map[string]int{}, strata: map[Stratum]int{}}
 	w.collect(s)
-	format := byte(stepFormat)
-	if len(s.Hosts) > 0 {
-		format = stepHostsFormat
-	}
-	w.b = append(w.b, format)
+	w.b = append(w.b, stepFormat)
 	w.b = binary.AppendUvarint(w.b, uint64(max(s.At, 0)))
 	w.tables()
 	w.sums(s)
@@ -175,10 +166,11 @@ func (w *stepWriter) sums(s *Step) {
 	for _, key := range sortedKeys(s.Feeds, strings.Compare) {
 		v := s.Feeds[key]
 		w.text(key)
-		for _, n := range []int{v.Records, v.Beats, v.Late, v.Alive, int(v.Gap)} {
+		for _, n := range []int{v.Records, v.Beats, v.Late, v.Alive, int(v.Due), int(v.Least)} {
 			w.count(n)
 		}
-		w.b = binary.LittleEndian.AppendUint64(w.b, math.Float64bits(v.Due))
+		w.b = binary.AppendVarint(w.b, v.First)
+		w.b = binary.AppendVarint(w.b, v.Last)
 	}
 	w.count(len(s.Versions))
 	for _, key := range sortedKeys(s.Versions, compareVersions) {
@@ -208,9 +200,6 @@ func (w *stepWriter) sums(s *Step) {
 		w.text(key.Model)
 		w.count(s.Models[key].Alive)
 		w.failures(&s.Models[key].Failures)
-	}
-	if len(s.Hosts) == 0 {
-		return
 	}
 	w.count(len(s.Hosts))
 	for _, h := range s.Hosts {

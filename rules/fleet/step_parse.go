@@ -11,16 +11,13 @@ import (
 // says at which byte what was expected.
 func ParseStep(b []byte) (*Step, error) {
 	r := stepReader{b: b, size: len(b)}
-	r.format = r.byte("the format")
-	if r.err == nil && (r.format < stepFormatBefore || r.format > stepHostsFormat) {
-		return nil, fmt.Errorf("fleet step: format %d, expected %d to %d: gateways of a fleet have to run the same release, or the next", r.format, stepFormatBefore, stepHostsFormat)
+	if format := r.byte("the format"); r.err == nil && format != stepFormat {
+		return nil, fmt.Errorf("fleet step: format %d, expected %d: gateways of a fleet have to run the same release", format, stepFormat)
 	}
 	s := newStep(int64(r.uint("the end of the step", math.MaxInt64)))
 	r.tables()
 	r.sums(s)
-	if r.format == stepHostsFormat || r.format == stepHostsFormatBefore {
-		r.hosts(s)
-	}
+	r.hosts(s)
 	if r.err == nil && len(r.b) > 0 {
 		r.fail("the end")
 	}
@@ -33,7 +30,6 @@ func ParseStep(b []byte) (*Step, error) {
 // stepReader reads; after the first error it returns zeros.
 type stepReader struct {
 	b      []byte // the rest
-	format byte
 	size   int
 	texts  []string
 	strata []Stratum
@@ -137,24 +133,14 @@ func (r *stepReader) sums(s *Step) {
 			v.Hosts = append(v.Hosts, r.text("a host"))
 		}
 	}
-	for range r.entries("feeds", 14) {
+	for range r.entries("feeds", 9) {
 		v := fresh(r, s.Feeds, r.text("a feed"), "a feed")
 		v.Records, v.Beats, v.Late, v.Alive = r.count("records"), r.count("beats"), r.count("late records"), r.count("alive")
-		v.Gap = int64(r.uint("a gap", math.MaxInt64))
-		if len(r.b) < 8 {
-			r.fail("the beats that are due")
-			return
-		}
-		v.Due = math.Float64frombits(binary.LittleEndian.Uint64(r.b))
-		if r.b = r.b[8:]; !(v.Due >= 0 && v.Due <= maxCount) {
-			r.fail("a number of beats that are due")
-		}
+		v.Due, v.Least = int64(r.uint("the beats that are due", maxDue)), int64(r.uint("a delay", math.MaxInt64))
+		v.First, v.Last = r.time("the first record"), r.time("the last record")
 	}
 	for range r.entries("versions", 8) {
 		r.version(s)
-	}
-	if r.format < stepFormat {
-		return
 	}
 	for range r.entries("models", 4) {
 		v := fresh(r, s.Models, ModelKey{r.text("a product"), r.text("a model")}, "a model")
@@ -171,21 +157,14 @@ func (r *stepReader) version(s *Step) {
 	for range r.entries("arms", 5) {
 		arm := fresh(r, v.Strata, r.stratum(), "an arm of a stratum")
 		arm.Alive = r.count("alive")
-		if r.format >= stepFormat {
-			arm.Exposed = r.count("exposed")
-		}
+		arm.Exposed = r.count("exposed")
 		arm.Fell = r.count("fell")
 		r.failures(&arm.Failures)
-		if r.format >= stepFormat {
-			r.failures(&arm.Early)
-		}
+		r.failures(&arm.Early)
 		arm.Casualties = r.casualties()
 	}
 	r.counts(v.Rings, "rings")
 	r.counts(v.Sites, "sites")
-	if r.format < stepFormat {
-		return
-	}
 	for range r.entries("models of a version", 5) {
 		arm := fresh(r, v.Models, r.text("a model"), "a model")
 		arm.Alive, arm.Exposed = r.count("alive"), r.count("exposed")
@@ -196,11 +175,14 @@ func (r *stepReader) version(s *Step) {
 
 func (r *stepReader) hosts(s *Step) {
 	n := r.entries("what happened to hosts", 4)
-	if n == 0 || n > maxHostEvents {
-		r.fail(fmt.Sprintf("1 to %d of what happened to hosts", maxHostEvents))
+	if n > maxHostIncidents {
+		r.fail(fmt.Sprintf("at most %d of what happened to hosts", maxHostIncidents))
 		return
 	}
-	s.Hosts = make([]HostEvent, n)
+	if n == 0 {
+		return
+	}
+	s.Hosts = make([]HostIncident, n)
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
 		h.Host, h.Action = r.text("a host"), HostAction(r.byte("what happened to a host"))
@@ -252,9 +234,7 @@ func (r *stepReader) casualties() []Casualty {
 	for i := range list {
 		c := &list[i]
 		c.Host, c.Site = r.text("a host"), r.text("a site")
-		if r.format >= stepFormat {
-			c.Model = r.text("a model")
-		}
+		c.Model = r.text("a model")
 		c.Class = Class(r.byte("a class of failures"))
 		if c.Class >= classes {
 			r.fail("a known class of failures")

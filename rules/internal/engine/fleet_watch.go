@@ -17,7 +17,6 @@ type fleetWatch struct {
 	fleet  *fleet.Fleet
 	shard  *fleet.Shard
 	states map[string][]State // By kind of finding.
-	begun  bool               // The fleet knows that records come.
 }
 
 // joinFleet makes the session a part of the fleet when a rule is about it.
@@ -29,7 +28,7 @@ func (s *Session) joinFleet(f *fleet.Fleet) {
 	if f == nil {
 		f = fleet.New(fleet.DefaultConfig(), nil)
 	}
-	s.fleet = &fleetWatch{s: s, fleet: f, shard: f.Shard()}
+	s.fleet = &fleetWatch{s: s, fleet: f, shard: f.Shard(s.partition)}
 	s.rejoinFleet()
 }
 
@@ -58,19 +57,15 @@ func (w *fleetWatch) observeEvent(m *Evaluation) {
 	if m.Entity != nil {
 		agent = &m.Entity.Agent
 	}
-	if !w.begun {
-		w.begun = true
-		w.fleet.Begin(w.shard)
+	if w.shard.NextStep() == 0 {
+		w.shard.Begin(w.fleet.View(m.Now))
 	}
 	w.shard.Observe(agent, m.Event, m.Now, m.At, m.Event.Feed)
 	if agent == nil || agent.Type == "" {
-		// What happens to a host happens to its agents.
+		// What happens to a host happens to its agents, whichever partition knows
+		// them.
 		if action := m.Event.Str(ecs.EventAction); fleet.IsHostAction(action) {
-			host := w.s.entities.hostOf(m.Event)
-			for n := w.s.entities.hosts[string(host)]; n != nil; n = n.neighbor {
-				w.shard.Host(&n.Agent, action, m.Now, m.At)
-			}
-			if len(host) > 0 {
+			if host := w.s.entities.hostOf(m.Event); len(host) > 0 {
 				w.shard.Report(host, action, m.Now, m.At)
 			}
 		}
@@ -78,10 +73,27 @@ func (w *fleetWatch) observeEvent(m *Evaluation) {
 	w.s.wakeAt(w.shard.NextStep())
 }
 
+// refresh takes up what became known of the whole fleet with the steps that
+// were closed since. Nothing else of other partitions is ever seen.
+func (w *fleetWatch) refresh() {
+	for seen, ended := w.shard.Behind(); seen < ended; seen, ended = w.shard.Behind() {
+		v := w.fleet.NextView(seen, ended)
+		if v == nil {
+			return
+		}
+		for _, h := range v.Hosts {
+			for n := w.s.entities.hosts[h.Host]; n != nil; n = n.neighbor {
+				w.shard.Incident(&n.Agent, h, v.End)
+			}
+		}
+		w.shard.Advance(v)
+	}
+}
+
 // explains reports whether it is explained that an agent is not heard: it, or
 // its host, said goodbye, or its site or its feed is dark.
 func (w *fleetWatch) explains(n *Entity) bool {
-	return n.SaidGoodbye() || w.fleet.Dark(&n.Agent) || w.shard.Waiting(&n.Agent)
+	return n.SaidGoodbye() || w.shard.Dark(&n.Agent) || w.shard.Waiting(&n.Agent)
 }
 
 func (w *fleetWatch) leaveFleet() { w.fleet.Leave(w.shard) }
@@ -93,13 +105,9 @@ func (w *fleetWatch) Next() int64 {
 	return math.MaxInt64
 }
 
-func (w *fleetWatch) Fire(due int64) {
-	for _, h := range w.fleet.Elsewhere(w.shard) {
-		for n := w.s.entities.hosts[h.Host]; n != nil; n = n.neighbor {
-			w.shard.Elsewhere(&n.Agent, h, due)
-		}
-	}
+func (w *fleetWatch) Fire(int64) {
 	raise(w.states, w.fleet.Take(w.shard, w.shard.EndStep(w.s.target), w.s.rebuilding))
+	w.refresh()
 }
 
 // Persist writes or reads the shard.
@@ -126,8 +134,5 @@ func (w *fleetWatch) Persist(a *Archive) {
 			a.Fail("agent %q stands in no place of the fleet's", n.Key)
 			return
 		}
-	}
-	if w.shard.NextStep() > 0 {
-		w.fleet.Begin(w.shard)
 	}
 }

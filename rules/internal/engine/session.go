@@ -33,6 +33,9 @@ type SessionOptions struct {
 	// session is the whole fleet. Where no rule is about the fleet nothing is
 	// known of it, which costs nothing.
 	Fleet *fleet.Fleet
+	// Partition names the partition to the fleet, equally in all gateways; "" where
+	// nobody else reads it.
+	Partition string
 	// Clock times one candidate in timedEvery, for the rules' costs and
 	// budgets; nil for a replay, whose alerts depend on its records alone.
 	Clock func() time.Time
@@ -73,8 +76,9 @@ type Session struct {
 
 	clock      func() time.Time // nil: nothing is timed.
 	budget     time.Duration
-	costs      []cost       // By number of the rule, where there is a clock.
-	fleet      *fleetWatch  // nil where no rule is about the fleet.
+	costs      []cost      // By number of the rule, where there is a clock.
+	fleet      *fleetWatch // nil where no rule is about the fleet.
+	partition  string
 	roster     *fleet.Fleet // That lists the session's agents; nil without one.
 	now        int64
 	target     int64 // Where the clock is going.
@@ -126,6 +130,7 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 		published:  make([]held, len(set.rules)),
 	}
 	s.writer.init(set.dict)
+	s.partition = o.Partition
 	s.begin()
 	s.joinFleet(o.Fleet)
 	if s.options = o; s.fleet != nil {
@@ -207,6 +212,9 @@ func (s *Session) Detect(now int64, e *event.Event, emit func(alert *event.Event
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.emit = emit
+	if s.fleet != nil {
+		s.fleet.refresh()
+	}
 	if now > s.now {
 		s.advance(now)
 	}

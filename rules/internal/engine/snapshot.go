@@ -12,7 +12,8 @@ import (
 // Versions of the sections of a snapshot. A section of another version is not
 // read: what it holds begins anew.
 const (
-	sessionVersion = 2 // Of session, agents and fleet.
+	sessionVersion = 2 // Of session and agents.
+	fleetVersion   = 3 // Of what the fleet's shard knows.
 	stateVersion   = 1 // Of the states of all rules.
 )
 
@@ -56,7 +57,7 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 	w.Section("agents", sessionVersion, func(c *snapshot.Codec) { s.entities.persist(&Archive{c, agents, nil}) })
 	w.Section("renamed", sessionVersion, func(c *snapshot.Codec) { s.entities.persistFormerly(&Archive{c, agents, nil}) })
 	if s.fleet != nil {
-		w.Section("fleet", sessionVersion, func(c *snapshot.Codec) { s.fleet.Persist(&Archive{c, agents, nil}) })
+		w.Section("fleet", fleetVersion, func(c *snapshot.Codec) { s.fleet.Persist(&Archive{c, agents, nil}) })
 	}
 	return w.Finish(), true
 }
@@ -143,7 +144,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		}
 	}
 	report.Dropped = f.Len("rule ") - report.Restored
-	if s.fleet == nil || f.Version("fleet") != sessionVersion {
+	if s.fleet == nil || f.Version("fleet") != fleetVersion {
 		for _, n := range agents.list {
 			n.Agent.Detach() // What the fleet knew of it is not there.
 		}

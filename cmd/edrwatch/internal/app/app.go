@@ -51,6 +51,8 @@ type App struct {
 	rules      *live[rules.Ruleset]
 	mappings   *live[mappings.Plan]
 	fleet      *fleet.Fleet        // what the partitions judge together
+	pacer      *pipeline.Pacer     // lets them do so in step
+	verdicts   *verdicts           // what is found at the closing of a step; nil where another gateway may raise it
 	exchange   *fleetsync.Exchange // nil: the gateway is the whole fleet
 	state      *state.Store        // nil: no state is kept
 	acts       *state.Acts         // nil: not kept
@@ -173,9 +175,10 @@ func (a *App) buildPipeline() error {
 	a.own(a.dead)
 	a.runner, err = pipeline.NewRunner(a.cfg.Pipeline, pipeline.Settings{
 		NewMapper: func() pipeline.Mapper { return &liveMapper{live: a.mappings} },
-		NewDetector: func(event.Partition) pipeline.Detector {
-			return newLiveDetector(a.rules, &a.cfg, a.fleet, a.canary)
+		NewDetector: func(p event.Partition) pipeline.Detector {
+			return newLiveDetector(a.rules, &a.cfg, a.fleet, pipeline.PartitionName(p), a.canary)
 		},
+		Pacer:       a.pacer,
 		Processors:  a.processors.List(),
 		Outputs:     outputs,
 		DeadLetter:  a.dead,
@@ -184,6 +187,9 @@ func (a *App) buildPipeline() error {
 		Logger:  a.log,
 		Metrics: a.registry,
 	})
+	if err == nil && a.exchange == nil {
+		a.verdicts = newVerdicts(a.rules.current.Load, a.runner.NewBulletin("fleet"))
+	}
 	return err
 }
 
@@ -271,6 +277,7 @@ func (a *App) Run(ctx context.Context) error {
 		})
 	}
 	err := group.Wait()
+	a.pacer.Stop()
 	if cause := context.Cause(running); err == nil && ctx.Err() == nil && cause != nil && !errors.Is(cause, context.Canceled) {
 		err = cause
 	}

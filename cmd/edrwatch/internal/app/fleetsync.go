@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/edrwatch/edrwatch/cmd/edrwatch/internal/fleetsync"
+	"github.com/edrwatch/edrwatch/pipeline"
 	"github.com/edrwatch/edrwatch/pipeline/event"
 	"github.com/edrwatch/edrwatch/rules"
 	"github.com/edrwatch/edrwatch/rules/fleet"
@@ -22,15 +23,21 @@ const (
 // joinFleet makes the gateway the whole fleet, or one of several.
 func (a *App) joinFleet() error {
 	cfg := a.cfg.Fleet.Exchange
+	paced := pipeline.PacerConfig{Step: time.Duration(fleet.StepLength), MaxHold: a.cfg.Fleet.MaxHold, Logger: a.log, Close: a.closeStep, EveryStep: cfg.Enabled()}
+	a.pacer = pipeline.NewPacer(paced)
+	a.closers = append(a.closers, func() error { a.pacer.Stop(); return nil })
 	if !cfg.Enabled() {
 		a.fleet = fleet.New(fleet.DefaultConfig(), time.Now)
+		a.fleet.Pace()
 		return nil
 	}
+	cfg.MaxHold = a.cfg.Fleet.MaxHold
 	var err error
 	a.exchange, err = fleetsync.New(cfg, fleetsync.Settings{
 		Logger: a.log, Metrics: a.registry, Fleet: fleet.DefaultConfig(),
 		Health: func(err error) { a.setSourceHealth(exchangeName, err) },
 		Kept:   a.keptJudge(),
+		Demand: a.pacer.Demand,
 	})
 	if err != nil {
 		return fmt.Errorf("fleet.exchange: %w", err)
@@ -38,6 +45,42 @@ func (a *App) joinFleet() error {
 	a.own(a.exchange)
 	a.fleet = a.exchange.Fleet()
 	return nil
+}
+
+// closeStep judges a step that all partitions of this gateway have ended: by
+// itself, or with all other gateways.
+func (a *App) closeStep(ctx context.Context, end int64, partial bool) error {
+	if a.exchange != nil {
+		return a.exchange.CloseStep(ctx, end)
+	}
+	return a.verdicts.publish(ctx, end, a.fleet.Close(end, partial))
+}
+
+// verdicts turns what is found at the closing of steps into the alerts of the
+// rules in use. One step is closed after the other.
+type verdicts struct {
+	rules    func() *rules.Ruleset
+	set      *rules.Ruleset
+	of       *rules.Verdicts
+	bulletin *pipeline.Bulletin
+}
+
+func newVerdicts(current func() *rules.Ruleset, bulletin *pipeline.Bulletin) *verdicts {
+	return &verdicts{rules: current, bulletin: bulletin}
+}
+
+// publish raises findings and returns when the sinks have the alerts.
+func (v *verdicts) publish(ctx context.Context, at int64, findings []fleet.Finding) error {
+	if len(findings) == 0 {
+		return nil
+	}
+	if set := v.rules(); set != v.set {
+		if v.of != nil {
+			v.of.Close()
+		}
+		v.set, v.of = set, set.NewVerdicts()
+	}
+	return v.bulletin.Publish(ctx, at, func(emit func(*event.Event)) { v.of.Raise(findings, emit) })
 }
 
 // buildExchange makes the source that competes for raising the fleet's alerts.
@@ -63,6 +106,6 @@ func (a *App) buildExchange() error {
 
 func (a *App) openJudge(_ context.Context, p event.Partition) (event.Worker, error) {
 	a.log.Info("this gateway raises the alerts about the fleet", "topic", p.Topic)
-	judge := fleetsync.NewJudge(a.cfg.Fleet.Exchange, fleet.DefaultConfig(), func() *rules.Ruleset { return a.rules.current.Load() })
+	judge := fleetsync.NewJudge(fleet.DefaultConfig(), func() *rules.Ruleset { return a.rules.current.Load() })
 	return a.runner.OpenJudge(p, judge, a.keptName()), nil
 }

@@ -174,10 +174,10 @@ type liveDetector struct {
 	heard   *rules.Ruleset // by which the canary was judged
 }
 
-func newLiveDetector(l *live[rules.Ruleset], cfg *config.Config, whole *fleet.Fleet, canaries *canary.Canary) *liveDetector {
+func newLiveDetector(l *live[rules.Ruleset], cfg *config.Config, whole *fleet.Fleet, partition string, canaries *canary.Canary) *liveDetector {
 	set := l.current.Load()
 	return &liveDetector{live: l, set: set, canary: canaries, heard: set, session: set.NewSession(rules.SessionOptions{
-		Lateness: cfg.Pipeline.Lateness, MaxKeys: cfg.Rules.MaxKeys, MaxState: int64(cfg.Rules.MaxState), Fleet: whole, Clock: time.Now, Budget: cfg.Rules.Budget,
+		Lateness: cfg.Pipeline.Lateness, MaxKeys: cfg.Rules.MaxKeys, MaxState: int64(cfg.Rules.MaxState), Fleet: whole, Partition: partition, Clock: time.Now, Budget: cfg.Rules.Budget,
 	})}
 }
 

@@ -128,6 +128,9 @@ type Fleet struct {
 	// Documents is the time in which every agent is written once (metrics-edr.agent-*, event.action: inventory), so that
 	// dashboards show the whole fleet, and every rollout (event.action: rollout-judged). 0 is never.
 	Documents time.Duration `yaml:"documents"`
+	// MaxHold is for how long a partition with records left of which nothing comes, or one that moves between gateways, holds
+	// what is judged across partitions; then the fleet is judged without it, and alerts say that they are partial.
+	MaxHold time.Duration `yaml:"max_hold"`
 	// Exchange brings the steps of all gateways together that share the partitions; without a topic there is one gateway.
 	Exchange fleetsync.Config `yaml:"exchange"`
 }
@@ -178,7 +181,7 @@ func Default() Config {
 		Redact:   redact.DefaultConfig(),
 		Rules:    Rules{Files: Files{Library: true}, Budget: 50 * time.Microsecond, MaxKeys: 1_000_000, MaxState: 2 << 30},
 		State:    state.DefaultConfig(),
-		Fleet:    Fleet{Documents: time.Hour, Exchange: fleetsync.DefaultConfig()},
+		Fleet:    Fleet{Documents: time.Hour, MaxHold: 2 * time.Minute, Exchange: fleetsync.DefaultConfig()},
 		Gateway:  Gateway{Heartbeat: time.Minute},
 		Canary:   canary.DefaultConfig(),
 		Pipeline: pipeline.DefaultConfig(),

@@ -33,5 +33,8 @@ func (f *Fleet) Validate() error {
 	if f.Documents != 0 && (f.Documents < time.Minute || f.Documents > 24*time.Hour) {
 		return fmt.Errorf("documents: expected 1m to 24h, or 0 for none, found %s", f.Documents)
 	}
+	if f.MaxHold < time.Second || f.MaxHold > 24*time.Hour {
+		return fmt.Errorf("max_hold: expected 1s to 24h, found %s", f.MaxHold)
+	}
 	return nil
 }

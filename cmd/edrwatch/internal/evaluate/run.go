@@ -30,33 +30,38 @@ type Alert struct {
 // Run takes the feed through as many fresh shards as its topics are to have
 // partitions and returns the alert documents in the order in which they were
 // raised. The feed is read to its end.
-func Run(ctx context.Context, partitions int, newShard func() *pipeline.Shard, feed Feed) ([]Alert, Load, error) {
-	shards := newShards(partitions, newShard)
+func Run(ctx context.Context, partitions int, judge Judging, feed Feed) ([]Alert, Load, error) {
 	var alerts []Alert
+	shards := newShards(partitions, judge, func(s *pipeline.Shard) error {
+		for _, doc := range s.Documents() {
+			if doc.Stream != event.Alerts {
+				continue
+			}
+			a, err := parseAlert(doc.Body)
+			if err != nil {
+				return fmt.Errorf("reading an alert: %w: %s", err, doc.Body)
+			}
+			alerts = append(alerts, a)
+		}
+		return nil
+	})
 	var load Load
 	began := time.Now()
 	for {
 		e, ok := feed.Next()
 		if !ok {
 			load.Took = time.Since(began)
-			return alerts, load, nil
+			return alerts, load, shards.finish()
 		}
 		if load.Records++; load.Records%20_000 == 0 && ctx.Err() != nil {
 			return nil, load, context.Cause(ctx)
 		}
-		shard, outcome := shards.process(&e)
+		outcome, err := shards.process(&e)
+		if err != nil {
+			return nil, load, err
+		}
 		if outcome == pipeline.Other {
 			load.Other++
-		}
-		for _, doc := range shard.Documents() {
-			if doc.Stream != event.Alerts {
-				continue
-			}
-			a, err := parseAlert(doc.Body)
-			if err != nil {
-				return nil, load, fmt.Errorf("reading an alert: %w: %s", err, doc.Body)
-			}
-			alerts = append(alerts, a)
 		}
 	}
 }

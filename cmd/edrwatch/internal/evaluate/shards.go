@@ -1,6 +1,8 @@
 package evaluate
 
 import (
+	"time"
+
 	"github.com/cespare/xxhash/v2"
 
 	"github.com/edrwatch/edrwatch/pipeline"
@@ -8,14 +10,25 @@ import (
 	"github.com/edrwatch/edrwatch/sources/simulator"
 )
 
+// Judging makes the shards of one run and judges them together, in step.
+type Judging interface {
+	NewShard(partition string) *pipeline.Shard
+	// Step is the time of the log that is judged at once.
+	Step() time.Duration
+	// Close judges the step that ends at a time, nanoseconds since 1970. Alerts are
+	// valid until emit returns.
+	Close(end int64, emit func(alert *event.Event))
+}
+
 // shards are the partitions of every topic: a record goes to the one of its
-// key, as a producer's records do, and each has state of its own. With one
-// partition all topics share one state, as in a replay.
+// key, as a producer's records do, and each has state of its own.
 type shards struct {
 	n          int
-	newShard   func() *pipeline.Shard
-	list       []*pipeline.Shard
+	judge      Judging
+	steps      *pipeline.Lockstep
 	partitions map[string][]lane
+	told       func(*pipeline.Shard) error // takes the alerts of a shard
+	err        error
 }
 
 // lane is one partition with its state and the offset of its next record.
@@ -25,8 +38,21 @@ type lane struct {
 	offset int64
 }
 
-func newShards(n int, newShard func() *pipeline.Shard) *shards {
-	return &shards{n: n, newShard: newShard, partitions: map[string][]lane{}}
+func newShards(n int, judge Judging, told func(*pipeline.Shard) error) *shards {
+	s := &shards{n: n, judge: judge, partitions: map[string][]lane{}, told: told}
+	found := pipeline.NewShard(pipeline.DefaultShardConfig(), nil, nil)
+	s.steps = pipeline.NewLockstep(judge.Step(), func(end int64) {
+		found.Reset()
+		found.Raise(end, func(emit func(*event.Event)) { judge.Close(end, emit) })
+		s.tell(found)
+	}, s.tell)
+	return s
+}
+
+func (s *shards) tell(from *pipeline.Shard) {
+	if err := s.told(from); err != nil && s.err == nil {
+		s.err = err
+	}
 }
 
 // lanes returns the partitions of a topic.
@@ -37,25 +63,32 @@ func (s *shards) lanes(topic string) []lane {
 	}
 	lanes = make([]lane, s.n)
 	for i := range lanes {
-		if s.n > 1 || len(s.list) == 0 {
-			s.list = append(s.list, s.newShard())
-		}
-		lanes[i] = lane{Partition: event.Partition{Prefix: "evaluation-" + topic, Topic: topic, Number: int32(i)}, shard: s.list[len(s.list)-1]}
+		p := event.Partition{Prefix: "evaluation-" + topic, Topic: topic, Number: int32(i)}
+		lanes[i] = lane{Partition: p, shard: s.judge.NewShard(pipeline.PartitionName(p))}
+		s.steps.Add(lanes[i].shard)
 	}
 	s.partitions[topic] = lanes
 	return lanes
 }
 
-// process takes one record through its shard and returns the shard, whose
-// documents are those of the record alone.
-func (s *shards) process(e *simulator.Emission) (*pipeline.Shard, pipeline.RecordOutcome) {
+// process takes one record through its shard.
+func (s *shards) process(e *simulator.Emission) (pipeline.RecordOutcome, error) {
 	lanes, n := s.lanes(e.Topic), 0
 	if s.n > 1 {
 		n = int(xxhash.Sum64(e.Key) % uint64(s.n))
 	}
 	at := &lanes[n]
+	s.steps.Reach(e.Time * int64(time.Millisecond))
 	record := event.Record{Offset: at.offset, Time: e.Time, Key: e.Key, Value: e.Value}
 	at.offset++
 	at.shard.Reset()
-	return at.shard, at.shard.Process(&at.Partition, &record, false)
+	outcome := at.shard.Process(&at.Partition, &record, false)
+	s.tell(at.shard)
+	return outcome, s.err
+}
+
+// finish moves all to the time of the last record.
+func (s *shards) finish() error {
+	s.steps.Finish()
+	return s.err
 }

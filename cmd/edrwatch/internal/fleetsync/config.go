@@ -20,13 +20,13 @@ type Config struct {
 	Group string `yaml:"group"`
 	// Replay is how far back steps are read again when a gateway starts or takes over: what the judge then knows.
 	Replay time.Duration `yaml:"replay"`
-	// Idle is how long a gateway of which nothing comes is waited for.
-	Idle time.Duration `yaml:"idle"`
+	// MaxHold is for how long partitions that no gateway tells of hold the fleet: the composition root's to set.
+	MaxHold time.Duration `yaml:"-"`
 }
 
 // DefaultConfig returns an exchange that is off.
 func DefaultConfig() Config {
-	return Config{Config: kafkaconn.DefaultConfig(), Group: "edrwatch-fleet", Replay: 2 * time.Hour, Idle: 15 * time.Second}
+	return Config{Config: kafkaconn.DefaultConfig(), Group: "edrwatch-fleet", Replay: 2 * time.Hour, MaxHold: 2 * time.Minute}
 }
 
 // Enabled reports whether the gateway is one of several.
@@ -43,9 +43,6 @@ func (c *Config) Validate() error {
 	}
 	if c.Replay < 10*time.Minute {
 		errs = append(errs, fmt.Errorf("replay: expected at least 10m, which the judge needs to know what is usual, found %v", c.Replay))
-	}
-	if c.Idle < time.Second {
-		errs = append(errs, fmt.Errorf("idle: expected at least 1s, found %v", c.Idle))
 	}
 	return errors.Join(errs...)
 }

@@ -30,6 +30,9 @@ type Settings struct {
 	// Kept, where set, gives what a judge that owned the partition kept to
 	// restore, the newest first, and returns the offset of the step after it.
 	Kept func(ctx context.Context, restore func(state []byte) error) (offset int64, ok bool)
+	// Demand is told how far in the log other gateways have come, nanoseconds since
+	// 1970, so that partitions of this one that have nothing left go there.
+	Demand func(at int64)
 	// Now is the gateway's clock; default time.Now.
 	Now func() time.Time
 }
@@ -41,6 +44,7 @@ type Exchange struct {
 	now     func() time.Time
 	health  func(error)
 	kept    func(context.Context, func([]byte) error) (int64, bool)
+	demand  func(at int64)
 	gateway string
 	fleet   *fleet.Fleet
 	dialer  *kafkago.Dialer
@@ -52,6 +56,9 @@ type Exchange struct {
 
 	mu       sync.Mutex
 	problems map[string]error
+	advanced chan struct{} // closed when something was heard
+	owned    []string      // partitions that were announced last
+	changed  time.Time     // when a step was closed last
 }
 
 // New returns an exchange; it does not connect yet.
@@ -74,7 +81,7 @@ func New(cfg Config, set Settings) (*Exchange, error) {
 		return nil, err
 	}
 	e := &Exchange{
-		cfg: cfg, log: log, now: set.Now, health: set.Health, kept: set.Kept, gateway: name, dialer: dialer, writer: writer, problems: map[string]error{},
+		cfg: cfg, log: log, now: set.Now, health: set.Health, kept: set.Kept, gateway: name, dialer: dialer, writer: writer, problems: map[string]error{}, advanced: make(chan struct{}), demand: set.Demand,
 		queue: make(chan []byte, queueLength),
 		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "edrwatch", Subsystem: "fleet", Name: "steps_total",
@@ -87,6 +94,10 @@ func New(cfg Config, set Settings) (*Exchange, error) {
 	if e.now == nil {
 		e.now = time.Now
 	}
+	if e.demand == nil {
+		e.demand = func(int64) {}
+	}
+	e.changed = e.now()
 	if e.health == nil {
 		e.health = func(error) {}
 	}
@@ -98,8 +109,7 @@ func New(cfg Config, set Settings) (*Exchange, error) {
 			return nil, fmt.Errorf("registering metrics: %w", err)
 		}
 	}
-	e.fleet = fleet.NewMember(set.Fleet, e.now, e.Publish)
-	e.fleet.WaitFor(cfg.Idle)
+	e.fleet = fleet.NewShared(set.Fleet, e.now)
 	return e, nil
 }
 
@@ -127,6 +137,7 @@ func (e *Exchange) Run(ctx context.Context) {
 	var working sync.WaitGroup
 	working.Go(func() { e.listen(ctx) })
 	working.Go(func() { e.publish(ctx) })
+	working.Go(func() { e.watch(ctx) })
 	working.Wait()
 }
 

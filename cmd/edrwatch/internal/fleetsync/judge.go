@@ -38,15 +38,13 @@ type Judge struct {
 
 // NewJudge returns a judge that has heard nothing. Rules returns those in use,
 // which may change between two steps.
-func NewJudge(cfg Config, judged fleet.Config, rules func() *rules.Ruleset) *Judge {
-	j := &Judge{rules: rules, fleet: fleet.New(judged, nil)}
-	j.fleet.WaitFor(cfg.Idle)
-	return j
+func NewJudge(judged fleet.Config, rules func() *rules.Ruleset) *Judge {
+	return &Judge{rules: rules, fleet: fleet.NewShared(judged, nil)}
 }
 
 // Judge implements pipeline.RecordJudge.
 func (j *Judge) Judge(_ int64, _ *event.Partition, r *event.Record, emit func(*event.Event)) error {
-	m, err := parse(r.Key, r.Value, r.Time*int64(time.Millisecond))
+	m, err := parse(r.Key, r.Value)
 	if err != nil {
 		return err
 	}

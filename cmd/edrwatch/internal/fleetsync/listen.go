@@ -60,13 +60,12 @@ func (e *Exchange) read(ctx context.Context, reader *kafkago.Reader, next *int64
 		}
 		*next = record.Offset + 1
 		e.setProblem("listening", nil)
-		m, err := parse(record.Key, record.Value, record.Time.UnixNano())
+		m, err := parse(record.Key, record.Value)
 		if err != nil {
 			// The owner of the partition puts it into the dead letter.
 			e.log.Warn("a record of the exchange is not heard", "offset", record.Offset, "error", err)
 			continue
 		}
-		m.tell(e.fleet)
-		e.heard.Inc()
+		e.hear(m)
 	}
 }

@@ -8,42 +8,27 @@ import (
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
-
-	"github.com/edrwatch/edrwatch/rules/fleet"
 )
 
-// queueLength bounds the steps that wait for a broker: six hours of them, 7 MB
-// where one has 3 KiB. batchLength bounds those of one request.
+// queueLength bounds the messages that wait for a broker; batchLength those of
+// one request. A gateway tells of no step before the one before is closed, so
+// that no more than a few wait.
 const (
-	queueLength = 2160
+	queueLength = 256
 	batchLength = 100
 )
 
-// flushWithin is how long the last steps may take when the gateway stops.
+// flushWithin is how long the last messages may take when the gateway stops.
 const flushWithin = 3 * time.Second
 
-// Publish sends a step to all gateways, as soon as a broker takes it. It does
-// not block: when too many wait, the oldest goes, and is counted.
-func (e *Exchange) Publish(step *fleet.Step) {
-	value, err := encode(step)
-	if err != nil {
-		e.steps.WithLabelValues("lost").Inc()
-		e.log.Warn("a step is lost to the fleet", "error", err)
-		return
-	}
-	for {
-		select {
-		case e.queue <- value:
-			e.waiting.Add(1)
-			return
-		default:
-		}
-		select {
-		case <-e.queue:
-			e.waiting.Add(-1)
-			e.steps.WithLabelValues("lost").Inc()
-		default:
-		}
+// enqueue sends a message to all gateways, as soon as a broker takes it.
+func (e *Exchange) enqueue(ctx context.Context, value []byte) error {
+	select {
+	case e.queue <- value:
+		e.waiting.Add(1)
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -102,6 +87,9 @@ func (e *Exchange) more(batch [][]byte) (_ [][]byte, next []byte) {
 	return batch, nil
 }
 
+// leaving says that the gateway stops.
+var leaving = []byte{byte(leaves)}
+
 // flush sends what is left when the gateway stops.
 func (e *Exchange) flush(batch [][]byte) {
 	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
@@ -109,7 +97,7 @@ func (e *Exchange) flush(batch [][]byte) {
 	for {
 		var next []byte
 		if batch, next = e.more(batch); len(batch) == 0 {
-			e.send(ctx, [][]byte{[]byte(leaving)})
+			e.send(ctx, [][]byte{leaving})
 			return
 		}
 		if !e.send(ctx, batch) {
@@ -133,7 +121,7 @@ func (e *Exchange) send(ctx context.Context, values [][]byte) bool {
 	steps := 0
 	for i, value := range values {
 		messages[i] = kafkago.Message{Key: []byte(e.gateway), Value: value}
-		if string(value) != leaving {
+		if kind(value[0]) == tells {
 			steps++
 		}
 	}

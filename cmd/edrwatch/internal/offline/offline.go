@@ -51,7 +51,16 @@ type Job struct {
 	Shard    pipeline.ShardConfig
 	Decoder  pipeline.Decoder // nil: values are taken as they are
 	Mapper   pipeline.Mapper
-	Detector pipeline.Detector // nil: only map
+	Detector pipeline.Detector // nil: only map, or Judge
+	// Judge, where set, judges the topics of captures in step, as a gateway judges
+	// its partitions; Mapper and Detector are not used then.
+	Judge Judge
+	// Partitions is into how many partitions the records of each topic are divided
+	// by their key, which are judged at the same time; 0 and 1: each topic is one,
+	// and the file is read in its order. More need memory for all records.
+	Partitions int
+	// Order is how far ahead of each other partitions are read.
+	Order Order
 	// Processors change every event between mapping and detection, in order.
 	Processors []pipeline.Processor
 	Out        Outputs
@@ -76,25 +85,55 @@ type deadLine struct {
 // Run reads every input to its end. Bad lines are counted and kept, they are
 // no errors; an error is one of reading or writing.
 func (j Job) Run(ctx context.Context) (Summary, error) {
-	cfg := j.Shard
-	cfg.DedupeCoordinates = true
-	run := &run{
-		job:    j,
-		shard:  pipeline.NewShard(cfg, j.Mapper, j.Detector, j.Processors...),
-		events: buffer(j.Out.Events), alerts: buffer(j.Out.Alerts), dead: buffer(j.Out.Dead),
+	j.Shard.DedupeCoordinates = true
+	run := &run{job: j, events: buffer(j.Out.Events), alerts: buffer(j.Out.Alerts), dead: buffer(j.Out.Dead)}
+	switch {
+	case j.Judge == nil:
+		run.reader = single{run, run.newShard("")}
+	case j.Partitions > 1:
+		run.reader = newParallel(run)
+	default:
+		run.reader = newTopics(run)
 	}
-	defer run.shard.Close()
+	defer run.close()
 	for _, in := range j.Inputs {
 		if err := run.file(ctx, in); err != nil {
 			return run.summary, err
 		}
 	}
-	stats := run.shard.Stats()
-	run.summary.Late = int(stats.Late)
-	run.summary.Events = int(stats.Events)
-	run.summary.Alerts = int(stats.Alerts)
+	if err := run.reader.finish(ctx); err != nil {
+		return run.summary, err
+	}
+	for _, s := range run.shards {
+		stats := s.Stats()
+		run.summary.Late += int(stats.Late)
+		run.summary.Events += int(stats.Events)
+		run.summary.Alerts += int(stats.Alerts)
+	}
+	run.summary.Alerts += run.raised
 	return run.summary, errors.Join(run.events.Flush(), run.alerts.Flush(), run.dead.Flush())
 }
+
+// reader takes the lines of a run through shards.
+type reader interface {
+	line(in Input, line *file.Line) error
+	// finish is called after the last line.
+	finish(ctx context.Context) error
+}
+
+// single takes all lines through one shard, in their order.
+type single struct {
+	run   *run
+	shard *pipeline.Shard
+}
+
+func (s single) line(in Input, line *file.Line) error {
+	s.shard.Reset()
+	s.run.count(s.shard.Process(&line.Partition, &line.Record, false))
+	return s.run.write(s.shard, in, line.Number)
+}
+
+func (single) finish(context.Context) error { return nil }
 
 func buffer(w io.Writer) *bufio.Writer {
 	if w == nil {
@@ -106,9 +145,29 @@ func buffer(w io.Writer) *bufio.Writer {
 // run is the state of one Job in progress.
 type run struct {
 	job                  Job
-	shard                *pipeline.Shard
+	reader               reader
+	shards               []*pipeline.Shard
 	events, alerts, dead *bufio.Writer
 	summary              Summary
+	raised               int // alerts that no shard raised
+}
+
+// newShard returns a shard of the run; the partition is known by its name.
+func (r *run) newShard(partition string) *pipeline.Shard {
+	m, d := r.job.Mapper, r.job.Detector
+	if j := r.job.Judge; j != nil {
+		m, d = j.NewMapper(), j.NewDetector(partition)
+	}
+	s := pipeline.NewShard(r.job.Shard, m, d, r.job.Processors...)
+	r.shards = append(r.shards, s)
+	return s
+}
+
+// close releases what the shards hold.
+func (r *run) close() {
+	for _, s := range r.shards {
+		s.Close()
+	}
 }
 
 func (r *run) file(ctx context.Context, in Input) error {
@@ -134,23 +193,34 @@ func (r *run) file(ctx context.Context, in Input) error {
 			r.summary.Blank++
 			continue
 		}
-		if err := r.line(ctx, in, &line); err != nil {
+		if err := r.decode(ctx, in, &line); err != nil {
+			return err
+		}
+		if err := r.reader.line(in, &line); err != nil {
 			return err
 		}
 	}
 }
 
-func (r *run) line(ctx context.Context, in Input, line *file.Line) error {
-	r.shard.Reset()
-	record := &line.Record
-	if r.job.Decoder != nil {
-		var err error
-		// Nobody waits for a schema registry here: what cannot be decoded now ends the run, and buries nothing.
-		if record, err = r.job.Decoder.Decode(ctx, record); err != nil {
-			return fmt.Errorf("%s: line %d: %w", in.Name, line.Number, err)
-		}
+// decode takes off what is wrapped around a line's value.
+func (r *run) decode(ctx context.Context, in Input, line *file.Line) error {
+	if r.job.Decoder == nil {
+		return nil
 	}
-	switch r.shard.Process(&line.Partition, record, false) {
+	// Nobody waits for a schema registry here: what cannot be decoded now ends the run, and buries nothing.
+	record, err := r.job.Decoder.Decode(ctx, &line.Record)
+	if err != nil {
+		return fmt.Errorf("%s: line %d: %w", in.Name, line.Number, err)
+	}
+	if record != &line.Record {
+		line.Record = *record
+	}
+	return nil
+}
+
+// count accounts for a line.
+func (r *run) count(outcome pipeline.RecordOutcome) {
+	switch outcome {
 	case pipeline.Mapped:
 		r.summary.Mapped++
 	case pipeline.Other:
@@ -162,20 +232,36 @@ func (r *run) line(ctx context.Context, in Input, line *file.Line) error {
 	case pipeline.FilteredOut:
 		r.summary.Blank++
 	}
-	for _, doc := range r.shard.Documents() {
+}
+
+// write writes what a line became.
+func (r *run) write(s *pipeline.Shard, in Input, number int) error {
+	for _, doc := range s.Documents() {
 		out := r.events
 		if doc.Stream == event.Alerts {
 			out = r.alerts
 		}
-		if _, err := out.Write(doc.Body); err != nil {
-			return fmt.Errorf("writing results: %w", err)
-		}
-		if err := out.WriteByte('\n'); err != nil {
-			return fmt.Errorf("writing results: %w", err)
+		if err := writeLine(out, doc.Body); err != nil {
+			return err
 		}
 	}
-	for i := range r.shard.Dead() {
-		if err := r.bury(in, line.Number, &r.shard.Dead()[i]); err != nil {
+	return r.buryAll(s, in, number)
+}
+
+func writeLine(out *bufio.Writer, body []byte) error {
+	_, err := out.Write(body)
+	if err == nil {
+		err = out.WriteByte('\n')
+	}
+	if err != nil {
+		return fmt.Errorf("writing results: %w", err)
+	}
+	return nil
+}
+
+func (r *run) buryAll(s *pipeline.Shard, in Input, number int) error {
+	for i := range s.Dead() {
+		if err := r.bury(in, number, &s.Dead()[i]); err != nil {
 			return fmt.Errorf("writing dead letters: %w", err)
 		}
 	}

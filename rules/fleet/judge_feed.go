@@ -7,102 +7,6 @@ import (
 	"time"
 )
 
-// judgedSite finds out whether a site went dark.
-type judgedSite struct {
-	incident
-	fell   [silenceSteps]int
-	names  [silenceSteps][]string
-	at     int
-	silent int
-}
-
-// A site is dark when at least this share, and number, of its agents fell
-// silent within silenceSteps, while at most elsewhere of all others did; less
-// still while many agents fail for a reason of their own.
-const (
-	siteShare         = 0.8
-	siteLeast         = 5
-	siteAll           = 0.25 // of those that slept before, too
-	elsewhere         = 0.1
-	elsewhereIncident = 0.02
-)
-
-func (j *Judge) takeSites(s *Step, settled bool) {
-	recent, alive := 0, 0
-	for name, at := range s.Sites {
-		js := of(j.sites, name)
-		js.at = (js.at + 1) % silenceSteps
-		js.fell[js.at], js.names[js.at] = at.NewlySilent, at.Hosts
-		recent += js.recent()
-		alive += at.Alive
-	}
-	for _, name := range slices.Sorted(maps.Keys(s.Sites)) {
-		at, js := s.Sites[name], j.sites[name]
-		if name == "" || !settled {
-			continue
-		}
-		fell := js.recent()
-		if !js.firing {
-			others, othersAlive := recent-fell, alive-at.Alive
-			limit := elsewhere
-			if j.incidents() {
-				limit = elsewhereIncident
-			}
-			// Who slept before is no part of it.
-			if fell < siteLeast || float64(fell) < siteShare*float64(fell+at.Alive) ||
-				float64(fell) < siteAll*float64(at.Silent+at.Alive) || othersAlive == 0 ||
-				float64(others) > limit*float64(others+othersAlive) {
-				continue
-			}
-			js.firing, js.start, js.silent = true, j.now, fell
-			j.tellSite(name, js, fell+at.Alive, "firing", fmt.Sprintf("%d of %d agents of site %s fell silent within minutes, %d of %d elsewhere", fell, fell+at.Alive, name,
-				others, others+othersAlive))
-			continue
-		}
-		js.silent = max(js.silent+at.NewlySilent-at.Returned, 0)
-		if at.Alive > js.silent {
-			js.firing = false
-			j.tellSite(name, js, js.silent+at.Alive, "resolved", fmt.Sprintf("site %s is back: %d of %d agents are heard", name, at.Alive, js.silent+at.Alive))
-			js.fell, js.names = [silenceSteps]int{}, [silenceSteps][]string{}
-		}
-	}
-}
-
-// incidents reports whether a version or a cohort is being told of.
-func (j *Judge) incidents() bool {
-	for _, v := range j.versions {
-		if v.firing {
-			return true
-		}
-	}
-	for _, c := range j.cohorts {
-		if c.firing {
-			return true
-		}
-	}
-	return false
-}
-
-func (js *judgedSite) recent() int {
-	n := 0
-	for _, fell := range js.fell {
-		n += fell
-	}
-	return n
-}
-
-func (j *Judge) tellSite(name string, js *judgedSite, all int, status, reason string) {
-	number := js.tell(j.now, js.silent)
-	var hosts []string
-	for i := range js.names {
-		hosts = appendBounded(hosts, js.names[(js.at+1+i)%silenceSteps])
-	}
-	j.findings = append(j.findings, Finding{
-		Kind: "site_outage", Scope: "site", Status: status, Key: name, At: j.now, Number: number, Start: js.start, Count: js.silent, Denominator: all, Hosts: hosts, Site: name,
-		Reason: reason, Evidence: []Evidence{{Name: "site", Text: name}},
-	})
-}
-
 // judgedFeed finds out whether a feed stalled.
 type judgedFeed struct {
 	incident
@@ -128,19 +32,19 @@ const trickle = 0.05
 
 // backlogOnly notes whether all that comes is a backlog: the end of a capture
 // looks so, and a shipper that catches up. What is not heard then is told of
-// when the present comes back. So is in a replay that nothing comes at all,
-// because its clock goes on only when something does, by the time at which a
-// gateway would have told: what never comes back is where the capture ends.
+// when the present comes back. So is that nothing comes at all, because the
+// clock of the log goes on only when something does: it is told by the time from
+// which on it was known, and what never comes back is where the log ends.
 func (j *Judge) backlogOnly(s *Step) bool {
 	beats, due, late := 0, 0.0, 0
 	for _, f := range s.Feeds {
 		if f.Due > 0 {
-			beats, due, late = beats+f.Beats, due+f.Due, late+f.Late
+			beats, due, late = beats+f.Beats, due+f.beatsDue(), late+f.Late
 		}
 	}
 	if float64(beats) >= trickle*due {
 		j.blackout = false
-	} else if late > 0 || j.replay && due > 0 {
+	} else if late > 0 || due > 0 {
 		j.blackout = true
 	}
 	return j.blackout
@@ -184,7 +88,7 @@ const (
 
 // takeFeed judges one feed; one that is quiet with the others is not told of.
 func (j *Judge) takeFeed(name string, jf *judgedFeed, f *FeedStep, backlog, together bool) {
-	if float64(f.Beats) >= max(thinShare*f.Due, 1) || f.Alive == 0 {
+	if float64(f.Beats) >= max(thinShare*f.beatsDue(), 1) || f.Alive == 0 {
 		if !jf.firing && jf.stalled() && !together {
 			jf.begin(j, name, f)
 		}
@@ -202,13 +106,13 @@ func (j *Judge) takeFeed(name string, jf *judgedFeed, f *FeedStep, backlog, toge
 	}
 	jf.turn = 0
 	if f.Due > 0 {
-		jf.turn = int(1.5 * float64(f.Alive) / f.Due)
+		jf.turn = int(1.5 * float64(f.Alive) / f.beatsDue())
 	}
 	if jf.steps == 0 {
 		jf.since = j.now - StepLength
 	}
 	jf.steps++
-	jf.due += f.Due
+	jf.due += f.beatsDue()
 	jf.resumed = 0
 	if !jf.firing && jf.stalled() && !backlog && !together {
 		jf.begin(j, name, f)
@@ -235,7 +139,7 @@ func (jf *judgedFeed) stalled() bool {
 func (jf *judgedFeed) begin(j *Judge, name string, f *FeedStep) {
 	jf.firing, jf.start = true, jf.since
 	at, due := j.now, jf.due
-	if j.replay && jf.stood != 0 {
+	if jf.stood != 0 {
 		at, due = jf.stood, jf.missed
 	}
 	j.tellFeed(name, jf, f, at, "firing", fmt.Sprintf("%s: next to nothing came for %s, where %.0f signs of life of %d agents were due", feedName(name),
