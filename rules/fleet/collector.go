@@ -54,7 +54,7 @@ func (c *collector) offer(partition string, step *Step, rebuilt bool) {
 		return
 	}
 	told.at = step.At
-	told.last = step
+	told.last = step.withoutMatches()
 	at := step.At
 	if at <= c.closed {
 		at = c.closed + StepLength

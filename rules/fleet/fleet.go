@@ -31,8 +31,12 @@ type Fleet struct {
 	outbox   []Contribution // of the steps that are not closed, where the fleet is shared
 	rosters  map[Roster]struct{}
 	names    *identity.Registry // nil: none
-	versions versions  // as counted last
-	counted  time.Time // when
+	versions versions           // as counted last
+	counted  time.Time          // when
+
+	across     Across // nil: no rule is about the whole fleet
+	acrossAt   int64  // end of the last step that it judged
+	keptAcross []byte // what it is to take up once it is there
 }
 
 // shardPlace is what the fleet knows of a shard in this process.
@@ -166,8 +170,10 @@ func (f *Fleet) closeTo(end int64) ([]Finding, int64) {
 // before was told before.
 func (f *Fleet) closeAt(end int64) []Finding {
 	rebuilt, partial := f.collect.rebuilt(end), f.collect.partial
-	found, view := f.judge.Take(f.collect.close(end))
-	view.Partial = partial
+	whole := f.collect.close(end)
+	found, view := f.judge.Take(whole)
+	view.Partial = partial || len(whole.Cut) > 0
+	found = append(found, f.judgeAcross(end, whole, view)...)
 	f.views.add(view)
 	if rebuilt {
 		return nil

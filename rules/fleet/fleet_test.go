@@ -14,8 +14,8 @@ import (
 type world struct {
 	t        testing.TB
 	fleet    *Fleet
-	gateways []*Fleet // where several share the shards
-	whole    *Fleet   // that judges what they tell
+	gateways []*Fleet                             // where several share the shards
+	whole    *Fleet                               // that judges what they tell
 	tap      func(end int64, told []Contribution) // sees what is told; nil: nobody does
 	shards   []*Shard
 	agents   []*Agent

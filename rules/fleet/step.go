@@ -59,6 +59,12 @@ type Step struct {
 	Versions map[Version]*VersionStep
 	Hosts    []HostIncident // what happened to hosts, for the agents on them
 	Models   map[ModelKey]*ModelStep
+
+	Matches []Match        // of rules about the whole fleet
+	Cut     map[string]int // how many more of a rule there were
+
+	matchAt    map[matchKey]int // places in Matches
+	matchCount map[string]int   // by rule
 }
 
 // ModelKey is a model of hardware among the agents of a product.
@@ -177,6 +183,7 @@ func (s *Step) Add(o *Step) {
 		to.Alive += v.Alive
 		addFailures(&to.Failures, &v.Failures)
 	}
+	s.mergeMatches(o)
 }
 
 func (f *FeedStep) add(o *FeedStep) {

@@ -12,17 +12,18 @@ import (
 
 // The bytes of a step:
 //
-//	format (5), At
+//	format (6), At
 //	texts: number, and each as the length shared with the one before, the
 //	  length of the rest and the rest; sorted
 //	strata: number, four texts each; sorted
 //	sums of strata, sites, feeds, versions and models: number and entries, sorted
 //	  by key
 //	what happened to hosts: number, and each as host, action, time and clock
+//	matches of rules about the whole fleet (match_codec.go); format 5 had none
 //
 // Numbers are uvarints, texts and strata are named by their place in the
 // tables. The same step gives the same bytes.
-const stepFormat = 5
+const stepFormat = 6
 
 // Bounds of a step that is read, which a hostile record could make up.
 const (
@@ -86,6 +87,7 @@ func (w *stepWriter) collect(s *Step) {
 	for _, h := range s.Hosts {
 		w.texts[cutText(h.Host)] = 0
 	}
+	w.collectMatches(s)
 	for key := range s.Models {
 		w.texts[cutText(key.Product)], w.texts[cutText(key.Model)] = 0, 0
 	}
@@ -208,6 +210,7 @@ func (w *stepWriter) sums(s *Step) {
 		w.b = binary.AppendVarint(w.b, h.At)
 		w.b = binary.AppendVarint(w.b, h.Seen)
 	}
+	w.matches(s)
 }
 
 func (w *stepWriter) models(m map[string]*ModelArm) {

@@ -52,6 +52,7 @@ type entities struct {
 	formerly map[*Entity]string
 	buf      []byte
 
+	byEntity  bool          // An agent is told by edr.entity.id where an event has it: its names in several topics are one.
 	onForget  func(*Entity) // nil: nobody minds.
 	onReplace func(*Entity) // A host has another agent of the type; nil: nobody minds.
 }
@@ -202,6 +203,13 @@ func (t *entities) forget(n *Entity) {
 }
 
 func (t *entities) find(e *event.Event) *Entity {
+	if t.byEntity {
+		if id := e.Str(ecs.EDREntityID); id != "" {
+			n := t.obtain(id)
+			keep(&n.ID, e.Str(ecs.AgentID))
+			return n
+		}
+	}
 	if id := e.Str(ecs.AgentID); id != "" {
 		n := t.obtain(id)
 		n.ID = n.Key

@@ -31,6 +31,7 @@ func (set *Ruleset) Inherit(before *Ruleset) *Ruleset {
 			// It judges by the plan that its state was made for.
 			reworded := *r
 			reworded.number, reworded.plan, reworded.groupBy, reworded.byAgent = i, old.plan, old.groupBy, old.byAgent
+			reworded.carries = r.carries
 			old = &reworded
 		}
 		next.rules = append(next.rules, old)
@@ -110,7 +111,7 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 				s.account.Subtract(bytes)
 			}
 		}
-		s.states = append(s.states, r.plan.NewState(s, r))
+		s.states = append(s.states, s.newState(r))
 		if r.rollup != nil {
 			s.rollups[i] = newRollupState(s, r)
 		}
@@ -125,7 +126,8 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 	if watch := s.fleet; watch != nil {
 		watch.states = s.fleetStates()
 		s.states = append(s.states, watch)
-	} else if !s.isCanary {
+		s.joinAcross()
+	} else if !s.isCanary && !s.wide {
 		s.joinFleet(nil)
 	}
 	for _, st := range s.states {

@@ -44,7 +44,7 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 		s.persist(c)
 	})
 	for i, r := range s.set.rules {
-		if r.removed || r.logicHash == "" {
+		if r.removed || r.logicHash == "" || !s.holds(r) {
 			continue
 		}
 		w.Section(r.section(), stateVersion, func(c *snapshot.Codec) { s.persistRule(&Archive{c, agents, s.entities.known}, i) })
@@ -126,7 +126,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		}
 	}
 	for i, r := range s.set.rules {
-		if r.removed {
+		if r.removed || !s.holds(r) {
 			continue
 		}
 		if r.logicHash == "" || f.Version(r.section()) != stateVersion {

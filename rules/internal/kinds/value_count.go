@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/rules/internal/engine"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 	"github.com/edrwatch/edrwatch/rules/internal/spec"
@@ -120,7 +122,27 @@ func (p *valueCountPlan) room(firing bool, lateness int64) int {
 	return int(min(8*p.low+64+2*p.low*(lateness/p.window+2), 32*maxValues))
 }
 
-func (p *valueCountPlan) Traits() engine.Traits { return engine.Traits{Copies: true, Orderless: true} }
+func (p *valueCountPlan) Traits() engine.Traits {
+	traits := engine.Traits{Copies: true, Orderless: true, Forwards: !p.keep}
+	if !p.entity {
+		traits.Reads = []ecs.ID{p.field}
+	}
+	return traits
+}
+
+// Distinct implements engine.DistinctPlan. A window that is shorter than a step
+// could lie between two events of one.
+func (p *valueCountPlan) Distinct(m *engine.Evaluation) (value string, counts bool) {
+	var one [1]string
+	values := p.values(m, &one)
+	if len(values) == 0 {
+		return "", false
+	}
+	if p.window < fleet.StepLength || p.windows.gap > 0 && p.windows.gap < fleet.StepLength {
+		return "", true
+	}
+	return strings.Join(values, "\x00"), true
+}
 
 func (p *valueCountPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 	if !p.windows.sliding {
