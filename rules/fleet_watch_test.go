@@ -97,7 +97,7 @@ func twoFeeds(t *testing.T, set *Ruleset, gateways int) (a, b *feed, judge *flee
 			a.advance(end)
 			b.advance(end)
 			for _, m := range members {
-				told, _ := m.Outbox(start+int64(end))
+				told, _ := m.Outbox(start + int64(end))
 				for _, to := range members {
 					heard := slices.Clone(told)
 					for i := range heard {

@@ -54,7 +54,7 @@ func (f *Fleet) judgeAcross(end int64, step *Step, v *View) []Finding {
 	if f.across == nil || end <= f.acrossAt {
 		return nil // It is known from a snapshot.
 	}
-	f.acrossAt = end
+	f.acrossAt, f.acrossLive = end, true
 	return f.across.Judge(end, step, v)
 }
 
@@ -73,12 +73,12 @@ func (f *Fleet) appendAcross(to []byte) []byte {
 	return f.across.AppendSnapshot(binary.AppendUvarint(to, uint64(f.acrossAt)))
 }
 
-// RestoreAcross takes that up where it is newer than what is known. After an
-// error what was known stays.
+// RestoreAcross takes that up where it is newer than what is known, and nothing
+// was judged yet. After an error nothing is known.
 func (f *Fleet) RestoreAcross(kept []byte) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.shared {
+	if f.shared || f.acrossLive {
 		return nil
 	}
 	return f.restoreAcross(kept)

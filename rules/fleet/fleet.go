@@ -36,6 +36,7 @@ type Fleet struct {
 
 	across     Across // nil: no rule is about the whole fleet
 	acrossAt   int64  // end of the last step that it judged
+	acrossLive bool   // it has judged since this process began
 	keptAcross []byte // what it is to take up once it is there
 }
 

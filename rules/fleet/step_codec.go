@@ -37,6 +37,9 @@ const (
 // zero, which no step has, count as zero; texts of more than 1 KiB end in
 // their sum.
 func AppendStep(to []byte, s *Step) []byte {
+	if len(s.Matches) > 0 {
+		s.settleMatches()
+	}
 	w := stepWriter{b: to, texts: map[string]int{}, strata: map[Stratum]int{}}
 	w.collect(s)
 	w.b = append(w.b, stepFormat)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,10 +24,16 @@ func identityFields() []ecs.ID {
 	}
 }
 
+// carried is a field that the matches of a rule carry.
+type carried struct {
+	id  ecs.ID
+	own bool // The rule itself looks at it: it is what the event says, and nothing else.
+}
+
 // matchFields are the fields that a match of the rule carries, in ascending
 // order.
-func (r *Rule) matchFields(reads []ecs.ID) []ecs.ID {
-	list := append(identityFields(), reads...)
+func (r *Rule) matchFields(reads []ecs.ID) []carried {
+	list := slices.Clone(reads)
 	add := func(x *expression.Expression) {
 		if x != nil {
 			list = append(list, x.Fields()...)
@@ -45,8 +52,17 @@ func (r *Rule) matchFields(reads []ecs.ID) []ecs.ID {
 			list = append(list, r.groupBy[i].field)
 		}
 	}
-	slices.Sort(list)
-	return slices.DeleteFunc(slices.Compact(list), func(id ecs.ID) bool { return id == ecs.Timestamp })
+	all := make([]carried, 0, len(list))
+	for _, id := range list {
+		all = append(all, carried{id, true})
+	}
+	for _, id := range identityFields() {
+		if !slices.Contains(list, id) {
+			all = append(all, carried{id: id})
+		}
+	}
+	slices.SortFunc(all, func(a, b carried) int { return cmp.Compare(a.id, b.id) })
+	return slices.DeleteFunc(slices.Compact(all), func(c carried) bool { return c.id == ecs.Timestamp })
 }
 
 // DistinctPlan is a plan that counts different values: of the matches of one agent
@@ -105,14 +121,17 @@ func whoOf(m *Evaluation) string {
 
 // fieldsOf copies fields of an event. What it does not say about its agent is
 // what its partition knows.
-func fieldsOf(ids []ecs.ID, m *Evaluation) []fleet.MatchField {
-	list := make([]fleet.MatchField, 0, len(ids)/2)
+func fieldsOf(carries []carried, m *Evaluation) []fleet.MatchField {
+	list := make([]fleet.MatchField, 0, len(carries)/2)
 	dict := m.Event.Dictionary()
-	for _, id := range ids {
-		name := dict.Field(id).Name
-		v := m.Event.Get(id)
+	for _, c := range carries {
+		name := dict.Field(c.id).Name
+		v := m.Event.Get(c.id)
 		if v == nil {
-			if known := known(m.Entity, id); known != "" {
+			if c.own {
+				continue
+			}
+			if known := known(m.Entity, c.id); known != "" {
 				list = append(list, fleet.MatchField{Name: name, Kind: uint8(ecs.String), Texts: []string{known}})
 			}
 			continue

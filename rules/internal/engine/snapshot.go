@@ -13,9 +13,13 @@ import (
 // read: what it holds begins anew.
 const (
 	sessionVersion = 2 // Of session and agents.
-	fleetVersion   = 3 // Of what the fleet's shard knows.
+	fleetVersion   = 4 // Of what the fleet's shard knows.
 	stateVersion   = 1 // Of the states of all rules.
+	wideVersion    = 1 // Of what is known of the rules about the whole fleet.
 )
+
+// wideSection is what the session at which partitions meet knows.
+const wideSection = "rules about the whole fleet"
 
 // RestoreReport tells what became of the state of the rules.
 type RestoreReport struct {
@@ -58,6 +62,11 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 	w.Section("renamed", sessionVersion, func(c *snapshot.Codec) { s.entities.persistFormerly(&Archive{c, agents, nil}) })
 	if s.fleet != nil {
 		w.Section("fleet", fleetVersion, func(c *snapshot.Codec) { s.fleet.Persist(&Archive{c, agents, nil}) })
+	}
+	if s.fleet != nil && s.set.judgesWide() {
+		if state := s.fleet.fleet.AppendAcross(nil); len(state) > 0 {
+			w.Section(wideSection, wideVersion, func(c *snapshot.Codec) { c.Bytes(&state) })
+		}
 	}
 	return w.Finish(), true
 }
@@ -126,7 +135,13 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		}
 	}
 	for i, r := range s.set.rules {
-		if r.removed || !s.holds(r) {
+		if r.removed {
+			continue
+		}
+		if !s.holds(r) {
+			if f.Version(r.section()) != 0 { // Earlier releases judged it by partition.
+				report.Anew = append(report.Anew, r)
+			}
 			continue
 		}
 		if r.logicHash == "" || f.Version(r.section()) != stateVersion {
@@ -144,12 +159,21 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		}
 	}
 	report.Dropped = f.Len("rule ") - report.Restored
-	if s.fleet == nil || f.Version("fleet") != fleetVersion {
+	if v := f.Version("fleet"); s.fleet == nil || v != fleetVersion && v != fleetVersion-1 { // Before, steps had no matches.
 		for _, n := range agents.list {
 			n.Agent.Detach() // What the fleet knew of it is not there.
 		}
 	} else if err := f.Read("fleet", func(c *snapshot.Codec) { s.fleet.Persist(&Archive{c, agents, nil}) }); err != nil {
 		return report, err
+	}
+	if s.fleet != nil && f.Version(wideSection) == wideVersion {
+		var state []byte
+		if err := f.Read(wideSection, func(c *snapshot.Codec) { c.Bytes(&state) }); err != nil {
+			return report, err
+		}
+		if err := s.fleet.fleet.RestoreAcross(state); err != nil {
+			return report, err
+		}
 	}
 	s.rewatch()
 	s.nextDue, s.minStep = math.MaxInt64, math.MaxInt64

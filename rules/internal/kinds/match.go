@@ -111,7 +111,7 @@ func (p *matchPlan) Hooks() []engine.Hook {
 }
 
 func (p *matchPlan) Traits() engine.Traits {
-	return engine.Traits{Endless: p.hold == 0, Copies: true, Orderless: p.hold == 0, Forwards: true}
+	return engine.Traits{Endless: p.hold == 0, Copies: true, Orderless: p.hold == 0, Forwards: p.noData == noDataNone || p.hold == 0}
 }
 
 func (p *matchPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
