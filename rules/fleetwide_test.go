@@ -1,0 +1,269 @@
+package rules
+
+import (
+	"encoding/json"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
+	"github.com/edrwatch/edrwatch/pipeline/event"
+	"github.com/edrwatch/edrwatch/rules/fleet"
+)
+
+// reading is how a log is read: by how many gateways, in how many partitions,
+// and where all of them are killed and go on from snapshots; 0: nowhere.
+type reading struct {
+	gateways, partitions int
+	restart              time.Duration
+}
+
+func (r reading) String() string {
+	return fmt.Sprintf("%d gateways, %d partitions, restarted after %s", r.gateways, r.partitions, r.restart)
+}
+
+// logged is a record of a log.
+type logged struct {
+	at     time.Duration
+	topic  string
+	fields []any
+}
+
+// wideGateway is one gateway of a reading.
+type wideGateway struct {
+	fleet    *fleet.Fleet
+	sessions map[string]*Session
+}
+
+// wideReader reads a log as the gateways of a fleet do.
+type wideReader struct {
+	t        *testing.T
+	set      *Ruleset
+	how      reading
+	gateways []*wideGateway
+	judge    *fleet.Fleet // Of several gateways; nil for one.
+	verdicts *Verdicts
+	alerts   []string
+	ids      []string
+}
+
+func newWideReader(t *testing.T, set *Ruleset, how reading) *wideReader {
+	r := &wideReader{t: t, set: set, how: how, verdicts: set.NewVerdicts()}
+	r.begin()
+	return r
+}
+
+func (r *wideReader) begin() {
+	r.gateways, r.judge = nil, nil
+	for range r.how.gateways {
+		g := &wideGateway{sessions: map[string]*Session{}}
+		if r.how.gateways == 1 {
+			g.fleet = fleet.New(fleet.DefaultConfig(), nil)
+			g.fleet.Pace()
+		} else {
+			g.fleet = fleet.NewShared(fleet.DefaultConfig(), nil)
+		}
+		r.gateways = append(r.gateways, g)
+	}
+	if r.how.gateways > 1 {
+		r.judge = fleet.NewShared(fleet.DefaultConfig(), nil)
+		r.set.JoinFleet(r.judge, SessionOptions{})
+	}
+}
+
+// session is that of the partition of a record's key.
+func (r *wideReader) session(topic, key string) *Session {
+	sum := fnv.New32a()
+	sum.Write([]byte(key))
+	number := int(sum.Sum32()) % r.how.partitions
+	name := fmt.Sprintf("%s[%d]", topic, number)
+	g := r.gateways[number%len(r.gateways)]
+	if g.sessions[name] == nil {
+		g.sessions[name] = r.set.NewSession(SessionOptions{Fleet: g.fleet, Partition: name})
+	}
+	return g.sessions[name]
+}
+
+func (r *wideReader) emit(a *event.Event) {
+	var doc struct {
+		EDR struct {
+			Alert struct {
+				ID, Status, Key, Severity, Parent string
+				Count, Denominator                int
+				Hosts                             []string
+			}
+		}
+		Rule struct{ Name string }
+	}
+	if err := json.Unmarshal(a.AppendJSON(nil), &doc); err != nil {
+		r.t.Fatal(err)
+	}
+	x := doc.EDR.Alert
+	r.alerts = append(r.alerts, fmt.Sprintf("%s %s %s %s %s count %d of %d %s %v %s parent %s", time.Duration(a.Timestamp()-start), doc.Rule.Name, x.Status, x.Key, x.ID, x.Count, x.Denominator, x.Severity, x.Hosts, doc.EDR.Alert.Severity, x.Parent))
+	r.ids = append(r.ids, strings.Clone(a.Str(ecs.EventID)))
+}
+
+// play reads records in the order of their time and returns the alerts, sorted.
+func (r *wideReader) play(records []logged, end time.Duration) []string {
+	step := time.Duration(fleet.StepLength)
+	e := event.New(r.set.Dictionary())
+	for closed := time.Duration(0); closed < end; closed += step {
+		for len(records) > 0 && records[0].at < closed+step {
+			rec := records[0]
+			records = records[1:]
+			e.Reset()
+			e.Set(ecs.Timestamp, event.Time(start+int64(rec.at)))
+			e.Feed = rec.topic
+			key := ""
+			for i := 0; i < len(rec.fields); i += 2 {
+				id, ok := r.set.Dictionary().Lookup(rec.fields[i].(string))
+				if !ok {
+					r.t.Fatalf("no field %v", rec.fields[i])
+				}
+				switch v := rec.fields[i+1].(type) {
+				case string:
+					e.SetString(id, v)
+					if id == ecs.AgentID || id == ecs.HostName && key == "" {
+						key = v
+					}
+				case int:
+					e.Set(id, event.Int(int64(v)))
+				case float64:
+					e.Set(id, event.Float(v))
+				}
+			}
+			r.session(rec.topic, key).Detect(start+int64(rec.at), e, r.emit)
+		}
+		if r.how.restart > closed && r.how.restart <= closed+step {
+			r.goOn() // In the middle of a step.
+		}
+		r.close(start + int64(closed+step))
+	}
+	slices.Sort(r.alerts)
+	return r.alerts
+}
+
+// close ends a step for all.
+func (r *wideReader) close(end int64) {
+	for _, g := range r.gateways {
+		for _, name := range sortedKeys(g.sessions) {
+			g.sessions[name].Detect(end, nil, r.emit)
+		}
+	}
+	if r.judge == nil {
+		r.verdicts.Raise(r.gateways[0].fleet.Close(end, false), r.emit)
+		return
+	}
+	var told [][]fleet.Contribution
+	for _, g := range r.gateways {
+		list, _ := g.fleet.Outbox(end)
+		for i := range list {
+			if list[i].Step == nil {
+				continue
+			}
+			parsed, err := fleet.ParseStep(fleet.AppendStep(nil, list[i].Step))
+			if err != nil {
+				r.t.Fatal(err)
+			}
+			list[i].Step = parsed
+		}
+		told = append(told, list)
+	}
+	for _, list := range told {
+		for _, g := range r.gateways {
+			g.fleet.Hear(end, list)
+		}
+		r.verdicts.Raise(r.judge.Hear(end, list), r.emit)
+	}
+}
+
+// goOn kills everybody, and begins from what was kept.
+func (r *wideReader) goOn() {
+	kept := map[string][]byte{}
+	var judged []byte
+	for _, g := range r.gateways {
+		for name, s := range g.sessions {
+			kept[name], _ = s.AppendSnapshot(nil)
+		}
+	}
+	if r.judge != nil {
+		judged = r.judge.AppendSnapshot(nil)
+	}
+	before := r.gateways
+	r.begin()
+	if r.judge != nil {
+		if err := r.judge.Restore(judged); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	for i, g := range before {
+		if r.judge != nil {
+			if err := r.gateways[i].fleet.Restore(judged); err != nil {
+				r.t.Fatal(err)
+			}
+		}
+		for _, name := range sortedKeys(g.sessions) {
+			s := r.set.NewSession(SessionOptions{Fleet: r.gateways[i].fleet, Partition: name})
+			if err := s.Restore(kept[name]); err != nil {
+				r.t.Fatal(err)
+			}
+			r.gateways[i].sessions[name] = s
+		}
+	}
+}
+
+// readings are those that have to give the same alerts.
+func readings() []reading {
+	return []reading{
+		{1, 1, 0}, {1, 4, 0}, {1, 8, 0}, {1, 16, 0}, {3, 4, 0}, {3, 16, 0},
+		{1, 1, 95 * time.Second}, {1, 8, 95 * time.Second}, {1, 16, 190 * time.Second}, {3, 8, 95 * time.Second}, {3, 16, 41 * time.Second},
+	}
+}
+
+// sameAlerts reads a log in all ways and returns the alerts, which are the same.
+func sameAlerts(t *testing.T, set *Ruleset, records []logged, end time.Duration) []string {
+	t.Helper()
+	var want []string
+	for _, how := range readings() {
+		got := newWideReader(t, set, how).play(records, end)
+		if want == nil {
+			want = got
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s:\n%s\nwant\n%s", how, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+	return want
+}
+
+// switchedOff is a log of hosts that switch protection off, among others.
+func switchedOff(hosts int, every time.Duration) []logged {
+	var records []logged
+	for i := range hosts {
+		records = append(records, logged{time.Duration(i) * every, "edr", []any{
+			"event.action", "protection-disabled", "agent.type", "x", "agent.id", fmt.Sprintf("a%02d", i), "host.name", fmt.Sprintf("h%02d", i),
+		}})
+	}
+	return records
+}
+
+const offOnMany = `condition: event.action == "protection-disabled"
+field: entity
+group_by: [agent.type]
+scope: fleet
+window: 30m
+having: {gte: 12}
+severity_mapping: [{when: event.action == "protection-disabled", severity: critical}]`
+
+// TestFleetCountsMeanTheFleet has twelve hosts switch protection off, by as many
+// partitions and gateways as there may be: it is one alert, with the same id.
+func TestFleetCountsMeanTheFleet(t *testing.T) {
+	set := compileRules(t, dictionary(t), ruleYAML(1, "value_count", offOnMany))
+	alerts := sameAlerts(t, set, switchedOff(12, 20*time.Second), 45*time.Minute)
+	if len(alerts) != 2 || !strings.Contains(strings.Join(alerts, " "), "firing x") || !strings.Contains(alerts[1], "count 12") || !strings.Contains(alerts[1], "critical") {
+		t.Errorf("alerts\n%s", strings.Join(alerts, "\n"))
+	}
+}
