@@ -20,6 +20,17 @@ type View struct {
 	failing  map[string]struct{}            // sites that lose their agents much faster than others
 	blamed   map[string]map[string]struct{} // of a site's newly silent those whose silence counts against versions
 	versions map[Version]int64              // last exposure
+	alive    map[Stratum]int                // agents
+}
+
+// Alive is how many agents of a product and an OS are alive; "" for all.
+func (v *View) Alive(product, os string) (n int) {
+	for key, alive := range v.alive {
+		if (product == "" || key.Product == product) && (os == "" || key.OS == os) {
+			n += alive
+		}
+	}
+	return n
 }
 
 // FeedClock is the clock of one topic at the closing of a step: time with the

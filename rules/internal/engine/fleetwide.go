@@ -26,13 +26,7 @@ func (r *Rule) judgedWide(h *spec.Header) bool {
 
 // namesOne reports whether a part of the key stands for one agent or host.
 func (r *Rule) namesOne() bool {
-	return slices.ContainsFunc(r.groupBy, func(p keyPart) bool {
-		switch p.field {
-		case ecs.AgentID, ecs.HostName, ecs.HostID, ecs.HostHostname, ecs.EDREntityID:
-			return true
-		}
-		return p.entity
-	})
+	return slices.ContainsFunc(r.groupBy, func(p keyPart) bool { return spec.NamesOneAgent(p.name) })
 }
 
 // judgesWide reports whether a rule of the set is about the whole fleet.
@@ -208,6 +202,24 @@ func copyOf(alert *event.Event) *event.Event {
 		}
 	}
 	return e
+}
+
+// AgentsNeeded is how many agents it takes where so many are alive; 0 for a rule
+// that does not count values.
+func (r *Rule) AgentsNeeded(live int64) int64 {
+	if p, ok := r.plan.(SharePlan); ok {
+		return p.AgentsNeeded(live)
+	}
+	return 0
+}
+
+// Alive is how many agents of a product and an OS are alive, as the whole fleet
+// was at the closing of the step; "" for all.
+func (rs *RuleSession) Alive(product, os string) int {
+	if rs.s.view == nil {
+		return 0
+	}
+	return rs.s.view.Alive(product, os)
 }
 
 // Lag is how much later than other rules one about the whole fleet may raise an

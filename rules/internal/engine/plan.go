@@ -19,6 +19,13 @@ type Plan interface {
 	Traits() Traits
 }
 
+// SharePlan is a plan that counts agents, and may ask for a share of the fleet.
+type SharePlan interface {
+	Plan
+	// AgentsNeeded is how many it takes where so many are alive.
+	AgentsNeeded(live int64) int64
+}
+
 // Traits tell how alerts of a rule behave, where it matters to whom the kind is
 // not known.
 type Traits struct {

@@ -1,10 +1,22 @@
 package spec
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // AcrossTopics is the value of across by which the events of one agent are
 // judged together that come in several topics.
 const AcrossTopics = "topics"
+
+// NamesOneAgent reports whether a name in group_by stands for one agent or host.
+func NamesOneAgent(name string) bool {
+	switch strings.TrimSuffix(name, "?") {
+	case "entity", "agent.id", "host.name", "host.id", "host.hostname", "edr.entity.id":
+		return true
+	}
+	return false
+}
 
 func checkAcross(c *Checker, h *Header) {
 	if h.Across == "" {
