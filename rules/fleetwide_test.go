@@ -78,7 +78,11 @@ func (r *wideReader) begin() {
 func (r *wideReader) session(topic, key string) *Session {
 	sum := fnv.New32a()
 	sum.Write([]byte(key))
-	number := int(sum.Sum32()) % r.how.partitions
+	return r.partition(topic, int(sum.Sum32())%r.how.partitions)
+}
+
+// partition is the session of one.
+func (r *wideReader) partition(topic string, number int) *Session {
 	name := fmt.Sprintf("%s[%d]", topic, number)
 	g := r.gateways[number%len(r.gateways)]
 	if g.sessions[name] == nil {
@@ -110,6 +114,18 @@ func (r *wideReader) emit(a *event.Event) {
 func (r *wideReader) play(records []logged, end time.Duration) []string {
 	step := time.Duration(fleet.StepLength)
 	e := event.New(r.set.Dictionary())
+	for _, rec := range records {
+		for i := range r.how.partitions {
+			r.partition(rec.topic, i)
+		}
+	}
+	if r.judge != nil {
+		for _, g := range r.gateways {
+			for _, of := range append(r.gateways, &wideGateway{fleet: r.judge}) {
+				of.fleet.Expect(g.fleet.Partitions())
+			}
+		}
+	}
 	for closed := time.Duration(0); closed < end; closed += step {
 		for len(records) > 0 && records[0].at < closed+step {
 			rec := records[0]
@@ -265,5 +281,61 @@ func TestFleetCountsMeanTheFleet(t *testing.T) {
 	alerts := sameAlerts(t, set, switchedOff(12, 20*time.Second), 45*time.Minute)
 	if len(alerts) != 2 || !strings.Contains(strings.Join(alerts, " "), "firing x") || !strings.Contains(alerts[1], "count 12") || !strings.Contains(alerts[1], "critical") {
 		t.Errorf("alerts\n%s", strings.Join(alerts, "\n"))
+	}
+}
+
+// alive are heartbeats of agents, a minute apart.
+func alive(agents int, until time.Duration) []logged {
+	var records []logged
+	for at := time.Duration(0); at < until; at += time.Minute {
+		for i := range agents {
+			records = append(records, logged{at + time.Duration(i*100)*time.Millisecond, "edr", []any{
+				"event.action", "sensor-heartbeat", "agent.type", "x", "agent.id", fmt.Sprintf("a%02d", i), "host.name", fmt.Sprintf("h%02d", i),
+			}})
+		}
+	}
+	return records
+}
+
+func inOrder(lists ...[]logged) []logged {
+	records := slices.Concat(lists...)
+	slices.SortStableFunc(records, func(a, b logged) int { return int(a.at - b.at) })
+	return records
+}
+
+// TestShareOfTheFleet asks for a share of agents that are spread over all
+// partitions: the alert comes when enough of all have switched protection off,
+// and carries the whole fleet as denominator.
+func TestShareOfTheFleet(t *testing.T) {
+	set := compileRules(t, dictionary(t), ruleYAML(1, "value_count", strings.Replace(offOnMany, "{gte: 12}", "{percent: 4, min: 5}", 1)))
+	records := inOrder(alive(200, 20*time.Minute), switchedOff(12, time.Minute))
+	alerts := sameAlerts(t, set, records, 20*time.Minute)
+	if len(alerts) != 1 || !strings.Contains(alerts[0], "count 8 of 200") || !strings.HasPrefix(alerts[0], "7m10s") {
+		t.Errorf("alerts\n%s", strings.Join(alerts, "\n"))
+	}
+}
+
+// TestMatchesAreBounded has one agent after the other match far more often in
+// one step than a step may tell of: memory stays bounded, what is judged does not
+// depend on partitions, and the alert says that something is missing.
+func TestMatchesAreBounded(t *testing.T) {
+	set := compileRules(t, dictionary(t), ruleYAML(1, "threshold", "condition: event.action == \"error\"\ngroup_by: [agent.type]\nscope: fleet\nwindow: 30m\nhaving: {gte: 9000}"))
+	var records []logged
+	for i := range 10 * fleet.MaxMatches {
+		records = append(records, logged{time.Duration(i) * 100 * time.Microsecond, "edr", []any{"event.action", "error", "agent.type", "x", "agent.id", fmt.Sprintf("a%d", i%500)}})
+	}
+	for i := range 1000 {
+		records = append(records, logged{15*time.Second + time.Duration(i)*time.Millisecond, "edr", []any{"event.action", "error", "agent.type", "x", "agent.id", "a1"}})
+	}
+	var want []string
+	for _, how := range []reading{{1, 1, 0}, {1, 8, 0}, {3, 8, 0}} {
+		r := newWideReader(t, set, how)
+		got := r.play(records, time.Minute)
+		if want == nil {
+			want = got
+		}
+		if len(got) != 1 || !slices.Equal(got, want) {
+			t.Errorf("%s: %v, expected %v", how, got, want)
+		}
 	}
 }

@@ -38,8 +38,8 @@ func (h *valueHaving) check(c *spec.Checker, d *valueCountRule) {
 		c.Problem("having", "percent needs min: how many agents it takes where the fleet is small", "such as having: {percent: 2, min: 5}")
 	case *h.Min < 2 || *h.Min > maxValues:
 		c.Problem("having.min", fmt.Sprintf("min is %d agents, expected 2 to %d", *h.Min, maxValues), "")
-	case d.Field != "entity":
-		c.Problem("having.percent", "a share is one of agents, and field counts "+d.Field, "set field: entity")
+	case !spec.NamesOneAgent(d.Field):
+		c.Problem("having.percent", "a share is one of agents, and field counts "+d.Field, "set field: entity, or host.name")
 	case d.GroupBy == nil || slices.ContainsFunc(*d.GroupBy, spec.NamesOneAgent):
 		c.Problem("having.percent", "a share of the fleet needs a key that stands for many agents", "such as group_by: [agent.type]")
 	case d.windowKeys.Kind != "sliding":
