@@ -47,6 +47,7 @@ type wideReader struct {
 	judge    *fleet.Fleet // Of several gateways; nil for one.
 	verdicts *Verdicts
 	alerts   []string
+	partial  int
 	ids      []string
 }
 
@@ -107,6 +108,9 @@ func (r *wideReader) emit(a *event.Event) {
 	}
 	x := doc.EDR.Alert
 	r.alerts = append(r.alerts, fmt.Sprintf("%s %s %s %s %s count %d of %d %s %v %s parent %s", time.Duration(a.Timestamp()-start), doc.Rule.Name, x.Status, x.Key, x.ID, x.Count, x.Denominator, x.Severity, x.Hosts, doc.EDR.Alert.Severity, x.Parent))
+	if strings.Contains(string(a.AppendJSON(nil)), `"partial":true`) {
+		r.partial++
+	}
 	r.ids = append(r.ids, strings.Clone(a.Str(ecs.EventID)))
 }
 
@@ -336,6 +340,9 @@ func TestMatchesAreBounded(t *testing.T) {
 		}
 		if len(got) != 1 || !slices.Equal(got, want) {
 			t.Errorf("%s: %v, expected %v", how, got, want)
+		}
+		if r.partial != 1 {
+			t.Errorf("%s: the alert does not say that something is missing", how)
 		}
 	}
 }

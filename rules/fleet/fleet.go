@@ -173,7 +173,7 @@ func (f *Fleet) closeAt(end int64) []Finding {
 	rebuilt, partial := f.collect.rebuilt(end), f.collect.partial
 	whole := f.collect.close(end)
 	found, view := f.judge.Take(whole)
-	view.Partial = partial || len(whole.Cut) > 0
+	view.Partial = partial
 	found = append(found, f.judgeAcross(end, whole, view)...)
 	f.views.add(view)
 	if rebuilt {

@@ -16,6 +16,18 @@ import (
 // key names no single agent or host, or it says across: topics.
 func (r *Rule) FleetWide() bool { return r.carries != nil }
 
+// Judged says so in a word: fleet, or partition.
+func (r *Rule) Judged() string {
+	if r.FleetWide() || r.FleetFinding() {
+		return "fleet"
+	}
+	return "partition"
+}
+
+// FleetFinding reports whether the rule makes alerts of what the fleet's judge
+// finds.
+func (r *Rule) FleetFinding() bool { return r.plan.Traits().Findings }
+
 // judgedWide decides so.
 func (r *Rule) judgedWide(h *spec.Header) bool {
 	if !r.plan.Traits().Forwards {
@@ -89,7 +101,7 @@ func (w *FleetWide) begin(set *Ruleset, quiet bool) {
 	}
 	s := &Session{
 		set: set, lateness: int64(o.Lateness), maxKeys: o.MaxKeys, maxState: o.MaxState, candidates: make([]uint64, set.index.words),
-		counters: make([]Counters, len(set.rules)), published: make([]held, len(set.rules)), isCanary: quiet, wide: true,
+		counters: make([]Counters, len(set.rules)), published: make([]held, len(set.rules)), isCanary: quiet, wide: true, cutAt: make([]int64, len(set.rules)),
 	}
 	s.writer.init(set.dict)
 	s.begin()
@@ -119,6 +131,13 @@ func (w *FleetWide) raise(alert *event.Event) {
 	w.raised = append(w.raised, fleet.Finding{Kind: fleet.RaisedKind, At: alert.Timestamp(), Alert: copyOf(alert)})
 }
 
+// incomplete reports whether an alert of a rule may lack events: agents of a
+// partition that was not waited for, or matches that were cut.
+func (s *Session) incomplete(r *Rule) bool {
+	at := s.cutAt[r.number]
+	return s.view != nil && s.view.Partial || at != 0 && s.now-at <= int64(r.LookBack())
+}
+
 // Judge implements fleet.Across.
 func (w *FleetWide) Judge(end int64, step *fleet.Step, v *fleet.View) []fleet.Finding {
 	s := w.session
@@ -128,6 +147,12 @@ func (w *FleetWide) Judge(end int64, step *fleet.Step, v *fleet.View) []fleet.Fi
 	}
 	for i := range step.Matches {
 		w.take(&step.Matches[i])
+	}
+	for rule, n := range step.Cut {
+		if number, ok := w.numbers[rule]; ok {
+			s.counters[number].Cut += uint64(n)
+			s.cutAt[number] = end
+		}
 	}
 	s.account.WeighUsed()
 	if s.maxState > 0 && s.account.Bytes > s.maxState {

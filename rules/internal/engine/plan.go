@@ -32,6 +32,7 @@ type Traits struct {
 	Endless   bool     // Its alerts have no end of their own, but with keep_firing_for or suppress.
 	Copies    bool     // A second copy of an event, which a source may deliver, changes nothing.
 	Orderless bool     // Events that come late, within lateness, lead to the same alerts.
+	Findings  bool     // It makes alerts of what the fleet's judge finds.
 	Forwards  bool     // All that its state has to know is in the events that satisfy its conditions: they may be of several partitions.
 	Silence   bool     // It waits for single agents that are not heard.
 	Reads     []ecs.ID // What its state reads of an event, besides the fields of its conditions and its key.

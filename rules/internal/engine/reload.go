@@ -83,6 +83,8 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 	s.rollups = make([]*rollupState, len(set.rules))
 	s.counters, s.published = make([]Counters, len(set.rules)), make([]held, len(set.rules))
 	s.candidates = make([]uint64, set.index.words)
+	cutAt := s.cutAt
+	s.cutAt = make([]int64, len(set.rules))
 	tables, shortages := s.tables, s.shortages.byRule
 	s.account.WeighUsed()
 	s.tables, s.shortages.byRule = make([][]table.Accounted, len(set.rules)), make([]shortage, len(set.rules))
@@ -98,6 +100,9 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 				if rollups[i] != nil {
 					rollups[i].Rebind(r)
 				}
+			}
+			if s.wide {
+				s.cutAt[i] = cutAt[i]
 			}
 			s.rollups[i], s.published[i], s.counters[i] = rollups[i], published[i], counters[i]
 			s.tables[i], s.shortages.byRule[i] = tables[i], shortages[i]

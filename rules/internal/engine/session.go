@@ -94,8 +94,9 @@ type Session struct {
 	scalar     []byte // A part of a key that is no text.
 	restored   RestoreReport
 
-	wide bool        // It holds the rules about the whole fleet, and no others.
-	view *fleet.View // Of a wide session: what is known at the closing of the step.
+	wide  bool        // It holds the rules about the whole fleet, and no others.
+	cutAt []int64     // Of a wide session, by number of the rule: the last step of which matches were cut.
+	view  *fleet.View // Of a wide session: what is known at the closing of the step.
 
 	canary   *Session // That judges the gateway's own canaries; nil before the first.
 	isCanary bool     // It is such a one: no counter and no fleet knows of it.

@@ -79,6 +79,9 @@ func (s *Session) persist(c *snapshot.Codec) {
 // persistRule writes or reads the state of a rule, and of its incidents.
 func (s *Session) persistRule(a *Archive, number int) {
 	s.states[number].Persist(a)
+	if s.wide {
+		a.Time(&s.cutAt[number])
+	}
 	if fold := s.rollups[number]; fold != nil {
 		fold.Persist(a)
 	}
