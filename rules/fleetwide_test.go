@@ -346,3 +346,29 @@ func TestMatchesAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestIncidentsAreOfTheFleet has agents in all partitions crash one after the
+// other: their alerts are one incident, which the later ones name as parent.
+func TestIncidentsAreOfTheFleet(t *testing.T) {
+	set := compileRules(t, dictionary(t), ruleYAML(1, "match", "condition: event.action == \"sensor-crashed\"\nsuppress: 2m\nrollup: {by: [agent.type], percent: 4, min: 5, within: 10m}"))
+	var crashes []logged
+	for i := range 16 {
+		crashes = append(crashes, logged{6*time.Minute + time.Duration(i)*7*time.Second, "edr", []any{
+			"event.action", "sensor-crashed", "agent.type", "x", "agent.id", fmt.Sprintf("a%02d", 3*i), "host.name", fmt.Sprintf("h%02d", 3*i),
+		}})
+	}
+	alerts := sameAlerts(t, set, inOrder(alive(200, 20*time.Minute), crashes), 20*time.Minute)
+	incidents, folded := 0, 0
+	for _, a := range alerts {
+		switch {
+		case strings.Contains(a, "of 200"):
+			incidents++
+		case strings.Contains(a, "info"):
+			folded++
+		}
+	}
+	// Eight make it. Those that come later are folded, and name it once more when they end.
+	if incidents != 3 || folded != 16 {
+		t.Errorf("%d documents of the incident, %d of alerts that are folded\n%s", incidents, folded, strings.Join(alerts, "\n"))
+	}
+}

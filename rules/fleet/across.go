@@ -22,6 +22,8 @@ type Across interface {
 	// depends on the events alone, and returns the alerts, each as a Finding of
 	// RaisedKind. It adds to the view what all partitions are to know.
 	Judge(end int64, step *Step, v *View) []Finding
+	// Incidents are those that are open.
+	Incidents() map[IncidentKey]OpenIncident
 	// AppendSnapshot appends what is known, and Restore takes it up into one that
 	// has judged nothing; after an error it knows nothing.
 	AppendSnapshot(to []byte) []byte
@@ -100,6 +102,13 @@ func (f *Fleet) restoreAcross(kept []byte) error {
 		return fmt.Errorf("state of the rules about the whole fleet: %w", err)
 	}
 	f.acrossAt = int64(at)
+	// Who goes on in the middle of a step knows what was open at its beginning.
+	shown := View{End: f.acrossAt}
+	if f.views.last != nil {
+		shown = *f.views.last
+	}
+	shown.SetIncidents(f.across.Incidents())
+	f.views.add(&shown)
 	return nil
 }
 

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// The matches of a step, after all else in it: number of rules with their
+// The agents and matches of a step, after all else in it: number of agents; number of rules with their
 // texts and what was cut of each; number of matches, and each as rule, slot,
 // times, entity, value and fields.
 
@@ -29,6 +29,7 @@ func (w *stepWriter) collectMatches(s *Step) {
 }
 
 func (w *stepWriter) matches(s *Step) {
+	w.count(s.Agents)
 	w.count(len(s.Cut))
 	for _, rule := range slices.Sorted(maps.Keys(s.Cut)) {
 		w.text(rule)
@@ -61,6 +62,7 @@ func (w *stepWriter) matches(s *Step) {
 }
 
 func (r *stepReader) matches(s *Step) {
+	s.Agents = r.count("agents")
 	for range r.entries("rules of which matches were cut", 2) {
 		if s.Cut == nil {
 			s.Cut = map[string]int{}

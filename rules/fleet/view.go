@@ -21,17 +21,14 @@ type View struct {
 	blamed   map[string]map[string]struct{} // of a site's newly silent those whose silence counts against versions
 	versions map[Version]int64              // last exposure
 	alive    map[Stratum]int                // agents
+	known    map[Stratum]int                // those that are silent as well
+
+	agents    int                          // that shards know, whether or not it is known how often they are heard
+	incidents map[IncidentKey]OpenIncident // of rules with rollup
 }
 
 // Alive is how many agents of a product and an OS are alive; "" for all.
-func (v *View) Alive(product, os string) (n int) {
-	for key, alive := range v.alive {
-		if (product == "" || key.Product == product) && (os == "" || key.OS == os) {
-			n += alive
-		}
-	}
-	return n
-}
+func (v *View) Alive(product, os string) int { return v.AliveLike(Stratum{Product: product, OS: os}) }
 
 // FeedClock is the clock of one topic at the closing of a step: time with the
 // gaps in which nothing came taken out. All are nanoseconds.

@@ -93,8 +93,8 @@ func (s *Session) raise(r *Rule, ep *Episode, a *Alert) {
 		return
 	}
 	parent := ""
-	if fold := s.rollups[r.number]; fold != nil && !a.incident && !a.notice {
-		parent = fold.fold(ep, a)
+	if r.rollup != nil && !s.wide && !a.incident && !a.notice {
+		parent = s.foldInto(r, ep, a)
 	}
 	if ep.severity == "" {
 		ep.severity, ep.risk = r.weigh(a.Source)

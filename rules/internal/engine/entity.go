@@ -322,13 +322,3 @@ func Subject(n *Entity, key string) string {
 	}
 	return "the fleet"
 }
-
-// alike counts the agents that have been heard of late and fit.
-func (t *entities) alike(fits func(*Entity) bool, now int64) (n int64) {
-	for e := range t.known.All() {
-		if now-e.Data.LastSeen < int64(24*time.Hour) && fits(e.Data) {
-			n++
-		}
-	}
-	return n
-}

@@ -114,7 +114,9 @@ func (w *fleetWatch) Next() int64 {
 }
 
 func (w *fleetWatch) Fire(int64) {
-	raise(w.states, w.fleet.Take(w.shard, w.shard.EndStep(w.s.target), w.s.rebuilding), w.s.emit)
+	step := w.shard.EndStep(w.s.target)
+	step.Agents = w.s.entities.known.Held()
+	raise(w.states, w.fleet.Take(w.shard, step, w.s.rebuilding), w.s.emit)
 	w.refresh()
 }
 

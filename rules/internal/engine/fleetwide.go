@@ -43,7 +43,7 @@ func (r *Rule) namesOne() bool {
 
 // judgesWide reports whether a rule of the set is about the whole fleet.
 func (set *Ruleset) judgesWide() bool {
-	return slices.ContainsFunc(set.rules, func(r *Rule) bool { return r.FleetWide() })
+	return slices.ContainsFunc(set.rules, func(r *Rule) bool { return r.FleetWide() || r.rollup != nil })
 }
 
 // holds reports whether the session holds the state of a rule.
@@ -112,7 +112,7 @@ func (w *FleetWide) begin(set *Ruleset, quiet bool) {
 func (w *FleetWide) number() {
 	w.numbers = map[string]int{}
 	for i, r := range w.session.set.rules {
-		if r.FleetWide() {
+		if !r.removed && (r.FleetWide() || r.rollup != nil) {
 			w.numbers[r.section()] = i
 		}
 	}
@@ -163,6 +163,7 @@ func (w *FleetWide) Judge(end int64, step *fleet.Step, v *fleet.View) []fleet.Fi
 	}
 	s.Publish()
 	s.emit = nil
+	v.SetIncidents(w.Incidents())
 	raised := w.raised
 	w.raised = nil
 	return raised
@@ -174,6 +175,12 @@ func (w *FleetWide) take(m *fleet.Match) {
 	number, ok := w.numbers[m.Rule]
 	if !ok {
 		return // Of a gateway that has other rules, or from before a reload.
+	}
+	if m.Slot >= memberBegan {
+		if st := s.rollups[number]; st != nil {
+			st.takeMember(m)
+		}
+		return
 	}
 	fillMatch(w.doc, m)
 	at := min(m.At, s.now)
@@ -247,10 +254,19 @@ func (rs *RuleSession) Alive(product, os string) int {
 	return rs.s.view.Alive(product, os)
 }
 
+// Unsettled is how many agents there may be while the fleet is being learned; 0
+// once it is.
+func (rs *RuleSession) Unsettled() int {
+	if rs.s.view == nil {
+		return 0
+	}
+	return rs.s.view.Unsettled()
+}
+
 // Lag is how much later than other rules one about the whole fleet may raise an
 // alert: up to the end of the step.
 func (r *Rule) Lag() time.Duration {
-	if r.FleetWide() {
+	if r.FleetWide() || r.rollup != nil {
 		return time.Duration(fleet.StepLength)
 	}
 	return 0

@@ -117,7 +117,7 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 			}
 		}
 		s.states = append(s.states, s.newState(r))
-		if r.rollup != nil {
+		if r.rollup != nil && s.wide {
 			s.rollups[i] = newRollupState(s, r)
 		}
 	}

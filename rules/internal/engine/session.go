@@ -182,7 +182,7 @@ func (s *Session) begin() {
 	s.rewatch()
 	s.rollups = make([]*rollupState, len(s.set.rules))
 	for i, r := range s.set.rules {
-		if r.rollup != nil {
+		if r.rollup != nil && s.wide {
 			s.rollups[i] = newRollupState(s, r)
 			s.states = append(s.states, s.rollups[i])
 		}

@@ -15,6 +15,7 @@ const (
 	sessionVersion = 2 // Of session and agents.
 	fleetVersion   = 4 // Of what the fleet's shard knows.
 	stateVersion   = 1 // Of the states of all rules.
+	rolledVersion  = 2 // Of those with rollup, whose incidents were in it before.
 	wideVersion    = 1 // Of what is known of the rules about the whole fleet.
 )
 
@@ -27,6 +28,17 @@ type RestoreReport struct {
 	Anew     []*Rule // Rules that begin without, by id: they are new, or judge otherwise than when it was written.
 	Dropped  int     // States of rules that are no more.
 }
+
+// stateVersion is that of the rule's section.
+func (r *Rule) stateVersion() uint64 {
+	if r.rollup != nil {
+		return rolledVersion
+	}
+	return stateVersion
+}
+
+// persists reports whether a snapshot of the session holds something of a rule.
+func (s *Session) persists(r *Rule) bool { return s.holds(r) || s.wide && r.rollup != nil }
 
 // section is the name of a rule's section: a rule that judges otherwise has
 // another one.
@@ -48,10 +60,10 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 		s.persist(c)
 	})
 	for i, r := range s.set.rules {
-		if r.removed || r.logicHash == "" || !s.holds(r) {
+		if r.removed || r.logicHash == "" || !s.persists(r) {
 			continue
 		}
-		w.Section(r.section(), stateVersion, func(c *snapshot.Codec) { s.persistRule(&Archive{c, agents, s.entities.known}, i) })
+		w.Section(r.section(), r.stateVersion(), func(c *snapshot.Codec) { s.persistRule(&Archive{c, agents, s.entities.known}, i, false) })
 		if k := &s.shortages.byRule[i]; k.firing {
 			w.Section("shortage of "+r.section(), sessionVersion, k.persist)
 		}
@@ -77,10 +89,13 @@ func (s *Session) persist(c *snapshot.Codec) {
 }
 
 // persistRule writes or reads the state of a rule, and of its incidents.
-func (s *Session) persistRule(a *Archive, number int) {
+func (s *Session) persistRule(a *Archive, number int, old bool) {
 	s.states[number].Persist(a)
 	if s.wide {
 		a.Time(&s.cutAt[number])
+	}
+	if r := s.set.rules[number]; old && r.rollup != nil {
+		newRollupState(s, r).persistFormer(a)
 	}
 	if fold := s.rollups[number]; fold != nil {
 		fold.Persist(a)
@@ -141,17 +156,22 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		if r.removed {
 			continue
 		}
-		if !s.holds(r) {
+		if !s.persists(r) {
 			if f.Version(r.section()) != 0 { // Earlier releases judged it by partition.
 				report.Anew = append(report.Anew, r)
 			}
 			continue
 		}
-		if r.logicHash == "" || f.Version(r.section()) != stateVersion {
+		version := f.Version(r.section())
+		old := version == stateVersion && r.rollup != nil && !s.wide // With its incidents, which begin anew.
+		if old {
+			version = rolledVersion
+		}
+		if r.logicHash == "" || version != r.stateVersion() {
 			report.Anew = append(report.Anew, r)
 			continue
 		}
-		if err := f.Read(r.section(), func(c *snapshot.Codec) { s.persistRule(&Archive{c, agents, s.entities.known}, i) }); err != nil {
+		if err := f.Read(r.section(), func(c *snapshot.Codec) { s.persistRule(&Archive{c, agents, s.entities.known}, i, old) }); err != nil {
 			return report, err
 		}
 		report.Restored++
@@ -177,6 +197,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		if err := s.fleet.fleet.RestoreAcross(state); err != nil {
 			return report, err
 		}
+		s.fleet.shard.Resume(s.fleet.fleet.View(s.now))
 	}
 	s.rewatch()
 	s.nextDue, s.minStep = math.MaxInt64, math.MaxInt64

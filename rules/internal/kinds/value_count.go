@@ -278,7 +278,7 @@ func (st *valueCountState) weigh(k *valueCountKey, m *engine.Evaluation) {
 		k.low = st.p.low
 	case !k.firing:
 		k.live = st.p.share.live(&st.RuleSession, m)
-		k.low = st.p.share.of(k.live)
+		k.low = st.p.share.of(max(k.live, int64(st.Unsettled())))
 	}
 }
 
