@@ -372,3 +372,56 @@ func TestIncidentsAreOfTheFleet(t *testing.T) {
 		t.Errorf("%d documents of the incident, %d of alerts that are folded\n%s", incidents, folded, strings.Join(alerts, "\n"))
 	}
 }
+
+// TestTopicsTellOfOneAgent has two topics tell of one agent, by different names
+// and by that of its host alone.
+func TestTopicsTellOfOneAgent(t *testing.T) {
+	sequence := func(first, second string) string {
+		return fmt.Sprintf("across: topics\nmaxspan: 1h\nsteps:\n  - {name: one, condition: 'event.action == %q'}\n  - {name: two, condition: 'event.action == %q'}", first, second)
+	}
+	set := compileRules(t, dictionary(t), ruleYAML(1, "sequence", sequence("uninstall-token-revealed", "sensor-uninstalled"))+ruleYAML(2, "sequence", sequence("sensor-crashed", "host-crashed")))
+	var records []logged
+	for i := range 3 {
+		at, id, host := time.Duration(i)*30*time.Second, fmt.Sprintf("a%d", i), fmt.Sprintf("h%d", i)
+		entity := fmt.Sprintf("%016x", i+1)
+		records = append(records,
+			logged{at, "console", []any{"event.action", "uninstall-token-revealed", "agent.id", id, "edr.entity.id", entity}},
+			logged{at + 40*time.Second, "edr", []any{"event.action", "sensor-uninstalled", "agent.type", "x", "host.name", host, "edr.entity.id", entity}},
+			logged{at + time.Second, "edr", []any{"event.action", "sensor-crashed", "agent.type", "x", "agent.id", id, "host.name", host}},
+			logged{at + 2*time.Second, "windows", []any{"event.action", "host-crashed", "host.name", strings.ToUpper(host) + ".example.com"}},
+			logged{at + 3*time.Second, "windows", []any{"event.action", "host-crashed", "host.name", "other" + host}},
+		)
+	}
+	alerts := sameAlerts(t, set, inOrder(records), 5*time.Minute)
+	if len(alerts) != 6 {
+		t.Errorf("alerts\n%s", strings.Join(alerts, "\n"))
+	}
+}
+
+func TestSharesAndAcrossAreChecked(t *testing.T) {
+	for rest, want := range map[string]string{
+		"having: {percent: 2}":                                                "percent needs min",
+		"having: {min: 5}":                                                    "min goes with percent",
+		"having: {percent: 0, min: 5}":                                        "expected more than 0 and up to 100",
+		"having: {percent: 101, min: 5}":                                      "expected more than 0 and up to 100",
+		"having: {percent: 2, min: 1}":                                        "expected 2 to 1000",
+		"having: {percent: 2, min: 5, gte: 3}":                                "nothing else can",
+		"having: {percent: 2, min: 5}\nwindow_kind: tumbling":                 "sliding window",
+		"having: {gte: 2}\nacross: topics":                                    "group_by names something else",
+		"having: {gte: 2}\nacross: partitions":                                "topics",
+		"having: {gte: 2}\nrollup: {percent: 2, within: 1m}":                  "percent needs min",
+		"having: {gte: 2}\nrollup: {min: 2, within: 1m}":                      "min goes with percent",
+		"having: {gte: 2}\nrollup: {over: 5, percent: 2, min: 5, within: 1m}": "over cannot as well",
+	} {
+		_, err := ParseFile("r.yml", []byte(ruleYAML(1, "value_count", "condition: event.action == \"error\"\nfield: entity\ngroup_by: [agent.type]\nwindow: 10m\n"+rest)))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\nerror %v, want %s", rest, err, want)
+		}
+	}
+	for group, want := range map[string]string{"[entity]": "many agents", "[agent.type, host.name]": "many agents"} {
+		_, err := ParseFile("r.yml", []byte(ruleYAML(1, "value_count", "condition: event.action == \"error\"\nfield: entity\nwindow: 10m\nhaving: {percent: 2, min: 5}\ngroup_by: "+group)))
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s\nerror %v, want %s", group, err, want)
+		}
+	}
+}

@@ -188,12 +188,30 @@ func (w *FleetWide) take(m *fleet.Match) {
 	s.judged++
 	*ev = Evaluation{Event: w.doc, Now: s.now, At: at, Late: at < s.now-s.lateness, Entity: s.entities.resolve(w.doc, s.now), Number: s.judged, match: m}
 	s.env.Event = w.doc
+	if w.takeForHost(number, m) {
+		return
+	}
 	s.states[number].Observe(m.Slot, ev)
 	if last := min(m.Last, s.now); last > at {
 		ev.At, ev.Late = last, last < s.now-s.lateness
 		s.states[number].Observe(m.Slot, ev)
 	}
 	s.env.Failed = false
+}
+
+// takeForHost gives what happened to a host, of which the record names no agent, to
+// the agents on it that the rule has to do with: another topic told of them.
+func (w *FleetWide) takeForHost(number int, m *fleet.Match) (taken bool) {
+	s, e := w.session, w.doc
+	if !s.set.rules[number].ByEntity() || e.Has(ecs.EDREntityID) || e.Has(ecs.AgentID) || e.Has(ecs.AgentType) {
+		return false
+	}
+	for n := s.entities.hosts[string(s.entities.hostOf(e))]; n != nil; n = n.neighbor {
+		s.evaluation.Entity = n
+		s.states[number].Observe(m.Slot, &s.evaluation)
+		taken = true
+	}
+	return taken
 }
 
 // AppendSnapshot implements fleet.Across.
