@@ -109,9 +109,9 @@ func windowBorders() []border {
 				14m   @11m event.action=error agent.type=x process.name=s`,
 			end: "1h",
 			want: `
-				4m0s firing x count 3 from 4m0s
+				4m10s firing x count 3 from 4m0s
 				10m0s resolved x count 3 from 4m0s
-				14m0s firing x count 3 from 11m0s
+				14m10s firing x count 3 from 11m0s
 				21m0s resolved x count 3 from 11m0s`,
 		},
 		{
@@ -194,7 +194,7 @@ func windowBorders() []border {
 				3m  event.category=host,,driver agent.id=a`,
 			end: "1h",
 			want: `
-				2m0s firing host count 4 from 2m0s
+				2m10s firing host count 4 from 2m0s
 				12m0s resolved host count 6 from 2m0s`,
 		},
 		{

@@ -77,7 +77,7 @@ func raiseSet(tb testing.TB, dict *ecs.Dictionary, rules []*oracleRule, events [
 		if x.rollup != nil {
 			alert.more = strings.Clone(a.Str(ecs.EDRAlertSeverity))
 			if all := a.Get(ecs.EDRAlertDenominator); all != nil { // Only incidents have one.
-				alert.more = fmt.Sprintf("incident of %d", all.Int())
+				alert.more = "incident"
 				if incidents[document.EDR.Alert.ID] == "" {
 					incidents[document.EDR.Alert.ID] = fmt.Sprintf("%s@%d", alert.key, alert.at)
 				}

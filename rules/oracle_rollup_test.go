@@ -1,6 +1,7 @@
 package rules
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -19,14 +20,29 @@ func (s *rollupSpec) yaml() string {
 	return fmt.Sprintf("rollup: {by: [%s], over: %d, within: %dms}", strings.Join(s.by, ", "), s.over, s.within/1e6)
 }
 
-// storm folds the alerts of all keys of a rule, in the order in which they are
-// raised, into incidents.
+// storm folds the alerts of all keys of a rule into incidents: where steps are
+// closed, by what was told in them. What is open then is known until the next.
 type storm struct {
 	r      *oracleRule
 	agents map[string]oracleEvent // What the records of each have told last.
 	groups map[string]*stormGroup
 	firing map[string]stormAlert // The open alerts of keys.
+	open   map[string]stormOpen  // Incidents that were open when a step was closed last.
+	told   []stormTold
+	over   map[stormMember]bool // Members whose alerts have ended, as was told.
 	said   []oracleAlert
+}
+
+type stormOpen struct {
+	label string
+	start int64
+}
+
+// stormTold is that the alert of an agent began or ended.
+type stormTold struct {
+	stormMember
+	name string
+	ends bool
 }
 
 type stormGroup struct {
@@ -84,67 +100,94 @@ func different(members []stormMember) int {
 }
 
 func (s *storm) tell(g *stormGroup, at int64, status string) {
-	n, all := different(g.members), 0
-	for agent := range s.agents {
-		if s.group(agent) == g.name {
-			all++
-		}
-	}
+	n := different(g.members)
 	g.told, g.toldAt = n, at
-	s.said = append(s.said, oracleAlert{at: at, status: status, key: g.name, start: g.start, count: int64(n), more: fmt.Sprintf("incident of %d", max(all, n))})
+	s.said = append(s.said, oracleAlert{at: at, status: status, key: g.name, start: g.start, count: int64(n), more: "incident"})
 }
 
 // document takes a document of a key in; agent is whom it is about.
 func (s *storm) document(a oracleAlert, agent string) {
-	s.looks(a.at - 1)
-	within := s.r.rollup.within
+	name := s.group(agent)
 	if a.status == "resolved" {
 		first := s.firing[a.key]
 		delete(s.firing, a.key)
 		a.more, _, _ = strings.Cut(first.more, " ")
-		for _, g := range s.groups { // The incident may have begun later than the alert.
-			if g.open && slices.Contains(g.members, stormMember{a.key, first.agent, first.at, first.start}) {
-				a.more += " in " + g.label
-			}
+		if in, ok := s.open[name]; ok && (first.start >= in.start || a.more == "info") {
+			a.more += " in " + in.label
 		}
+		s.told = append(s.told, stormTold{stormMember{a.key, first.agent, first.at, first.start}, name, true})
+		s.told[len(s.told)-1].at = a.at
 		s.said = append(s.said, a)
 		return
 	}
-	name := s.group(agent)
-	g := s.groups[name]
-	if g == nil {
-		g = &stormGroup{name: name}
-		s.groups[name] = g
+	a.more = "low"
+	if in, ok := s.open[name]; ok {
+		a.more = "info in " + in.label
 	}
-	g.last, a.more = a.at, "low"
-	m := stormMember{a.key, agent, a.at, a.start}
-	switch {
-	case g.open:
-		g.members = slices.DeleteFunc(g.members, func(o stormMember) bool { return o.key == a.key })
-		g.members = append(g.members, m)
-		if n := different(g.members); n >= g.told+max(g.told/4, 1) && a.at-g.toldAt >= 60*secondNS {
-			s.tell(g, a.at, "firing")
-		}
-		a.more = "info in " + g.label
-	default:
-		g.began = slices.DeleteFunc(g.began, func(o stormMember) bool { return o.key == a.key || o.at <= a.at-within })
-		g.began = append(g.began, m)
-		if different(g.began) < s.r.rollup.over {
-			break
-		}
-		g.open, g.members, g.look = true, g.began, a.at+within
-		g.began, g.start = nil, a.start
-		for _, m := range g.members {
-			g.start = min(g.start, m.start)
-		}
-		g.label = fmt.Sprintf("%s@%d", name, a.at)
-		s.tell(g, a.at, "firing")
-		a.more = "low in " + g.label
-	}
+	s.told = append(s.told, stormTold{stormMember{a.key, agent, a.at, a.start}, name, false})
 	if !s.r.endless() {
 		s.firing[a.key] = stormAlert{a, agent}
 	}
 	s.said = append(s.said, a)
+}
+
+// close closes a step.
+func (s *storm) close(now int64) {
+	s.looks(now)
+	slices.SortStableFunc(s.told, func(a, b stormTold) int {
+		ends := map[bool]int{true: 1}
+		return cmp.Or(cmp.Compare(a.at, b.at), strings.Compare(a.agent, b.agent), cmp.Compare(ends[a.ends], ends[b.ends]), strings.Compare(a.key, b.key))
+	})
+	for _, t := range s.told {
+		s.take(t, now)
+	}
+	s.told = nil
+	s.open = map[string]stormOpen{}
+	for name, g := range s.groups {
+		if g.open {
+			s.open[name] = stormOpen{g.label, g.start}
+		}
+	}
+}
+
+func (s *storm) take(t stormTold, now int64) {
+	same := func(m stormMember) bool { return m.key == t.key && m.start == t.start }
+	if t.ends {
+		for _, g := range s.groups {
+			for _, m := range append(slices.Clone(g.members), g.began...) {
+				if same(m) {
+					s.over[m] = true
+				}
+			}
+		}
+		return
+	}
+	g := s.groups[t.name]
+	if g == nil {
+		g = &stormGroup{name: t.name}
+		s.groups[t.name] = g
+	}
+	g.last = t.at
+	if g.open {
+		g.members = slices.DeleteFunc(g.members, func(o stormMember) bool { return o.key == t.key })
+		g.members = append(g.members, t.stormMember)
+		if n := different(g.members); n >= g.told+max(g.told/4, 1) && now-g.toldAt >= 60*secondNS {
+			s.tell(g, now, "firing")
+		}
+		return
+	}
+	g.began = slices.DeleteFunc(g.began, func(o stormMember) bool { return o.key == t.key || o.at <= t.at-s.r.rollup.within })
+	g.began = append(g.began, t.stormMember)
+	if different(g.began) < s.r.rollup.over {
+		return
+	}
+	g.open, g.members, g.look = true, g.began, now+s.r.rollup.within
+	g.began, g.start = nil, t.start
+	for _, m := range g.members {
+		g.start = min(g.start, m.start)
+	}
+	g.label = fmt.Sprintf("%s@%d", t.name, now)
+	s.tell(g, now, "firing")
 }
 
 // looks ends the incidents that are over by a time.
@@ -154,7 +197,7 @@ func (s *storm) looks(now int64) {
 		for g.open && g.look <= now {
 			at, firing := g.look, 0
 			for _, m := range g.members {
-				if f, ok := s.firing[m.key]; ok && f.at == m.at && f.start == m.start {
+				if !s.over[m] {
 					firing++
 				}
 			}
@@ -180,7 +223,7 @@ func (r *oracleRule) endless() bool {
 // predictRollup runs the oracles of all keys side by side.
 func predictRollup(r *oracleRule, events []oracleEvent, end int64) []oracleAlert {
 	keys, agents := map[string]*oracle{}, map[string]string{}
-	s := &storm{r: r, agents: map[string]oracleEvent{}, groups: map[string]*stormGroup{}, firing: map[string]stormAlert{}}
+	s := &storm{r: r, agents: map[string]oracleEvent{}, groups: map[string]*stormGroup{}, firing: map[string]stormAlert{}, over: map[stormMember]bool{}}
 	collect := func() {
 		var fresh []oracleAlert
 		for _, key := range sortedKeys(keys) {
@@ -197,11 +240,18 @@ func predictRollup(r *oracleRule, events []oracleEvent, end int64) []oracleAlert
 			keys[key].pass(now)
 		}
 		collect()
-		s.looks(now)
+	}
+	ticks := closings(events, end)
+	reach := func(now int64) {
+		for ; len(ticks) > 0 && ticks[0] <= now; ticks = ticks[1:] {
+			pass(ticks[0])
+			s.close(ticks[0])
+		}
+		pass(now)
 	}
 	for _, e := range events {
 		e.at = min(e.at, e.now)
-		pass(e.now)
+		reach(e.now)
 		s.heard(&e)
 		key, ok := r.key(&e)
 		if !ok || e.at < e.now-r.lateness && (r.typ != "match" || r.hold > 0) {
@@ -214,7 +264,7 @@ func predictRollup(r *oracleRule, events []oracleEvent, end int64) []oracleAlert
 		keys[key].see(e)
 		collect()
 	}
-	pass(end)
+	reach(end)
 	slices.SortStableFunc(s.said, func(a, b oracleAlert) int { return strings.Compare(a.key, b.key) })
 	return s.said
 }

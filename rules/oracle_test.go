@@ -242,6 +242,14 @@ func predict(r *oracleRule, events []oracleEvent, end int64) []oracleAlert {
 	if r.rollup != nil {
 		return predictRollup(r, events, end)
 	}
+	var ticks []int64
+	if r.wide() {
+		if r.within > 0 {
+			ticks = closings(events, end)
+		}
+		events = r.stepped(events, end)
+		end -= end % stepNS
+	}
 	keys := map[string]*oracle{}
 	for _, e := range events {
 		e.at = min(e.at, e.now)
@@ -251,15 +259,21 @@ func predict(r *oracleRule, events []oracleEvent, end int64) []oracleAlert {
 	}
 	var all []oracleAlert
 	for _, key := range sortedKeys(keys) {
-		o := keys[key]
+		o, rest := keys[key], ticks
 		for _, e := range events {
 			e.at = min(e.at, e.now)
+			for ; len(rest) > 0 && rest[0] < e.now; rest = rest[1:] {
+				o.pass(rest[0])
+			}
 			o.pass(e.now)
 			o.watch.agentHeard(&e, key)
 			o.drop.seen = append(o.drop.seen, e)
 			if k, ok := r.key(&e); ok && k == key && (e.at >= e.now-r.lateness || r.typ == "match" && r.hold == 0) {
 				o.see(e)
 			}
+		}
+		for ; len(rest) > 0; rest = rest[1:] {
+			o.pass(rest[0])
 		}
 		o.pass(end)
 		all = append(all, o.alerts...)

@@ -17,17 +17,24 @@ rollup: {by: [agent.type], over: 10, within: 10m}`), "severity: low", "severity:
 	send := func(at time.Duration, act, typ string, n int) {
 		f.send(at, "event.action", act, "agent.type", typ, "agent.id", fmt.Sprintf("%s%02d", typ, n), "host.name", fmt.Sprintf("host-%s%02d", typ, n))
 	}
-	for n := range 40 {
-		send(0, "sensor-heartbeat", "x", n)
-		send(0, "sensor-heartbeat", "y", n)
-	}
-	for n := range 30 {
-		send(time.Minute+time.Duration(n)*10*time.Second, "sensor-crashed", "x", n)
+	for at := time.Duration(0); at < 30*time.Minute; at += 10 * time.Second {
+		if at%time.Minute == 0 {
+			for n := range 40 {
+				send(at, "sensor-heartbeat", "x", n)
+				send(at, "sensor-heartbeat", "y", n)
+			}
+		}
+		n := int(at/(10*time.Second)) - 6
+		if n < 0 {
+			continue
+		}
+		if n < 30 {
+			send(at, "sensor-crashed", "x", n)
+		}
 		if n < 5 {
-			send(time.Minute+time.Duration(n)*10*time.Second, "sensor-crashed", "y", n)
+			send(at, "sensor-crashed", "y", n)
 		}
 	}
-	f.advance(2 * time.Hour)
 	single, folded, parent := 0, 0, ""
 	var incident []string
 	for i, line := range f.said() {
@@ -58,12 +65,12 @@ rollup: {by: [agent.type], over: 10, within: 10m}`), "severity: low", "severity:
 			t.Errorf("%s: severity %v, parent %v", line, alert["severity"], alert["parent"])
 		}
 	}
-	if single != 14 || folded != 21 { // Nine and five before; nothing is lost.
+	if single != 15 || folded != 20 { // Ten and five before; nothing is lost.
 		t.Errorf("%d alerts of their own, %d folded", single, folded)
 	}
 	want := []string{
-		"2m30s firing rule 1 x 10 of 40 cohort high", "3m30s firing rule 1 x 16 of 40 cohort high", "4m30s firing rule 1 x 22 of 40 cohort high",
-		"5m30s firing rule 1 x 28 of 40 cohort high", "25m50s resolved rule 1 x 30 of 40 cohort high",
+		"2m40s firing rule 1 x 10 of 40 cohort high", "3m40s firing rule 1 x 16 of 40 cohort high", "4m40s firing rule 1 x 22 of 40 cohort high",
+		"5m40s firing rule 1 x 28 of 40 cohort high", "25m50s resolved rule 1 x 30 of 40 cohort high",
 	}
 	if strings.Join(incident, "\n") != strings.Join(want, "\n") {
 		t.Errorf("incident\n%s\nwant\n%s", strings.Join(incident, "\n"), strings.Join(want, "\n"))
@@ -85,7 +92,7 @@ func TestRollupEnds(t *testing.T) {
 			for i := range 3 {
 				crash(f, time.Duration(4*i)*time.Minute, fmt.Sprint("a", i), "1", "p")
 			}
-		}, []string{"8m0s firing 3", "18m0s resolved 3"}},
+		}, []string{"8m10s firing 3", "18m10s resolved 3"}},
 		{"agents that got another version", "keep_firing_for: 5m\nrollup: {by: [agent.version], over: 3, within: 10m}", func(f *feed) {
 			for i := range 3 {
 				crash(f, time.Duration(i)*time.Minute, fmt.Sprint("a", i), "1", "p")
@@ -93,22 +100,24 @@ func TestRollupEnds(t *testing.T) {
 			for i := range 3 {
 				f.send(4*time.Minute, "agent.id", fmt.Sprint("a", i), "agent.version", "2")
 			}
-		}, []string{"2m0s firing 3", "12m0s resolved 3"}},
+		}, []string{"2m10s firing 3", "12m10s resolved 3"}},
 		{"two alerts about one agent", "keep_firing_for: 5m\ngroup_by: [entity, process.name]\nrollup: {by: [], over: 2, within: 10m}", func(f *feed) {
 			crash(f, 0, "a", "1", "p")
 			crash(f, time.Minute, "a", "1", "q")
 			crash(f, 3*time.Minute, "b", "1", "p")
-		}, []string{"3m0s firing 2", "13m0s resolved 2"}},
+		}, []string{"3m10s firing 2", "13m10s resolved 2"}},
 		{"more than half fire still", "suppress: 25m\nrollup: {by: [], over: 2, within: 10m}", func(f *feed) {
 			crash(f, 0, "a", "1", "p")
 			crash(f, 5*time.Minute, "b", "1", "p")
 			crash(f, 7*time.Minute, "c", "1", "p") // Looked at when 17m, 27m and 37m are over.
-		}, []string{"5m0s firing 2", "7m0s firing 3", "37m0s resolved 3"}},
+		}, []string{"5m10s firing 2", "7m10s firing 3", "37m0s resolved 3"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFeed(t, compileRules(t, dictionary(t), ruleYAML(1, "match", "condition: event.action == \"sensor-crashed\"\n"+tc.rest)), SessionOptions{})
 			tc.play(f)
-			f.advance(5 * time.Hour)
+			for at := 8 * time.Minute; at < 5*time.Hour; at += time.Minute {
+				f.advance(at)
+			}
 			var got []string
 			for i, line := range f.said() {
 				if alert := f.alerts[i]["edr"].(map[string]any)["alert"].(map[string]any); alert["denominator"] != nil {

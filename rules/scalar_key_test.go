@@ -13,5 +13,5 @@ func TestScalarKeys(t *testing.T) {
 		f.send(time.Duration(i)*time.Minute, "event.action", "error", "agent.id", "a", "destination.port", event[0], "process.pid", event[1])
 	}
 	f.send(5*time.Minute, "event.action", "error", "agent.id", "a", "process.pid", 9)
-	f.expect("3m0s firing rule 1 443 2")
+	f.expect("3m10s firing rule 1 443 2")
 }

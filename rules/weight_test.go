@@ -98,7 +98,7 @@ func TestWeightIsTheHeaps(t *testing.T) {
 // go test ./rules -run MaxStateBounds -v -args -keys 1000000.
 func TestMaxStateBoundsTheHeap(t *testing.T) {
 	limit := int64(*manyKeys) * 750
-	set := compileRules(t, dictionary(t), ruleYAML(1, "threshold", "condition: event.action == \"sensor-heartbeat\"\ngroup_by: [event.id]\nwindow: 1d\nhaving: {gte: 2}"))
+	set := compileRules(t, dictionary(t), ruleYAML(1, "threshold", "condition: event.action == \"sensor-heartbeat\"\ngroup_by: [host.name?, event.id]\nwindow: 1d\nhaving: {gte: 2}"))
 	before := heapInUse()
 	s := set.NewSession(SessionOptions{MaxState: limit, MaxKeys: 1 << 30})
 	e := event.New(set.Dictionary())

@@ -20,7 +20,8 @@ func rulesListCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list [DIR…]",
 		Short: "List rules, or with --costs what each takes in a running gateway",
-		Long: "list shows the rules of the directories (the shipped library without any). With --costs it asks a running gateway for those\n" +
+		Long: "list shows the rules of the directories (the shipped library without any), and whether each is judged by partition (its key is an agent or a host)\n" +
+			"or once for the whole fleet. With --costs it asks a running gateway for those\n" +
 			"that it runs, the most expensive first: events for which the condition was evaluated, was true, was unknown because a field was missing, or could\n" +
 			"not be computed, alert documents, nanoseconds for a candidate, seconds in all, keys, bytes of state, and evictions because a limit was reached.",
 		Example: "  edrwatch rules list my-rules\n  edrwatch rules list --costs --server http://127.0.0.1:8686",
@@ -39,9 +40,9 @@ func rulesListCommand() *cobra.Command {
 				return writeJSON(cmd.OutOrStdout(), app.RuleList(detection.Rules))
 			}
 			w := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 4, 2, ' ', 0)
-			fmt.Fprintln(w, "SEVERITY\tTYPE\tKIND\tNAME\tFILE")
+			fmt.Fprintln(w, "SEVERITY\tTYPE\tKIND\tJUDGED\tNAME\tFILE")
 			for _, r := range detection.Rules.Rules() {
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", r.Severity, r.Type, r.Kind, r.Name, r.File)
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.Severity, r.Type, r.Kind, r.Judged(), r.Name, r.File)
 			}
 			return w.Flush()
 		},

@@ -132,6 +132,18 @@ func (v *Value) Time() int64 { return int64(v.num) }
 // At returns the point in time as a time.Time in UTC.
 func (v *Value) At() time.Time { return time.Unix(0, int64(v.num)).UTC() }
 
+// Bits is what a number, boolean or time is kept as; Scalar makes a value of it
+// again.
+func (v *Value) Bits() uint64 { return v.num }
+
+// Scalar returns a value that is no text, from its Bits.
+func Scalar(kind ecs.Kind, bits uint64) Value {
+	if kind == ecs.Float {
+		return Float(math.Float64frombits(bits))
+	}
+	return Value{kind: kind, num: bits}
+}
+
 // Contains reports whether the string or one of the list equals s.
 func (v *Value) Contains(s string) bool {
 	if v.form == list {

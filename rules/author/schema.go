@@ -49,6 +49,7 @@ func Schema(kinds []engine.Kind) ([]byte, error) {
 		respond := properties["respond"].(schema.Object)["items"].(schema.Object)["properties"].(schema.Object)
 		respond["action"].(schema.Object)["enum"] = ecs.ResponseActions()
 		properties["stage"].(schema.Object)["enum"] = []string{"live", "shadow"}
+		properties["across"].(schema.Object)["enum"] = []string{spec.AcrossTopics}
 		properties["scope"].(schema.Object)["enum"] = ecs.AlertScopes()
 		properties["kind"].(schema.Object)["enum"] = ecs.AlertKinds()
 		of["title"] = kind.Name
@@ -85,6 +86,7 @@ func keyDescriptions() map[string]schema.Object {
 		"note":               "Triage guide in Markdown: what an analyst does with the alert.",
 		"threat":             "Techniques of MITRE ATT&CK: attack.t1562.001, or the structured form of Elastic's rules.",
 		"scope":              "What the alert is about: one host, or many.",
+		"across":             "topics: the events of one agent are judged together that come in several topics.",
 		"group_by":           "Fields that make the key of windows and episodes; default the agent ([entity]). A ? after a name makes it optional.",
 		"keep_firing_for":    "How long an episode goes on without a further match.",
 		"suppress":           "An episode lasts at least this long; what matches in it is counted, not raised.",
@@ -105,7 +107,9 @@ func keyDescriptions() map[string]schema.Object {
 		"window_kind":        "sliding (the default), tumbling, or session: events of which each comes less than gap after the one before.",
 		"gap":                "Of a session: when nothing comes for that long it is over.",
 		"no_data":            "What becomes of an open episode when the key's data stops: none, keep, alert or resolve.",
-		"having":             "Bounds on what is counted: gt, gte, lt, lte, eq.",
+		"having":             "Bounds on what is counted: gt, gte, lt, lte, eq; of agents also percent of the live ones and min.",
+		"percent":            "A share of the live agents of the key's product and OS.",
+		"min":                "With percent: so many agents at least.",
 		"respond":            "What is asked of the gateway's responders because of alerts; nothing is sent unless responses are enabled.",
 		"action":             "What is asked for.",
 		"to":                 "Names of responders in the gateway's configuration; all without it.",

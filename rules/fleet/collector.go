@@ -54,7 +54,7 @@ func (c *collector) offer(partition string, step *Step, rebuilt bool) {
 		return
 	}
 	known.at = step.At
-	known.last = step
+	known.last = step.withoutMatches()
 	at := step.At
 	if at <= c.closed {
 		at = c.closed + StepLength

@@ -1,5 +1,7 @@
 package fleet
 
+import "github.com/edrwatch/edrwatch/pipeline/event"
+
 // Finding is something that a Judge found out: the beginning, growth or end of
 // an incident of many agents.
 type Finding struct {
@@ -21,6 +23,8 @@ type Finding struct {
 	Partial            bool   // agents of a partition that could not be waited for stand as they were last known
 	Reason             string
 	Evidence           []Evidence
+
+	Alert *event.Event // of RaisedKind: the alert, which does not change
 }
 
 // Evidence is a named value; Text is used where it is not empty.

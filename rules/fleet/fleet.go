@@ -39,6 +39,11 @@ type Fleet struct {
 
 	informing sync.Mutex        // of what follows
 	informed  map[uint64]uint32 // fingerprint of what Part and Changed returned last, by Hash of the agent
+
+	across     Across // nil: no rule is about the whole fleet
+	acrossAt   int64  // end of the last step that it judged
+	acrossLive bool   // it has judged since this process began
+	keptAcross []byte // what it is to take up once it is there
 }
 
 // shardPlace is what the fleet knows of a shard in this process.
@@ -175,8 +180,10 @@ func (f *Fleet) closeTo(end int64) ([]Finding, int64) {
 func (f *Fleet) closeAt(end int64) []Finding {
 	f.applyNames(end)
 	rebuilt, partial := f.collect.rebuilt(end), f.collect.partial
-	found, view := f.judge.Take(f.collect.close(end))
+	whole := f.collect.close(end)
+	found, view := f.judge.Take(whole)
 	view.Partial = partial
+	found = append(found, f.judgeAcross(end, whole, view)...)
 	f.views.add(view)
 	if rebuilt {
 		return nil

@@ -79,7 +79,11 @@ func (j *Judge) Take(s *Step) ([]Finding, *View) {
 func (j *Judge) view(s *Step, blamed map[string]map[string]struct{}) *View {
 	v := &View{
 		End: s.At, Began: j.began, Hosts: s.Hosts, feeds: make(map[string]FeedClock, len(j.clocks)), blamed: blamed,
+		alive: j.alive, agents: s.Agents, known: make(map[Stratum]int, len(s.Strata)),
 		dark: map[string]int64{}, failing: map[string]struct{}{}, versions: make(map[Version]int64, len(j.versions)),
+	}
+	for key, st := range s.Strata {
+		v.known[key] = st.Alive + st.Silent
 	}
 	for name, c := range j.clocks {
 		v.feeds[name] = c.view(s.At)

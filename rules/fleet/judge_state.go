@@ -13,7 +13,10 @@ import (
 )
 
 // fleetFormat begins the bytes of a fleet's state.
-const fleetFormat = "edrwatch fleet 7\n"
+const (
+	fleetFormat    = "edrwatch fleet 8\n"
+	oldFleetFormat = "edrwatch fleet 7\n" // Without what rules about the whole fleet know.
+)
 
 // AppendSnapshot appends what the judge knows, where every partition is and the
 // steps that are not closed. The same state gives the same bytes. The shards of
@@ -21,7 +24,10 @@ const fleetFormat = "edrwatch fleet 7\n"
 func (f *Fleet) AppendSnapshot(to []byte) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return snapshot.Append(append(to, fleetFormat...), func(c *snapshot.Codec) { persistFleet(c, f) })
+	return snapshot.Append(append(to, fleetFormat...), func(c *snapshot.Codec) {
+		persistFleet(c, f)
+		f.persistAcross(c)
+	})
 }
 
 // Restore takes that up. After an error the fleet is as before. What earlier
@@ -29,15 +35,28 @@ func (f *Fleet) AppendSnapshot(to []byte) []byte {
 // known when the state was written.
 func (f *Fleet) Restore(kept []byte) error {
 	rest, ok := strings.CutPrefix(string(kept), fleetFormat)
-	if !ok {
+	before, old := strings.CutPrefix(string(kept), oldFleetFormat)
+	if old {
+		rest = before
+	}
+	if !ok && !old {
 		return errors.New("state of the fleet: expected " + fleetFormat[:len(fleetFormat)-1])
 	}
 	into := New(f.cfg, f.now)
-	if err := snapshot.Read("fleet", 0, []byte(rest), func(c *snapshot.Codec) { persistFleet(c, into) }); err != nil {
+	if err := snapshot.Read("fleet", 0, []byte(rest), func(c *snapshot.Codec) {
+		if persistFleet(c, into); !old {
+			into.persistAcross(c)
+		}
+	}); err != nil {
 		return fmt.Errorf("state of the fleet: %w", err)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if len(into.keptAcross) > 0 {
+		if err := f.restoreAcross(into.keptAcross); err != nil {
+			return err
+		}
+	}
 	f.judge, f.collect, f.views = into.judge, into.collect, views{}
 	if f.collect.closed > 0 {
 		f.views.add(f.judge.view(newStep(f.judge.now), nil))

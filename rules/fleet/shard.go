@@ -114,7 +114,7 @@ func (s *Shard) EndStep(now int64) *Step {
 		s.empty = 0
 	}
 	if now-s.stepEnd > longGap && s.empty > emptySteps {
-		s.stepEnd = now - now%StepLength + StepLength
+		s.stepEnd = max(s.stepEnd, now-now%StepLength) // What is due in the gap is due before what comes now.
 	}
 	s.step = newStep(s.stepEnd)
 	return done

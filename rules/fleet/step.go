@@ -59,6 +59,13 @@ type Step struct {
 	Versions map[Version]*VersionStep
 	Hosts    []HostIncident // what happened to hosts, for the agents on them
 	Models   map[ModelKey]*ModelStep
+
+	Agents  int            // that the shard knows at the end, whether or not it knows yet how often they are heard
+	Matches []Match        // of rules about the whole fleet
+	Cut     map[string]int // how many more of a rule there were
+
+	matchAt    map[matchKey]int // places in Matches
+	matchCount map[string]int   // by rule
 }
 
 // ModelKey is a model of hardware among the agents of a product.
@@ -177,6 +184,8 @@ func (s *Step) Add(o *Step) {
 		to.Alive += v.Alive
 		addFailures(&to.Failures, &v.Failures)
 	}
+	s.Agents += o.Agents
+	s.mergeMatches(o)
 }
 
 func (f *FeedStep) add(o *FeedStep) {
@@ -238,6 +247,7 @@ func (s *Step) follow(next *Step) {
 
 // empty leaves what happened, and nobody who is there.
 func (s *Step) empty() {
+	s.Agents = 0
 	for _, v := range s.Strata {
 		v.Alive, v.Silent = 0, 0
 	}
@@ -265,6 +275,7 @@ func (s *Step) empty() {
 // them.
 func (s *Step) standing(at int64) *Step {
 	to := newStep(at)
+	to.Agents = s.Agents
 	for k, v := range s.Strata {
 		to.Strata[k] = &StratumStep{Alive: v.Alive, Silent: v.Silent}
 	}

@@ -12,7 +12,7 @@ import (
 
 // The bytes of a step:
 //
-//	format (5), At
+//	format (6), At
 //	texts: number, and each as the length shared with the one before, the
 //	  length of the rest and the rest; sorted
 //	strata: number, four texts each; sorted
@@ -20,10 +20,11 @@ import (
 //	  by key
 //	what happened to hosts: number, and each as host, action, time and clock, and
 //	  the agent that is new on it
+//	matches of rules about the whole fleet (match_codec.go); format 5 had none
 //
 // Numbers are uvarints, texts and strata are named by their place in the
 // tables. The same step gives the same bytes.
-const stepFormat = 5
+const stepFormat = 6
 
 // Bounds of a step that is read, which a hostile record could make up.
 const (
@@ -37,6 +38,9 @@ const (
 // zero, which no step has, count as zero; texts of more than 1 KiB end in
 // their sum.
 func AppendStep(to []byte, s *Step) []byte {
+	if len(s.Matches) > 0 {
+		s.settleMatches()
+	}
 	w := stepWriter{b: to, texts: map[string]int{}, strata: map[Stratum]int{}}
 	w.collect(s)
 	w.b = append(w.b, stepFormat)
@@ -87,6 +91,7 @@ func (w *stepWriter) collect(s *Step) {
 	for _, h := range s.Hosts {
 		w.texts[cutText(h.Host)], w.texts[cutText(h.Product)], w.texts[cutText(h.Agent)] = 0, 0, 0
 	}
+	w.collectMatches(s)
 	for key := range s.Models {
 		w.texts[cutText(key.Product)], w.texts[cutText(key.Model)] = 0, 0
 	}
@@ -213,6 +218,7 @@ func (w *stepWriter) sums(s *Step) {
 			w.text(h.Agent)
 		}
 	}
+	w.matches(s)
 }
 
 func (w *stepWriter) models(m map[string]*ModelArm) {

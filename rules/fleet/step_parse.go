@@ -11,13 +11,17 @@ import (
 // says at which byte what was expected.
 func ParseStep(b []byte) (*Step, error) {
 	r := stepReader{b: b, size: len(b)}
-	if format := r.byte("the format"); r.err == nil && format != stepFormat {
+	format := r.byte("the format")
+	if r.err == nil && format != stepFormat && format != stepFormat-1 {
 		return nil, fmt.Errorf("fleet step: format %d, expected %d: gateways of a fleet have to run the same release", format, stepFormat)
 	}
 	s := newStep(int64(r.uint("the end of the step", math.MaxInt64)))
 	r.tables()
 	r.sums(s)
 	r.hosts(s)
+	if format == stepFormat {
+		r.matches(s)
+	}
 	if r.err == nil && len(r.b) > 0 {
 		r.fail("the end")
 	}

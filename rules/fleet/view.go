@@ -20,7 +20,15 @@ type View struct {
 	failing  map[string]struct{}            // sites that lose their agents much faster than others
 	blamed   map[string]map[string]struct{} // of a site's newly silent those whose silence counts against versions
 	versions map[Version]int64              // last exposure
+	alive    map[Stratum]int                // agents
+	known    map[Stratum]int                // those that are silent as well
+
+	agents    int                          // that shards know, whether or not it is known how often they are heard
+	incidents map[IncidentKey]OpenIncident // of rules with rollup
 }
+
+// Alive is how many agents of a product and an OS are alive; "" for all.
+func (v *View) Alive(product, os string) int { return v.AliveLike(Stratum{Product: product, OS: os}) }
 
 // FeedClock is the clock of one topic at the closing of a step: time with the
 // gaps in which nothing came taken out. All are nanoseconds.

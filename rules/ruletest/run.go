@@ -132,6 +132,8 @@ func runTest(result *TestResult, set *engine.Ruleset, t *spec.TestCase, o TestOp
 		}
 		end = max(end, start+int64(x.When()))
 	}
+	lag := int64(set.Rules()[0].Lag())
+	end += lag
 	before := set.Counters()[0]
 	got := play(set, arrivals, end, wheres, o.Session, seen)
 	after := set.Counters()[0]
@@ -144,12 +146,12 @@ func runTest(result *TestResult, set *engine.Ruleset, t *spec.TestCase, o TestOp
 	}
 	short := int64(0) // When alerts were missing first.
 	for i := range t.Expect {
-		f, missing := judgeExpectation(&t.Expect[i], i, start, got)
+		f, missing := judgeExpectation(&t.Expect[i], i, start, lag, got)
 		if f != "" {
 			failures = append(failures, f)
 		}
 		if missing && short == 0 {
-			short = start + int64(t.Expect[i].When())
+			short = start + int64(t.Expect[i].When()) + lag
 		}
 	}
 	if len(failures) > 0 {
@@ -189,6 +191,7 @@ func play(set *engine.Ruleset, arrivals []Arrival, end int64, wheres []*expressi
 // clock has moved and whenever an event was judged.
 func playOn(s *engine.Session, arrivals []Arrival, end int64, wheres []*expression.Expression, seen *coverage, next func(*engine.Session) *engine.Session) []Raised {
 	defer func() { s.Close() }()
+	last := end - int64(s.Ruleset().Rules()[0].Lag()) // What comes after is not part of the test.
 	var got []Raised
 	env := expression.Env{}
 	emit := func(a *event.Event) {
@@ -202,7 +205,7 @@ func playOn(s *engine.Session, arrivals []Arrival, end int64, wheres []*expressi
 	}
 	e := event.New(s.Dictionary())
 	for i := range arrivals {
-		if arrivals[i].At > end {
+		if arrivals[i].At > last {
 			break
 		}
 		s.Detect(arrivals[i].At, nil, emit)

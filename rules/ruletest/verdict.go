@@ -49,8 +49,8 @@ func happened(start int64, got []Raised, before, after *engine.Counters, events 
 
 // judge compares an expectation with what was raised; short: alerts are
 // missing.
-func judgeExpectation(x *spec.Expectation, number int, start int64, got []Raised) (failure string, short bool) {
-	limit := start + int64(x.When())
+func judgeExpectation(x *spec.Expectation, number int, start, lag int64, got []Raised) (failure string, short bool) {
+	limit := start + int64(x.When()) + lag
 	seen := map[string]string{} // Episode → last status.
 	for _, r := range got {
 		if r.at > limit {

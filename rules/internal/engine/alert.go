@@ -38,6 +38,7 @@ type Alert struct {
 	AgentType   string       // For an alert about a cohort.
 	Finding     *fleet.Finding
 	Scope       string // "": that of the rule.
+	partial     bool   // A partition was not waited for, or there were more matches than a step tells of.
 	incident    bool   // It stands for others of the rule.
 	notice      bool   // It is about the rule itself, which silence does not hold back.
 }
@@ -72,12 +73,13 @@ func (s *Session) raise(r *Rule, ep *Episode, a *Alert) {
 		return
 	}
 	parent := ""
-	if fold := s.rollups[r.number]; fold != nil && !a.incident && !a.notice {
-		parent = fold.fold(ep, a)
+	if r.rollup != nil && !s.wide && !a.incident && !a.notice {
+		parent = s.foldInto(r, ep, a)
 	}
 	if ep.severity == "" {
 		ep.severity, ep.risk = r.weigh(a.Source)
 	}
+	a.partial = s.wide && s.incomplete(r)
 	d := s.writer.doc
 	d.Reset()
 	status := a.Status
@@ -187,6 +189,9 @@ func setString(d *event.Event, id ecs.ID, s string) {
 // evidence writes the pairs as a JSON object.
 func (w *alertWriter) evidence(r *Rule, a *Alert) string {
 	pairs := append([]Evidence{Text("type", r.Type)}, a.Evidence...)
+	if a.partial {
+		pairs = append(pairs, Evidence{"partial", "true"})
+	}
 	if a.HostsTotal > MaxHosts {
 		pairs = append(pairs, Number("hosts_total", int64(a.HostsTotal)), Number("hosts_listed", MaxHosts))
 	}

@@ -55,6 +55,11 @@ func (c *Compiler) Rule(file string, node strict.Node, decl Declaration) *Rule {
 	if !c.OK() {
 		return r
 	}
+	if r.judgedWide(h) {
+		r.carries = r.matchFields(r.plan.Traits().Reads)
+	} else if h.Across != "" {
+		c.Problem("across", "rules of type "+h.Type+" cannot be judged over several topics", "")
+	}
 	for _, k := range r.plan.Hooks() {
 		if len(k.Alternatives) == 0 {
 			c.Warn("condition", "no field has to be present or to have a certain value for this to be true, so every event is evaluated",

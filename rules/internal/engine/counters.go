@@ -19,6 +19,7 @@ type Counters struct {
 	Evicted    uint64 // Keys forgotten because there were too many (MaxKeys).
 	Relieved   uint64 // Keys forgotten because the state was too large (MaxState).
 	Shed       uint64 // Values or events of a key forgotten because it had too many.
+	Cut        uint64 // Matches of a rule about the whole fleet beyond what a step tells of (fleet.MaxMatches).
 	Tripped    uint64 // Sessions in which it went over its budget.
 
 	// Nanoseconds is the time that it took, extrapolated from a sample; 0
@@ -30,8 +31,8 @@ type Counters struct {
 
 // totals are the counters of one rule over all sessions.
 type totals struct {
-	candidates, matches, absent, errors, late, noKey, alerts, shadowed, excepted, evicted, relieved, shed, tripped, nanoseconds atomic.Uint64
-	keys, bytes                                                                                                                 atomic.Int64
+	candidates, matches, absent, errors, late, noKey, alerts, shadowed, excepted, evicted, relieved, shed, cut, tripped, nanoseconds atomic.Uint64
+	keys, bytes                                                                                                                      atomic.Int64
 }
 
 // Counters returns what each rule did, in the order of Rules. Sessions report
@@ -47,7 +48,7 @@ func (set *Ruleset) Counters() []Counters {
 			Rule: r, Candidates: t.candidates.Load(), Matches: t.matches.Load(), Absent: t.absent.Load(), Errors: t.errors.Load(), Late: t.late.Load(),
 			NoKey: t.noKey.Load(), Alerts: t.alerts.Load(),
 			Shadowed: t.shadowed.Load(), Excepted: t.excepted.Load(), Evicted: t.evicted.Load(), Relieved: t.relieved.Load(),
-			Shed: t.shed.Load(), Tripped: t.tripped.Load(), Nanoseconds: t.nanoseconds.Load(), Keys: t.keys.Load(), Bytes: t.bytes.Load(),
+			Shed: t.shed.Load(), Cut: t.cut.Load(), Tripped: t.tripped.Load(), Nanoseconds: t.nanoseconds.Load(), Keys: t.keys.Load(), Bytes: t.bytes.Load(),
 		})
 	}
 	return list
@@ -61,7 +62,7 @@ func (t *totals) add(c *Counters, now, before held) {
 	}{
 		{&t.candidates, c.Candidates}, {&t.matches, c.Matches}, {&t.absent, c.Absent}, {&t.errors, c.Errors}, {&t.late, c.Late}, {&t.noKey, c.NoKey},
 		{&t.alerts, c.Alerts}, {&t.shadowed, c.Shadowed}, {&t.excepted, c.Excepted}, {&t.evicted, c.Evicted},
-		{&t.relieved, c.Relieved}, {&t.shed, c.Shed},
+		{&t.relieved, c.Relieved}, {&t.shed, c.Shed}, {&t.cut, c.Cut},
 		{&t.tripped, c.Tripped}, {&t.nanoseconds, c.Nanoseconds},
 	} {
 		if p.n != 0 { // Most rules are idle, and an atomic addition is not free.

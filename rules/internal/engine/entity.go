@@ -52,6 +52,7 @@ type entities struct {
 	formerly map[*Entity]string
 	buf      []byte
 
+	byEntity  bool          // An agent is told by edr.entity.id where an event has it: its names in several topics are one.
 	onForget func(*Entity)                            // nil: nobody minds.
 	onSettle func(n *Entity, host []byte, moved bool) // An agent is new on a host, and was on another before; nil: nobody minds.
 }
@@ -199,6 +200,13 @@ func (t *entities) forget(n *Entity) {
 }
 
 func (t *entities) find(e *event.Event) *Entity {
+	if t.byEntity {
+		if id := e.Str(ecs.EDREntityID); id != "" {
+			n := t.obtain(id)
+			keep(&n.ID, e.Str(ecs.AgentID))
+			return n
+		}
+	}
 	if id := e.Str(ecs.AgentID); id != "" {
 		t.buf = appendFolded(t.buf[:0], id) // Feeds write one id in different cases.
 		n := t.obtain(event.View(t.buf))
@@ -325,14 +333,4 @@ func Subject(n *Entity, key string) string {
 		return key
 	}
 	return "the fleet"
-}
-
-// alike counts the agents that have been heard of late and fit.
-func (t *entities) alike(fits func(*Entity) bool, now int64) (n int64) {
-	for e := range t.known.All() {
-		if now-e.Data.LastSeen < int64(24*time.Hour) && fits(e.Data) {
-			n++
-		}
-	}
-	return n
 }

@@ -22,7 +22,7 @@ type fleetWatch struct {
 // joinFleet makes the session a part of the fleet when a rule is about it.
 func (s *Session) joinFleet(f *fleet.Fleet) {
 	states := s.fleetStates()
-	if len(states) == 0 {
+	if len(states) == 0 && !s.set.judgesWide() {
 		return
 	}
 	if f == nil {
@@ -30,6 +30,14 @@ func (s *Session) joinFleet(f *fleet.Fleet) {
 	}
 	s.fleet = &fleetWatch{s: s, fleet: f, shard: f.Shard(s.partition)}
 	s.rejoinFleet()
+	s.joinAcross()
+}
+
+// joinAcross lets the session's rules about the whole fleet be judged there.
+func (s *Session) joinAcross() {
+	if s.set.judgesWide() {
+		s.set.joinFleet(s.fleet.fleet, s.options, s.nearMisses, s.fleet.fleet.Exchanged())
+	}
 }
 
 // rejoinFleet puts the watch behind states that are new.
@@ -111,7 +119,9 @@ func (w *fleetWatch) Next() int64 {
 }
 
 func (w *fleetWatch) Fire(int64) {
-	raise(w.states, w.fleet.Take(w.shard, w.shard.EndStep(w.s.target), w.s.rebuilding))
+	step := w.shard.EndStep(w.s.target)
+	step.Agents = w.s.entities.known.Held()
+	raise(w.states, w.fleet.Take(w.shard, step, w.s.rebuilding), w.s.emit)
 	w.refresh()
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/rules/internal/wording"
 )
 
@@ -163,8 +164,22 @@ func (s *Session) NearMisses(r *Rule, limit int) []*NearMiss {
 		return nil
 	}
 	if s.nearMisses.wants(r) {
-		s.states[r.number].OfferOngoing()
+		s.offerOngoing(r)
 	}
 	list := ranked(s.nearMisses.byRule[r.number])
 	return list[:min(len(list), limit)]
+}
+
+// offerOngoing asks the state of a rule, which another session may hold.
+func (s *Session) offerOngoing(r *Rule) {
+	if !r.FleetWide() || s.fleet == nil {
+		s.states[r.number].OfferOngoing()
+		return
+	}
+	s.fleet.fleet.UseAcross(func(a fleet.Across) fleet.Across {
+		if w, ok := a.(*FleetWide); ok && w.session.set == s.set {
+			w.session.states[r.number].OfferOngoing()
+		}
+		return a
+	})
 }

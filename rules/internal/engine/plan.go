@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
 )
 
@@ -19,13 +20,23 @@ type Plan interface {
 	Traits() Traits
 }
 
+// SharePlan is a plan that counts agents, and may ask for a share of the fleet.
+type SharePlan interface {
+	Plan
+	// AgentsNeeded is how many it takes where so many are alive.
+	AgentsNeeded(live int64) int64
+}
+
 // Traits tell how alerts of a rule behave, where it matters to whom the kind is
 // not known.
 type Traits struct {
-	Endless   bool // Its alerts have no end of their own, but with keep_firing_for or suppress.
-	Copies    bool // A second copy of an event, which a source may deliver, changes nothing.
-	Orderless bool // Events that come late, within lateness, lead to the same alerts.
-	Silence   bool // It waits for single agents that are not heard.
+	Endless   bool     // Its alerts have no end of their own, but with keep_firing_for or suppress.
+	Copies    bool     // A second copy of an event, which a source may deliver, changes nothing.
+	Orderless bool     // Events that come late, within lateness, lead to the same alerts.
+	Findings  bool     // It makes alerts of what the fleet's judge finds.
+	Forwards  bool     // All that its state has to know is in the events that satisfy its conditions: they may be of several partitions.
+	Silence   bool     // It waits for single agents that are not heard.
+	Reads     []ecs.ID // What its state reads of an event, besides the fields of its conditions and its key.
 }
 
 // Hook is a condition of a rule. The state's Observe is called for every event

@@ -30,6 +30,7 @@ func (set *Ruleset) Inherit(before *Ruleset) *Ruleset {
 			// It judges by the plan that its state was made for.
 			reworded := *r
 			reworded.number, reworded.plan, reworded.groupBy, reworded.byAgent = i, old.plan, old.groupBy, old.byAgent
+			reworded.carries = r.carries
 			old = &reworded
 		}
 		next.rules = append(next.rules, old)
@@ -81,6 +82,8 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 	s.rollups = make([]*rollupState, len(set.rules))
 	s.counters, s.published = make([]Counters, len(set.rules)), make([]held, len(set.rules))
 	s.candidates = make([]uint64, set.index.words)
+	cutAt := s.cutAt
+	s.cutAt = make([]int64, len(set.rules))
 	tables, shortages := s.tables, s.shortages.byRule
 	s.account.WeighUsed()
 	s.tables, s.shortages.byRule = make([][]table.Accounted, len(set.rules)), make([]shortage, len(set.rules))
@@ -97,6 +100,9 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 					rollups[i].Rebind(r)
 				}
 			}
+			if s.wide {
+				s.cutAt[i] = cutAt[i]
+			}
 			s.rollups[i], s.published[i], s.counters[i] = rollups[i], published[i], counters[i]
 			s.tables[i], s.shortages.byRule[i] = tables[i], shortages[i]
 			continue
@@ -109,8 +115,8 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 				s.account.Subtract(bytes)
 			}
 		}
-		s.states = append(s.states, r.plan.NewState(s, r))
-		if r.rollup != nil {
+		s.states = append(s.states, s.newState(r))
+		if r.rollup != nil && s.wide {
 			s.rollups[i] = newRollupState(s, r)
 		}
 	}
@@ -124,7 +130,8 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 	if watch := s.fleet; watch != nil {
 		watch.states = s.fleetStates()
 		s.states = append(s.states, watch)
-	} else if !s.isCanary {
+		s.joinAcross()
+	} else if !s.isCanary && !s.wide {
 		s.joinFleet(nil)
 	}
 	for _, st := range s.states {

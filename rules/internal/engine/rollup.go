@@ -32,6 +32,9 @@ type rollupPlan struct {
 	values []func(n *Entity) string
 	over   int
 	within int64
+
+	percent float64 // 0: over says how many.
+	min     int
 }
 
 func newRollupPlan(k *spec.Rollup) *rollupPlan {
@@ -39,6 +42,9 @@ func newRollupPlan(k *spec.Rollup) *rollupPlan {
 		return nil
 	}
 	p := &rollupPlan{names: k.By, over: k.Over, within: int64(k.Within)}
+	if k.Percent != nil && k.Min != nil {
+		p.percent, p.min = *k.Percent, *k.Min
+	}
 	for _, name := range k.By {
 		p.values = append(p.values, rollupFields()[name])
 	}
@@ -63,6 +69,7 @@ type rollupState struct {
 	r      *Rule
 	p      *rollupPlan
 	groups map[string]*incident
+	former bool  // It reads what an earlier release wrote.
 	ends   int64 // When the first incident is looked at; math.MaxInt64: none is open.
 }
 
@@ -89,6 +96,7 @@ type incident struct {
 type rollupMember struct {
 	key, id, host string
 	at, start     int64
+	ended         bool
 }
 
 func newRollupState(s *Session, r *Rule) *rollupState {
@@ -98,44 +106,6 @@ func newRollupState(s *Session, r *Rule) *rollupState {
 func (st *rollupState) KeyCount() (int, uint64) { return len(st.groups), 0 }
 
 func (st *rollupState) Next() int64 { return st.ends }
-
-// fold looks at a document that is about to be written and returns the incident
-// that it belongs to; "" for none.
-func (st *rollupState) fold(ep *Episode, a *Alert) (parent string) {
-	if ep.Sequence > 0 || a.Status != "firing" {
-		for _, in := range st.groups { // The agent may have come to belong to another.
-			if in.open && in.members[a.Key].id == ep.ID {
-				in.folded++
-				return in.ID
-			}
-		}
-		return ""
-	}
-	group := st.p.group(a.Entity)
-	in := st.groups[group]
-	if in == nil {
-		in = &incident{group: strings.Clone(group)}
-		st.groups[in.group] = in
-	}
-	member := rollupMember{key: strings.Clone(a.Key), id: ep.ID, host: strings.Clone(hostOf(a)), at: a.At, start: ep.Start}
-	in.last = a.At
-	if !in.open {
-		in.began = slices.DeleteFunc(in.began, func(m rollupMember) bool { return m.at <= a.At-st.p.within || m.key == member.key })
-		in.began = append(in.began, member)
-		if len(in.began) < st.p.over || in.different() < st.p.over {
-			return ""
-		}
-		st.begin(in, a)
-		return in.ID
-	}
-	in.add(member)
-	in.folded++
-	ep.severity, ep.risk = "info", 10
-	if len(in.names) >= in.told+max(in.told/4, 1) && a.At-in.said >= int64(time.Minute) {
-		st.say(in, a.At, "firing")
-	}
-	return in.ID
-}
 
 // hostOf names whom an alert is about.
 func hostOf(a *Alert) string {
@@ -166,40 +136,43 @@ func (in *incident) add(m rollupMember) {
 	in.names[m.host] = true
 }
 
+// sayEvery is the least time between two documents of an incident that grows.
+const sayEvery = int64(time.Minute)
+
 // count looks which alerts of the members have not ended.
 func (st *rollupState) count(in *incident) {
 	in.firing = 0
-	st.s.states[st.r.number].OpenAlerts(func(o OpenAlert) {
-		if m, ok := in.members[o.Key]; ok && m.id == o.Episode.ID {
+	for _, m := range in.members {
+		if !m.ended {
 			in.firing++
 		}
-	})
+	}
 }
 
 // begin opens an incident with the members of late.
-func (st *rollupState) begin(in *incident, a *Alert) {
+func (st *rollupState) begin(in *incident, severity string, risk float64, now int64) {
+	slices.SortFunc(in.began, compareMembers)
 	start := in.began[0].start
 	for _, m := range in.began {
 		start = min(start, m.start)
 	}
-	in.Episode = BeginEpisode(st.r, in.group, start, "rollup "+strconv.FormatInt(a.At, 10))
-	in.severity, in.risk = st.r.weigh(a.Source)
+	in.Episode = BeginEpisode(st.r, in.group, start, "rollup "+strconv.FormatInt(now, 10))
+	in.severity, in.risk = severity, risk
 	in.open, in.members, in.names, in.folded = true, make(map[string]rollupMember), make(map[string]bool), 0
 	for _, m := range in.began {
 		in.add(m)
 	}
 	in.began = nil
-	in.due = a.At + st.p.within
+	in.due = now + st.p.within
 	st.wake()
-	st.say(in, a.At, "firing")
+	st.say(in, now, "firing")
 }
 
 // say writes a document of an incident.
 func (st *rollupState) say(in *incident, at int64, status string) {
 	n := int64(len(in.names))
 	in.Count, in.said, in.told = n, at, len(in.names)
-	all := st.s.entities.alike(func(e *Entity) bool { return st.p.group(e) == in.group }, at)
-	all = max(all, n)
+	all := max(int64(st.known(in.group)), n)
 	about := "agents"
 	for i, value := range strings.Split(in.group, " | ") {
 		if i < len(st.p.names) {
@@ -215,7 +188,7 @@ func (st *rollupState) say(in *incident, at int64, status string) {
 		At: at, End: max(in.last, in.Start), Status: status, Key: in.group, Scope: st.scope(), incident: true, Denominator: all,
 		Hosts: slices.Clone(in.hosts), HostsTotal: len(in.names), Reason: reason,
 		Evidence: []Evidence{
-			{"rollup", "true"}, {"by", wording.JSONList(st.p.names)}, Number("over", int64(st.p.over)), Text("within", wording.Duration(st.p.within)),
+			{"rollup", "true"}, {"by", wording.JSONList(st.p.names)}, Number("over", int64(st.needed(in.group))), Text("within", wording.Duration(st.p.within)),
 			Number("agents", n), {"alert_ids", wording.JSONList(in.ids)}, Number("alert_ids_total", int64(len(in.members))), Number("documents_folded", in.folded),
 		},
 	}

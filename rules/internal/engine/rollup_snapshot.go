@@ -17,19 +17,19 @@ func (st *rollupState) Persist(a *Archive) {
 		if a.Reading() {
 			*in = &incident{}
 		}
-		(*in).persist(a)
+		(*in).persist(a, st.former)
 		st.groups[(*in).group] = *in
 	})
-	if a.Reading() {
+	if a.Reading() && !st.former {
 		st.wake()
 	}
 }
 
-func (in *incident) persist(a *Archive) {
+func (in *incident) persist(a *Archive, former bool) {
 	in.Episode.Persist(a)
 	a.Text(&in.group)
 	a.Bool(&in.open)
-	each := func(m *rollupMember) { m.persist(a) }
+	each := func(m *rollupMember) { m.persist(a, former) }
 	snapshot.List(a.Codec, &in.began, each)
 	var members []rollupMember
 	for _, key := range slices.Sorted(maps.Keys(in.members)) {
@@ -52,10 +52,20 @@ func (in *incident) persist(a *Archive) {
 	}
 }
 
-func (m *rollupMember) persist(a *Archive) {
+func (m *rollupMember) persist(a *Archive, former bool) {
 	a.Shared(&m.key)
 	a.Shared(&m.id)
 	a.Shared(&m.host)
 	a.Time(&m.at)
 	a.Time(&m.start)
+	if !former {
+		a.Bool(&m.ended)
+	}
+}
+
+// persistFormer reads the incidents as releases wrote them that made them in
+// each partition, to pass over them.
+func (st *rollupState) persistFormer(a *Archive) {
+	st.former = true
+	st.Persist(a)
 }

@@ -102,12 +102,12 @@ func (rs *RuleSession) HostsOf(n *Entity) []string { return rs.s.entities.names(
 // SilenceExplained reports whether the fleet knows why an agent is not heard:
 // it, or its host, said goodbye, or its site or its feed is dark.
 func (rs *RuleSession) SilenceExplained(n *Entity) bool {
-	return rs.s.fleet != nil && rs.s.fleet.explains(n)
+	return rs.s.fleet != nil && len(rs.s.fleet.states) > 0 && rs.s.fleet.explains(n)
 }
 
 // FeedLag is the learned delay of a feed; 0 without a fleet.
 func (rs *RuleSession) FeedLag(feed string) time.Duration {
-	if rs.s.fleet == nil {
+	if rs.s.fleet == nil || len(rs.s.fleet.states) == 0 {
 		return 0
 	}
 	return rs.s.fleet.shard.Lag(feed)

@@ -39,6 +39,7 @@ type Rule struct {
 	suppress   int64
 	threat     []fieldList
 	rollup     *rollupPlan // nil without.
+	carries    []carried   // Of a rule about the whole fleet: what its matches carry; nil for others.
 
 	Shadow            bool // Judged and counted, but silent.
 	exceptions        []activeException

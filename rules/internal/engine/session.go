@@ -94,6 +94,10 @@ type Session struct {
 	scalar     []byte // A part of a key that is no text.
 	restored   RestoreReport
 
+	wide  bool        // It holds the rules about the whole fleet, and no others.
+	cutAt []int64     // Of a wide session, by number of the rule: the last step of which matches were cut.
+	view  *fleet.View // Of a wide session: what is known at the closing of the step.
+
 	canary   *Session // That judges the gateway's own canaries; nil before the first.
 	isCanary bool     // It is such a one: no counter and no fleet knows of it.
 }
@@ -104,13 +108,16 @@ type Evaluation struct {
 	Now    int64 // The clock.
 	At     int64 // The event's time, not after the clock.
 	Late   bool
-	Entity *Entity // nil when the event names none.
-	Number uint64  // Of the event in the session.
-	sum    uint8   // Of the event's id; 0: not computed yet.
+	Entity *Entity      // nil when the event names none.
+	Number uint64       // Of the event in the session.
+	match  *fleet.Match // Of a rule about the whole fleet; else nil.
+	sum    uint8        // Of the event's id; 0: not computed yet.
 }
 
 // publishEvery is the number of events between reports to the set's counters.
 const publishEvery = 512
+
+const defaultMaxKeys = 1_000_000
 
 // NewSession returns a session without state.
 func (set *Ruleset) NewSession(o SessionOptions) *Session {
@@ -118,7 +125,7 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 		o.Lateness = event.DefaultLateness
 	}
 	if o.MaxKeys <= 0 {
-		o.MaxKeys = 1_000_000
+		o.MaxKeys = defaultMaxKeys
 	}
 	s := &Session{
 		set: set, lateness: int64(o.Lateness), maxKeys: o.MaxKeys, maxState: o.MaxState,
@@ -129,16 +136,17 @@ func (set *Ruleset) NewSession(o SessionOptions) *Session {
 	s.writer.init(set.dict)
 	s.partition = o.Partition
 	s.begin()
+	if o.NearMisses != nil {
+		s.nearMisses = newNearMisses(set, o.NearMisses)
+	}
+	s.options = o
 	s.joinFleet(o.Fleet)
-	if s.options = o; s.fleet != nil {
+	if s.fleet != nil {
 		s.options.Fleet = s.fleet.fleet
 	}
 	if o.Fleet != nil {
 		s.roster = o.Fleet
 		o.Fleet.Enlist(s)
-	}
-	if o.NearMisses != nil {
-		s.nearMisses = newNearMisses(set, o.NearMisses)
 	}
 	if o.Clock != nil {
 		s.clock, s.budget, s.costs = o.Clock, o.Budget, make([]cost, len(set.rules))
@@ -158,19 +166,20 @@ func (s *Session) Dictionary() *ecs.Dictionary { return s.set.dict }
 // begin gives every rule a state without memory.
 func (s *Session) begin() {
 	s.entities = newEntities(s.maxKeys)
+	s.entities.byEntity = s.wide
 	s.states = nil
 	s.tables, s.account = make([][]table.Accounted, len(s.set.rules)), table.Account{}
 	s.shortages = shortages{s: s, byRule: make([]shortage, len(s.set.rules))}
 	s.nextDue, s.minStep = math.MaxInt64, math.MaxInt64
 	for _, r := range s.set.rules {
-		st := r.plan.NewState(s, r)
+		st := s.newState(r)
 		s.states = append(s.states, st)
 		s.minStep = min(s.minStep, st.ClockJumped(0))
 	}
 	s.rewatch()
 	s.rollups = make([]*rollupState, len(s.set.rules))
 	for i, r := range s.set.rules {
-		if r.rollup != nil {
+		if r.rollup != nil && s.wide {
 			s.rollups[i] = newRollupState(s, r)
 			s.states = append(s.states, s.rollups[i])
 		}
@@ -196,8 +205,11 @@ func (s *Session) watch(rule int, on bool) {
 // rewatch asks every state anew what it wants to see.
 func (s *Session) rewatch() {
 	s.awake, s.watched, s.watchers = make([]uint64, s.set.index.words), make([]uint64, s.set.index.words), 0
-	for _, st := range s.states {
+	for i, st := range s.states {
 		st.Rewatch()
+		if i < len(s.set.rules) && s.set.rules[i].FleetWide() && !s.wide {
+			s.watch(i, true) // What it knows is not known here.
+		}
 	}
 }
 
@@ -328,6 +340,10 @@ func (s *Session) evaluate(h *boundHook, m *Evaluation) {
 		c.Matches++
 		if r := s.set.rules[h.rule]; len(r.exceptions) > 0 && !h.Unexcepted && r.excepted(&s.env, s.now) {
 			c.Excepted++
+			return
+		}
+		if s.set.rules[h.rule].FleetWide() {
+			s.forward(h, m)
 			return
 		}
 		s.states[h.rule].Observe(h.Slot, m)

@@ -13,9 +13,14 @@ import (
 // read: what it holds begins anew.
 const (
 	sessionVersion = 2 // Of session and agents.
-	fleetVersion   = 3 // Of what the fleet's shard knows.
+	fleetVersion   = 4 // Of what the fleet's shard knows.
 	stateVersion   = 1 // Of the states of all rules.
+	rolledVersion  = 2 // Of those with rollup, whose incidents were in it before.
+	wideVersion    = 1 // Of what is known of the rules about the whole fleet.
 )
+
+// wideSection is what the session at which partitions meet knows.
+const wideSection = "rules about the whole fleet"
 
 // RestoreReport tells what became of the state of the rules.
 type RestoreReport struct {
@@ -23,6 +28,17 @@ type RestoreReport struct {
 	Anew     []*Rule // Rules that begin without, by id: they are new, or judge otherwise than when it was written.
 	Dropped  int     // States of rules that are no more.
 }
+
+// stateVersion is that of the rule's section.
+func (r *Rule) stateVersion() uint64 {
+	if r.rollup != nil {
+		return rolledVersion
+	}
+	return stateVersion
+}
+
+// persists reports whether a snapshot of the session holds something of a rule.
+func (s *Session) persists(r *Rule) bool { return s.holds(r) || s.wide && r.rollup != nil }
 
 // section is the name of a rule's section: a rule that judges otherwise has
 // another one.
@@ -44,10 +60,10 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 		s.persist(c)
 	})
 	for i, r := range s.set.rules {
-		if r.removed || r.logicHash == "" {
+		if r.removed || r.logicHash == "" || !s.persists(r) {
 			continue
 		}
-		w.Section(r.section(), stateVersion, func(c *snapshot.Codec) { s.persistRule(&Archive{c, agents, s.entities.known}, i) })
+		w.Section(r.section(), r.stateVersion(), func(c *snapshot.Codec) { s.persistRule(&Archive{c, agents, s.entities.known}, i, false) })
 		if k := &s.shortages.byRule[i]; k.Firing() {
 			w.Section("shortage of "+r.section(), sessionVersion, k.persist)
 		}
@@ -60,6 +76,11 @@ func (s *Session) AppendSnapshot(to []byte) ([]byte, bool) {
 	if s.fleet != nil {
 		w.Section("fleet", fleetVersion, func(c *snapshot.Codec) { s.fleet.Persist(&Archive{c, agents, nil}) })
 	}
+	if s.fleet != nil && s.set.judgesWide() {
+		if state := s.fleet.fleet.AppendAcross(nil); len(state) > 0 {
+			w.Section(wideSection, wideVersion, func(c *snapshot.Codec) { c.Bytes(&state) })
+		}
+	}
 	return w.Finish(), true
 }
 
@@ -69,8 +90,14 @@ func (s *Session) persist(c *snapshot.Codec) {
 }
 
 // persistRule writes or reads the state of a rule, and of its incidents.
-func (s *Session) persistRule(a *Archive, number int) {
+func (s *Session) persistRule(a *Archive, number int, old bool) {
 	s.states[number].Persist(a)
+	if s.wide {
+		a.Time(&s.cutAt[number])
+	}
+	if r := s.set.rules[number]; old && r.rollup != nil {
+		newRollupState(s, r).persistFormer(a)
+	}
 	if fold := s.rollups[number]; fold != nil {
 		fold.Persist(a)
 	}
@@ -135,11 +162,22 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		if r.removed {
 			continue
 		}
-		if r.logicHash == "" || f.Version(r.section()) != stateVersion {
+		if !s.persists(r) {
+			if f.Version(r.section()) != 0 { // Earlier releases judged it by partition.
+				report.Anew = append(report.Anew, r)
+			}
+			continue
+		}
+		version := f.Version(r.section())
+		old := version == stateVersion && r.rollup != nil && !s.wide // With its incidents, which begin anew.
+		if old {
+			version = rolledVersion
+		}
+		if r.logicHash == "" || version != r.stateVersion() {
 			report.Anew = append(report.Anew, r)
 			continue
 		}
-		if err := f.Read(r.section(), func(c *snapshot.Codec) { s.persistRule(&Archive{c, agents, s.entities.known}, i) }); err != nil {
+		if err := f.Read(r.section(), func(c *snapshot.Codec) { s.persistRule(&Archive{c, agents, s.entities.known}, i, old) }); err != nil {
 			return report, err
 		}
 		report.Restored++
@@ -150,12 +188,22 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 		}
 	}
 	report.Dropped = f.Len("rule ") - report.Restored
-	if s.fleet == nil || f.Version("fleet") != fleetVersion {
+	if v := f.Version("fleet"); s.fleet == nil || v != fleetVersion && v != fleetVersion-1 { // Before, steps had no matches.
 		for _, n := range agents.list {
 			n.Agent.Detach() // What the fleet knew of it is not there.
 		}
 	} else if err := f.Read("fleet", func(c *snapshot.Codec) { s.fleet.Persist(&Archive{c, agents, nil}) }); err != nil {
 		return report, err
+	}
+	if s.fleet != nil && f.Version(wideSection) == wideVersion {
+		var state []byte
+		if err := f.Read(wideSection, func(c *snapshot.Codec) { c.Bytes(&state) }); err != nil {
+			return report, err
+		}
+		if err := s.fleet.fleet.RestoreAcross(state); err != nil {
+			return report, err
+		}
+		s.fleet.shard.Resume(s.fleet.fleet.View(s.now))
 	}
 	s.rewatch()
 	s.nextDue, s.minStep = math.MaxInt64, math.MaxInt64

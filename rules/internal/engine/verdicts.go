@@ -22,16 +22,20 @@ func (set *Ruleset) NewVerdicts() *Verdicts {
 // Raise emits the alerts of findings, which are valid until emit returns.
 func (v *Verdicts) Raise(findings []fleet.Finding, emit func(alert *event.Event)) {
 	v.session.emit = emit
-	raise(v.states, findings)
+	raise(v.states, findings, emit)
 	v.session.emit = nil
 }
 
 // Close reports the last counts.
 func (v *Verdicts) Close() { v.session.Close() }
 
-// raise gives findings to the rules about them.
-func raise(states map[string][]State, findings []fleet.Finding) {
+// raise gives findings to the rules about them; those of rules about the whole
+// fleet are alerts already.
+func raise(states map[string][]State, findings []fleet.Finding, emit func(alert *event.Event)) {
 	for i := range findings {
+		if findings[i].Kind == fleet.RaisedKind && emit != nil {
+			emit(findings[i].Alert)
+		}
 		for _, st := range states[findings[i].Kind] {
 			st.TakeFinding(&findings[i])
 		}

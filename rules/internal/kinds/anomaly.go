@@ -131,7 +131,9 @@ func (p *anomalyPlan) Hooks() []engine.Hook {
 	return []engine.Hook{h}
 }
 
-func (p *anomalyPlan) Traits() engine.Traits { return engine.Traits{Endless: true} }
+func (p *anomalyPlan) Traits() engine.Traits {
+	return engine.Traits{Endless: true, Forwards: true, Reads: []ecs.ID{p.field}}
+}
 
 func (p *anomalyPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 	st := &anomalyState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[anomalyKey](s, r)}

@@ -132,7 +132,9 @@ func (p *changePlan) asked(from, to string) bool {
 	return true
 }
 
-func (p *changePlan) Traits() engine.Traits { return engine.Traits{Endless: true, Copies: true} }
+func (p *changePlan) Traits() engine.Traits {
+	return engine.Traits{Endless: true, Copies: true, Forwards: true, Reads: []ecs.ID{p.field}}
+}
 
 func (p *changePlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 	st := &changeState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[changeKey](s, r)}

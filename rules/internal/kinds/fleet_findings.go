@@ -87,7 +87,7 @@ func (p *fleetPlan) Hooks() []engine.Hook { return nil }
 // Horizon is the time after which usual rates and cadences are known again.
 func (p *fleetPlan) Horizon() time.Duration { return time.Hour }
 
-func (p *fleetPlan) Traits() engine.Traits { return engine.Traits{} }
+func (p *fleetPlan) Traits() engine.Traits { return engine.Traits{Findings: true} }
 
 func (p *fleetPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 	return &fleetState{RuleSession: engine.NewRuleSession(s, r), kind: p.kind, of: p.of}

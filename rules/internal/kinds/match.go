@@ -112,7 +112,7 @@ func (p *matchPlan) Hooks() []engine.Hook {
 }
 
 func (p *matchPlan) Traits() engine.Traits {
-	return engine.Traits{Endless: p.hold == 0, Copies: true, Orderless: p.hold == 0}
+	return engine.Traits{Endless: p.hold == 0, Copies: true, Orderless: p.hold == 0, Forwards: p.noData == noDataNone || p.hold == 0}
 }
 
 func (p *matchPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
@@ -167,7 +167,7 @@ func (st *matchState) Observe(slot int, m *engine.Evaluation) {
 	st.Mark(m)
 	if st.KeepFiring() == 0 && st.Suppress() == 0 {
 		text := key.Own()
-		ep := st.NewEpisode(text, m.At, m.Event.Str(ecs.EventID))
+		ep := st.NewEpisode(text, m.At, m.Distinction())
 		ep.Count = 1
 		st.raiseMatch(&ep, text, m, nil)
 		return

@@ -124,7 +124,9 @@ func (p *metricPlan) Hooks() []engine.Hook {
 	return []engine.Hook{h}
 }
 
-func (p *metricPlan) Traits() engine.Traits { return engine.Traits{Endless: !p.windows.sliding} }
+func (p *metricPlan) Traits() engine.Traits {
+	return engine.Traits{Endless: !p.windows.sliding, Forwards: p.noData == noDataNone, Reads: []ecs.ID{p.field}}
+}
 
 func (p *metricPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 	if !p.windows.sliding {

@@ -107,7 +107,9 @@ func (p *newTermsPlan) Hooks() []engine.Hook {
 	return []engine.Hook{h}
 }
 
-func (p *newTermsPlan) Traits() engine.Traits { return engine.Traits{Endless: true, Copies: true} }
+func (p *newTermsPlan) Traits() engine.Traits {
+	return engine.Traits{Endless: true, Copies: true, Forwards: true, Reads: p.fields}
+}
 
 func (p *newTermsPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 	st := &newTermsState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[newTermsKey](s, r)}

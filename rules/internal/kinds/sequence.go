@@ -148,11 +148,11 @@ func (p *sequencePlan) Traits() engine.Traits {
 	for i, x := range p.conditions {
 		for _, y := range p.conditions[:i] {
 			if x.Excludes(y) == "" {
-				return engine.Traits{Endless: true}
+				return engine.Traits{Endless: true, Forwards: true}
 			}
 		}
 	}
-	return engine.Traits{Endless: true, Copies: true}
+	return engine.Traits{Endless: true, Copies: true, Forwards: true}
 }
 
 func (p *sequencePlan) NewState(s *engine.Session, r *engine.Rule) engine.State {

@@ -120,7 +120,9 @@ func (p *spikePlan) Hooks() []engine.Hook { return []engine.Hook{engine.NewHook(
 
 func (p *spikePlan) Horizon() time.Duration { return time.Duration((p.history + 1) * p.window) }
 
-func (p *spikePlan) Traits() engine.Traits { return engine.Traits{Endless: true} }
+func (p *spikePlan) Traits() engine.Traits {
+	return engine.Traits{Endless: true, Forwards: !p.alive && !p.down}
+}
 
 func (p *spikePlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 	st := &spikeState{RuleSession: engine.NewRuleSession(s, r), p: p, table: engine.NewTable[spikeKey](s, r)}

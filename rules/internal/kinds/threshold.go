@@ -111,7 +111,9 @@ func (p *thresholdPlan) room(firing bool, lateness int64) int {
 }
 
 // Traits: an episode that is kept firing depends on when events come.
-func (p *thresholdPlan) Traits() engine.Traits { return engine.Traits{Orderless: !p.kept} }
+func (p *thresholdPlan) Traits() engine.Traits {
+	return engine.Traits{Orderless: !p.kept, Forwards: !p.keep}
+}
 
 func (p *thresholdPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 	if !p.windows.sliding {

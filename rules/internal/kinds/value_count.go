@@ -4,12 +4,15 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/edrwatch/edrwatch/pipeline/ecs"
 	"github.com/edrwatch/edrwatch/pipeline/strict"
+	"github.com/edrwatch/edrwatch/rules/fleet"
 	"github.com/edrwatch/edrwatch/rules/internal/engine"
 	"github.com/edrwatch/edrwatch/rules/internal/expression"
+	"github.com/edrwatch/edrwatch/rules/internal/snapshot"
 	"github.com/edrwatch/edrwatch/rules/internal/spec"
 	"github.com/edrwatch/edrwatch/rules/internal/table"
 	"github.com/edrwatch/edrwatch/rules/internal/wording"
@@ -22,7 +25,8 @@ func ValueCount() engine.Kind {
 		Meaning: "a field has many different values in a window",
 		New:     func() engine.Declaration { return newValueCountRule() },
 		Keys: map[string]string{
-			"field": "The field whose different values are counted; entity counts agents.",
+			"having": "How many values there are at least (gt, gte); of agents also a share of those that are alive: percent, and min where the fleet is small.",
+			"field":  "The field whose different values are counted; entity counts agents.",
 		},
 		Words: map[string][]string{"window_kind": windowKinds(), "no_data": {noDataNone, noDataKeep}},
 		Scaffold: `condition: event.action == "sensor-stopped"
@@ -50,7 +54,7 @@ type valueCountRule struct {
 	windowKeys  `yaml:",inline"`
 	Condition   strict.Text `yaml:"condition,required"`
 	Field       string      `yaml:"field,required"` // "entity" counts agents.
-	Having      having      `yaml:"having,required"`
+	Having      valueHaving `yaml:"having,required"`
 	NoData      string      `yaml:"no_data"` // none, or keep: while nothing at all comes from the agent.
 }
 
@@ -65,13 +69,7 @@ func newValueCountRule() *valueCountRule {
 func (d *valueCountRule) Check(c *spec.Checker) {
 	d.windowKeys.check(c)
 	checkKeep(c, &d.Header, d.NoData)
-	low, _ := d.Having.limits()
-	switch {
-	case d.Having.GT == nil && d.Having.GTE == nil || d.Having.LT != nil || d.Having.LTE != nil || d.Having.EQ != nil:
-		c.Problem("having", "having needs gt or gte, and nothing else: the number of values in a window can only be noticed when it grows", "")
-	case low > maxValues:
-		c.Problem("having", fmt.Sprintf("a count of %d values is more than %d", low, maxValues), "group the events by something")
-	}
+	d.Having.check(c, d)
 }
 
 func (d *valueCountRule) Compile(c *engine.Compiler) engine.Plan {
@@ -84,6 +82,9 @@ func (d *valueCountRule) Compile(c *engine.Compiler) engine.Plan {
 		return nil
 	}
 	p.low, _ = d.Having.limits()
+	if p.share = d.Having.share(d.GroupBy); p.share != nil {
+		p.low = p.share.min
+	}
 	return p
 }
 
@@ -98,6 +99,7 @@ type valueCountPlan struct {
 	scalar  bool // The field is a number or boolean.
 	window  int64
 	low     int64
+	share   *sharePlan // nil: low does not depend on the fleet.
 	having  string
 }
 
@@ -114,14 +116,46 @@ func (p *valueCountPlan) Hooks() []engine.Hook {
 // room is how many appearances a key keeps: before an alert a window has fewer
 // values than the threshold, and of one value two appearances or three; while it
 // fires the latest decide when it ends.
-func (p *valueCountPlan) room(firing bool, lateness int64) int {
+func (p *valueCountPlan) room(firing bool, low, lateness int64) int {
 	if firing {
-		return int(8*p.low + 64)
+		return int(8*low + 64)
 	}
-	return int(min(8*p.low+64+2*p.low*(lateness/p.window+2), 32*maxValues))
+	most := int64(32 * maxValues)
+	if p.share != nil {
+		most = 16 * maxShare
+	}
+	return int(min(8*low+64+2*low*(lateness/p.window+2), most))
 }
 
-func (p *valueCountPlan) Traits() engine.Traits { return engine.Traits{Copies: true, Orderless: true} }
+// AgentsNeeded implements engine.SharePlan.
+func (p *valueCountPlan) AgentsNeeded(live int64) int64 {
+	if p.share == nil {
+		return p.low
+	}
+	return p.share.of(live)
+}
+
+func (p *valueCountPlan) Traits() engine.Traits {
+	traits := engine.Traits{Copies: true, Orderless: true, Forwards: !p.keep}
+	if !p.entity {
+		traits.Reads = []ecs.ID{p.field}
+	}
+	return traits
+}
+
+// Distinct implements engine.DistinctPlan. A window that is shorter than a step
+// could lie between two events of one.
+func (p *valueCountPlan) Distinct(m *engine.Evaluation) (value string, counts bool) {
+	var one [1]string
+	values := p.values(m, &one)
+	if len(values) == 0 {
+		return "", false
+	}
+	if p.window < fleet.StepLength || p.windows.gap > 0 && p.windows.gap < fleet.StepLength {
+		return "", true
+	}
+	return strings.Join(values, "\x00"), true
+}
 
 func (p *valueCountPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 	if !p.windows.sliding {
@@ -158,6 +192,8 @@ type valueCountKey struct {
 	atLeast int64 // The episode does not end before.
 	enough  int64 // Latest time from which on as many values were seen as having asks for.
 	settled int64 // When the last episode ended: windows up to here are not judged again.
+	low     int64 // Of a share: how many agents it takes; of an episode as it began.
+	live    int64 // Of how many.
 }
 
 func (k *valueCountKey) episode() *engine.Episode { return &k.Episode }
@@ -208,6 +244,7 @@ func (st *valueCountState) Observe(_ int, m *engine.Evaluation) {
 	timed := k.Firing() // The end of an episode only moves away: its timer finds out, and where no_data has put it off it stays.
 	k.subjects.add(st.Rule(), m)
 	k.trace.add(m)
+	st.weigh(k, m)
 	for _, value := range values {
 		place, fresh := k.seen.See(st.seed, m.At, value, st.p.window, k.settled)
 		if fresh && !k.Firing() {
@@ -217,16 +254,16 @@ func (st *valueCountState) Observe(_ int, m *engine.Evaluation) {
 		}
 		if fresh && k.Firing() {
 			for ; place != 0 && k.seen.Node(place).At-m.At < st.p.window; place = k.seen.Node(place).Newer {
-				k.enough = max(k.enough, k.seen.Latest(st.p.low, k.seen.Node(place).At, st.p.window))
+				k.enough = max(k.enough, k.seen.Latest(k.low, k.seen.Node(place).At, st.p.window))
 			}
 		}
 	}
 	if k.Firing() {
-		k.enough = max(k.enough, k.seen.Latest(st.p.low, k.newest, st.p.window))
+		k.enough = max(k.enough, k.seen.Latest(k.low, k.newest, st.p.window))
 	} else if st.NearMisses() != nil {
 		st.missed(e, m)
 	}
-	k.seen.Prune(k.newest-st.p.window-st.Lateness(), st.p.room(k.Firing(), st.Lateness()))
+	k.seen.Prune(k.newest-st.p.window-st.Lateness(), st.p.room(k.Firing(), k.low, st.Lateness()))
 	if k.Firing() {
 		k.Count = max(k.Count, k.seen.Within(k.newest, st.p.window))
 	}
@@ -235,10 +272,37 @@ func (st *valueCountState) Observe(_ int, m *engine.Evaluation) {
 	}
 }
 
-// crossing looks at the windows that the new appearance is in, each ending at a
+// weigh says how many values it takes now.
+func (st *valueCountState) weigh(k *valueCountKey, m *engine.Evaluation) {
+	switch {
+	case st.p.share == nil:
+		k.low = st.p.low
+	case !k.Firing():
+		k.live = st.p.share.live(&st.RuleSession, m)
+		k.low = st.p.share.of(max(k.live, int64(st.Unsettled())))
+	}
+}
+
+// denominator is that of a share; 0 for none.
+func (st *valueCountState) denominator(k *valueCountKey) int64 {
+	if st.p.share == nil {
+		return 0
+	}
+	return max(k.live, k.Count)
+}
+
+// shareEvidence tells what a share asked for.
+func (st *valueCountState) shareEvidence(k *valueCountKey) []engine.Evidence {
+	if st.p.share == nil {
+		return nil
+	}
+	return []engine.Evidence{engine.Float("percent", st.p.share.percent), engine.Number("min", st.p.share.min), engine.Number("agents_needed", k.low), engine.Number("live_agents", k.live)}
+}
+
+// crossing looks at the windows that the new appearance is in, each ending at an
 // appearance, and returns the first that has enough values.
 func (st *valueCountState) crossing(k *valueCountKey, at int64, place int32) (end, count int64, ok bool) {
-	if int64(k.seen.Different) < st.p.low {
+	if int64(k.seen.Different) < k.low {
 		return 0, 0, false
 	}
 	for place != 0 {
@@ -247,7 +311,7 @@ func (st *valueCountState) crossing(k *valueCountKey, at int64, place int32) (en
 			break
 		}
 		if n.At > k.settled {
-			if count := k.seen.Within(n.At, st.p.window); count >= st.p.low {
+			if count := k.seen.Within(n.At, st.p.window); count >= k.low {
 				return n.At, count, true
 			}
 		}
@@ -265,13 +329,27 @@ func (st *valueCountState) begin(e *table.Entry[valueCountKey], m *engine.Evalua
 	evidence = append(evidence, engine.Text("threshold", st.p.having), engine.Number("value", count), engine.Evidence{Name: "counted_values", JSON: k.seen.Sample(first, end)})
 	k.Episode = st.NewEpisode(e.Key, end, "")
 	k.Count, k.atLeast, k.enough = count, m.Now+st.Suppress(), 0
+	evidence = append(evidence, st.shareEvidence(k)...)
 	agent := k.entity(st.Rule())
+	reason := fmt.Sprintf("%s had %s of %s within %s (threshold: %s)", engine.Subject(agent, e.Key), wording.Plural(count, "value"), st.p.name,
+		wording.Duration(st.p.window), st.p.having)
+	if all := st.denominator(k); all > 0 {
+		reason = fmt.Sprintf("%s: %s of %s live agents (%s) within %s (threshold: %s)", engine.Subject(agent, e.Key), wording.Grouped(count), wording.Grouped(all),
+			wording.Share(count, all), wording.Duration(st.p.window), st.p.having)
+	}
 	st.Raise(&k.Episode, &engine.Alert{
-		At: m.Now, End: max(m.At, k.newest), Status: "firing", Key: e.Key, Entity: agent, Source: m.Event, Hosts: k.names(),
-		Reason: fmt.Sprintf("%s had %s of %s within %s (threshold: %s)", engine.Subject(agent, e.Key), wording.Plural(count, "value"), st.p.name,
-			wording.Duration(st.p.window), st.p.having),
+		At: m.Now, End: max(m.At, k.newest), Status: "firing", Key: e.Key, Entity: agent, Source: m.Event, Hosts: k.names(), HostsTotal: st.hostsTotal(k), Denominator: st.denominator(k),
+		Reason:   reason,
 		Evidence: append(evidence, k.trace.evidence(first, end, -count)...),
 	})
+}
+
+// hostsTotal is of how many hosts some are named, where agents are counted.
+func (st *valueCountState) hostsTotal(k *valueCountKey) int {
+	if st.p.share == nil {
+		return 0
+	}
+	return int(k.Count)
 }
 
 // ends is when the window has too few values, or the key is empty.
@@ -288,9 +366,9 @@ func (st *valueCountState) resolve(e *table.Entry[valueCountKey], due int64) {
 	k.settled = due - 1 // A window that ends when the episode does may begin the next.
 	agent := k.entity(st.Rule())
 	st.Raise(&k.Episode, &engine.Alert{
-		At: due, End: k.newest, Status: "resolved", Key: e.Key, Entity: agent, Hosts: k.names(),
+		At: due, End: k.newest, Status: "resolved", Key: e.Key, Entity: agent, Hosts: k.names(), HostsTotal: st.hostsTotal(k), Denominator: st.denominator(k),
 		Reason:   fmt.Sprintf("%s has fewer values of %s again; it had up to %s", engine.Subject(agent, e.Key), st.p.name, wording.Grouped(k.Count)),
-		Evidence: []engine.Evidence{engine.Text("field", st.p.name), engine.Text("threshold", st.p.having), engine.Number("value", k.Count)},
+		Evidence: append([]engine.Evidence{engine.Text("field", st.p.name), engine.Text("threshold", st.p.having), engine.Number("value", k.Count)}, st.shareEvidence(k)...),
 	})
 }
 
@@ -317,6 +395,12 @@ func (st *valueCountState) Persist(a *engine.Archive) {
 		for _, t := range []*int64{&k.newest, &k.atLeast, &k.enough, &k.settled} {
 			a.Time(t)
 		}
+		if st.p.share != nil {
+			snapshot.Int(a.Codec, &k.low)
+			snapshot.Int(a.Codec, &k.live)
+		} else {
+			k.low = st.p.low
+		}
 	})
 }
 
@@ -331,5 +415,5 @@ func (st *valueCountState) missed(e *table.Entry[valueCountKey], m *engine.Evalu
 		}
 	}
 	most = max(most, seen.Within(m.At, st.p.window))
-	offerCount(&st.RuleSession, e.Key, end, most, st.p.low, math.MaxInt64, "different value of "+st.p.name, st.p.having, wording.Duration(st.p.window))
+	offerCount(&st.RuleSession, e.Key, end, most, e.Data.low, math.MaxInt64, "different value of "+st.p.name, st.p.having, wording.Duration(st.p.window))
 }

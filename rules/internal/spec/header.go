@@ -34,6 +34,7 @@ type Header struct {
 	Threat         []Threat      `yaml:"threat"`
 	Scope          string        `yaml:"scope"`
 	GroupBy        *[]string     `yaml:"group_by"`
+	Across         string        `yaml:"across"` // topics: the events of one agent may be in several.
 	KeepFiringFor  time.Duration `yaml:"keep_firing_for"`
 	Suppress       time.Duration `yaml:"suppress"`
 	Rollup         *Rollup       `yaml:"rollup"`
@@ -106,6 +107,7 @@ func CheckHeader(c *Checker, h *Header) {
 	checkExceptions(c, h.Exceptions)
 	checkResponses(c, h.Respond)
 	checkRollup(c, h)
+	checkAcross(c, h)
 	checkMappings(c, h)
 	if c.OneOf("severity", h.Severity, ecs.Severities()) {
 		low, high := Band(h.Severity)

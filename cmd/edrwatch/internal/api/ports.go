@@ -98,6 +98,7 @@ type Rule struct {
 	Type        string   `json:"type"`
 	Kind        string   `json:"kind"`     // edr.alert.kind
 	Severity    string   `json:"severity"` // edr.alert.severity
+	Judged      string   `json:"judged"`   // by partition, or over the whole fleet: partition, fleet
 	Stage       string   `json:"stage"`    // such as production or shadow
 	Description string   `json:"description"`
 	Note        string   `json:"note"` // what to do about an alert

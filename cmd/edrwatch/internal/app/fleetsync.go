@@ -105,8 +105,13 @@ func (a *App) buildExchange() error {
 	return nil
 }
 
+// wideOptions bound what is kept of the rules about the whole fleet.
+func (a *App) wideOptions() rules.SessionOptions {
+	return rules.SessionOptions{Lateness: a.cfg.Pipeline.Lateness, MaxKeys: a.cfg.Rules.MaxKeys, MaxState: int64(a.cfg.Rules.MaxState)}
+}
+
 func (a *App) openJudge(_ context.Context, p event.Partition) (event.Worker, error) {
 	a.log.Info("this gateway raises the alerts about the fleet", "topic", p.Topic)
-	judge := fleetsync.NewJudge(fleet.DefaultConfig(), func() *rules.Ruleset { return a.rules.current.Load() })
+	judge := fleetsync.NewJudge(fleet.DefaultConfig(), func() *rules.Ruleset { return a.rules.current.Load() }, a.wideOptions())
 	return a.runner.OpenJudge(p, judge, a.keptName()), nil
 }

@@ -31,7 +31,7 @@ func newRuleMetrics(set func() *rules.Ruleset) *ruleMetrics {
 		shadowed:   desc("shadowed_total", "Alert documents that were held back because the rule is silent (stage: shadow, or over its budget)."),
 		excepted:   desc("excepted_total", "Matches that an exception excluded."),
 		evicted: desc("evictions_total", "Evicted because a limit was reached: keys (reason keys: rules.max_keys, state: rules.max_state), "+
-			"or values and events of a key that had too many (reason values).", "reason"),
+			"values and events of a key that had too many (reason values), or matches of a rule about the whole fleet beyond 8,192 in ten seconds (reason matches).", "reason"),
 		keys:       desc("keys", "Keys that the rule holds."),
 		state:      desc("state_bytes", "Bytes that the rule's keys take, as they are estimated."),
 		seconds:    desc("seconds_total", "Time that judging the rule took, from a sample of its candidates and timers."),
@@ -61,7 +61,7 @@ func (m *ruleMetrics) Collect(ch chan<- prometheus.Metric) {
 		for _, v := range []struct {
 			reason string
 			value  uint64
-		}{{"keys", c.Evicted}, {"state", c.Relieved}, {"values", c.Shed}} {
+		}{{"keys", c.Evicted}, {"state", c.Relieved}, {"values", c.Shed}, {"matches", c.Cut}} {
 			ch <- prometheus.MustNewConstMetric(m.evicted, prometheus.CounterValue, float64(v.value), c.Rule.ID, v.reason)
 		}
 		ch <- prometheus.MustNewConstMetric(m.seconds, prometheus.CounterValue, float64(c.Nanoseconds)/1e9, c.Rule.ID)

@@ -105,7 +105,7 @@ func costOf(c *rules.Counters) *api.RuleCost {
 	cost := &api.RuleCost{
 		Candidates: c.Candidates, Matches: c.Matches, Absent: c.Absent, Errors: c.Errors, Late: c.Late, NoKey: c.NoKey, Excepted: c.Excepted,
 		Alerts: c.Alerts, Shadowed: c.Shadowed, OverBudget: c.Tripped, Seconds: float64(c.Nanoseconds) / 1e9, Keys: c.Keys, StateBytes: c.Bytes,
-		Evictions: map[string]uint64{"keys": c.Evicted, "state": c.Relieved, "values": c.Shed},
+		Evictions: map[string]uint64{"keys": c.Evicted, "state": c.Relieved, "values": c.Shed, "matches": c.Cut},
 	}
 	if c.Candidates > 0 {
 		cost.Nanoseconds = float64(c.Nanoseconds) / float64(c.Candidates)
@@ -119,7 +119,7 @@ func RuleList(set *rules.Ruleset) []api.Rule {
 	all := make([]api.Rule, 0, len(loaded))
 	for _, r := range loaded {
 		rule := api.Rule{
-			ID: r.ID, Name: r.Name, Version: r.Version, Type: r.Type, Kind: r.Kind, Severity: r.Severity,
+			ID: r.ID, Name: r.Name, Version: r.Version, Type: r.Type, Kind: r.Kind, Severity: r.Severity, Judged: r.Judged(),
 			Stage: r.Maturity, Description: r.Description, Note: r.Note, File: r.File,
 		}
 		for _, t := range r.Threat {

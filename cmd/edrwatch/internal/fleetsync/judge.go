@@ -34,12 +34,14 @@ type Judge struct {
 	set      *rules.Ruleset
 	verdicts *rules.Verdicts
 	fleet    *fleet.Fleet
+	options  rules.SessionOptions
 }
 
 // NewJudge returns a judge that has heard nothing. Rules returns those in use,
-// which may change between two steps.
-func NewJudge(judged fleet.Config, rules func() *rules.Ruleset) *Judge {
-	return &Judge{rules: rules, fleet: fleet.NewShared(judged, nil)}
+// which may change between two steps; options bound what is kept of those about
+// the whole fleet.
+func NewJudge(judged fleet.Config, current func() *rules.Ruleset, options rules.SessionOptions) *Judge {
+	return &Judge{rules: current, fleet: fleet.NewShared(judged, nil), options: options}
 }
 
 // Judge implements pipeline.RecordJudge.
@@ -48,13 +50,14 @@ func (j *Judge) Judge(_ int64, _ *event.Partition, r *event.Record, emit func(*e
 	if err != nil {
 		return err
 	}
-	findings := m.tell(j.fleet)
-	if len(findings) == 0 {
-		return nil
-	}
 	if set := j.rules(); set != j.set {
 		j.Close()
 		j.set, j.verdicts = set, set.NewVerdicts()
+		set.JoinFleet(j.fleet, j.options)
+	}
+	findings := m.tell(j.fleet)
+	if len(findings) == 0 {
+		return nil
 	}
 	j.verdicts.Raise(findings, emit)
 	return nil

@@ -212,7 +212,7 @@ func encodeLinks(end int64, batches []*identity.Links) (values [][]byte, lost in
 }
 
 // appendContribution appends what a partition did. A step that is larger than a
-// topic usually takes goes without names of hosts, and then without the smallest
+// topic usually takes goes with fewer matches of rules about the whole fleet, which is counted, then without names of hosts, and then without the smallest
 // sites: what is judged by them is lost, the rest is not.
 func appendContribution(to []byte, c fleet.Contribution) ([]byte, error) {
 	to = appendBytes(to, c.Partition)
@@ -225,6 +225,10 @@ func appendContribution(to []byte, c fleet.Contribution) ([]byte, error) {
 		return append(to, 0), nil
 	}
 	step := fleet.AppendStep(nil, c.Step)
+	for most := fleet.MaxMatches / 2; len(step) > maxStep && most >= 128; most /= 2 {
+		c.Step.TrimMatches(most)
+		step = fleet.AppendStep(step[:0], c.Step)
+	}
 	for _, sites := range []int{1 << 20, 20_000, 5_000} {
 		if len(step) <= maxStep {
 			break
