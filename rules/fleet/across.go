@@ -51,6 +51,34 @@ func (f *Fleet) Exchanged() bool {
 	return f.shared
 }
 
+// Flush judges what rules about the whole fleet have of the steps that are not
+// closed, at the time of the last record of a log that has ended, and returns what
+// was found. The fleet's judge waits for whole steps. No shard may be in use.
+func (f *Fleet) Flush(at int64) []Finding {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.across == nil || f.shared {
+		return nil
+	}
+	whole := newStep(at)
+	for _, parts := range f.collect.pending {
+		for _, c := range parts {
+			whole.mergeMatches(c.Step)
+		}
+	}
+	for s := range f.shards {
+		if s.step != nil {
+			whole.mergeMatches(s.step)
+		}
+	}
+	v := View{End: at}
+	if f.views.last != nil {
+		v = *f.views.last
+		v.End = at
+	}
+	return f.judgeAcross(at, whole, &v)
+}
+
 // judgeAcross judges what crosses partitions.
 func (f *Fleet) judgeAcross(end int64, step *Step, v *View) []Finding {
 	if f.across == nil || end <= f.acrossAt {

@@ -177,16 +177,19 @@ func TestCorrelations(t *testing.T) {
 		e := event.New(dict)
 		base := time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC).UnixNano()
 		var got []string
+		note := func(a *event.Event) {
+			if a.Str(ecs.RuleName) == "C" {
+				got = append(got, fmt.Sprintf("%dm", (a.Timestamp()-base)/int64(time.Minute)))
+			}
+		}
+		at := base
 		for i, code := range strings.Fields(tc.events) {
-			at := base + int64(i)*int64(time.Minute)
+			at = base + int64(i)*int64(time.Minute)
 			fill(t, e, map[string]any{"event.code": code[:1], "user.name": "u", "process.executable": code[1:] + ".exe", "destination.port": 2})
 			e.Set(ecs.Timestamp, event.Time(at))
-			s.Detect(at, e, func(a *event.Event) {
-				if a.Str(ecs.RuleName) == "C" {
-					got = append(got, fmt.Sprintf("%dm", i))
-				}
-			})
+			s.Detect(at, e, note)
 		}
+		s.Detect(at+int64(10*time.Second), nil, note) // What counts many users is judged at the closing of a step.
 		if !slices.Equal(got, []string{tc.want}) {
 			t.Errorf("%s over %s: alerts at %v, want %s", strings.TrimSpace(tc.correlation), tc.events, got, tc.want)
 		}

@@ -62,3 +62,8 @@ func (j *Judging) Close(end int64, emit func(alert *event.Event)) {
 	}
 	j.verdicts.Raise(j.fleet.Close(end, false), emit)
 }
+
+// Flush implements offline.Judge.
+func (j *Judging) Flush(at int64, emit func(alert *event.Event)) {
+	j.verdicts.Raise(j.fleet.Flush(at), emit)
+}

@@ -23,6 +23,9 @@ type Judge interface {
 	// Close judges the step that ends at a time, nanoseconds since 1970, which all
 	// partitions have ended. Alerts are valid until emit returns.
 	Close(end int64, emit func(alert *event.Event))
+	// Flush judges what rules about the whole fleet have of the step in progress, at
+	// the time of the last record.
+	Flush(at int64, emit func(alert *event.Event))
 }
 
 // topics takes a file in its order through one shard a topic, which are judged
@@ -77,6 +80,11 @@ func (t *topics) line(in Input, line *file.Line) error {
 
 func (t *topics) finish(context.Context) error {
 	t.steps.Finish()
+	latest := int64(0)
+	for _, s := range t.shards {
+		latest = max(latest, s.Now())
+	}
+	t.alerts = append(t.alerts, t.raised.flush(latest)...)
 	t.flush()
 	return t.err
 }
@@ -139,9 +147,14 @@ type raising struct {
 
 func newRaising(r *run) *raising { return &raising{r, pipeline.NewShard(r.job.Shard, nil, nil)} }
 
-func (r *raising) close(end int64) []raised {
+func (r *raising) close(end int64) []raised { return r.raise(end, r.run.job.Judge.Close) }
+
+// flush makes documents of what is found at the end of the log.
+func (r *raising) flush(latest int64) []raised { return r.raise(latest, r.run.job.Judge.Flush) }
+
+func (r *raising) raise(at int64, judge func(at int64, emit func(*event.Event))) []raised {
 	r.shard.Reset()
-	r.shard.Raise(end, func(emit func(*event.Event)) { r.run.job.Judge.Close(end, emit) })
+	r.shard.Raise(at, func(emit func(*event.Event)) { judge(at, emit) })
 	found := appendRaised(nil, r.shard)
 	r.run.raised += len(found)
 	return found

@@ -131,6 +131,7 @@ func (p *parallel) finish(ctx context.Context) error {
 	for _, l := range p.order {
 		l.tick(latest)
 	}
+	p.alerts = append(p.alerts, p.raising.flush(latest)...)
 	return p.flush()
 }
 
