@@ -42,13 +42,13 @@ type wideGateway struct {
 type wideReader struct {
 	t        *testing.T
 	set      *Ruleset
+	again    *Ruleset // What the rules are after a minute; nil: the same.
 	how      reading
 	gateways []*wideGateway
 	judge    *fleet.Fleet // Of several gateways; nil for one.
 	verdicts *Verdicts
 	alerts   []string
 	partial  int
-	ids      []string
 }
 
 func newWideReader(t *testing.T, set *Ruleset, how reading) *wideReader {
@@ -111,7 +111,6 @@ func (r *wideReader) emit(a *event.Event) {
 	if strings.Contains(string(a.AppendJSON(nil)), `"partial":true`) {
 		r.partial++
 	}
-	r.ids = append(r.ids, strings.Clone(a.Str(ecs.EventID)))
 }
 
 // play reads records in the order of their time and returns the alerts, sorted.
@@ -160,10 +159,26 @@ func (r *wideReader) play(records []logged, end time.Duration) []string {
 		if r.how.restart > closed && r.how.restart <= closed+step {
 			r.goOn() // In the middle of a step.
 		}
+		if again := r.again; again != nil && closed == 60*time.Second {
+			r.reload(again.Inherit(r.set))
+		}
 		r.close(start + int64(closed+step))
 	}
 	slices.Sort(r.alerts)
 	return r.alerts
+}
+
+// reload puts everybody on another set, one after the other.
+func (r *wideReader) reload(set *Ruleset) {
+	r.set, r.verdicts = set, set.NewVerdicts()
+	for _, g := range r.gateways {
+		for _, name := range sortedKeys(g.sessions) {
+			g.sessions[name].Reload(set, r.emit)
+		}
+	}
+	if r.judge != nil {
+		set.JoinFleet(r.judge, SessionOptions{})
+	}
 }
 
 // close ends a step for all.
@@ -422,6 +437,24 @@ func TestSharesAndAcrossAreChecked(t *testing.T) {
 		_, err := ParseFile("r.yml", []byte(ruleYAML(1, "value_count", "condition: event.action == \"error\"\nfield: entity\nwindow: 10m\nhaving: {percent: 2, min: 5}\ngroup_by: "+group)))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\nerror %v, want %s", group, err, want)
+		}
+	}
+}
+
+// TestReloadKeepsWhatTheFleetHasCounted reloads rules of which one is only worded
+// otherwise and one judges otherwise: the first goes on, the second begins anew.
+func TestReloadKeepsWhatTheFleetHasCounted(t *testing.T) {
+	other := strings.Replace(offOnMany, "gte: 12", "gte: 6", 1)
+	set := compileRules(t, dictionary(t), ruleYAML(1, "value_count", offOnMany)+ruleYAML(2, "value_count", other))
+	worded := strings.Replace(offOnMany, "scope: fleet", "scope: fleet\ndescription: said otherwise", 1)
+	again := compileRules(t, dictionary(t), ruleYAML(1, "value_count", worded)+ruleYAML(2, "value_count", strings.Replace(other, "gte: 6", "gte: 10", 1)))
+	for _, how := range []reading{{1, 1, 0}, {1, 8, 0}, {3, 8, 0}} {
+		r := newWideReader(t, set, how)
+		r.again = again
+		alerts := strings.Join(r.play(switchedOff(12, 20*time.Second), 10*time.Minute), "\n")
+		// Four had done it by then: the second counts the eight that come.
+		if strings.Count(alerts, "\n") != 0 || !strings.Contains(alerts, "rule 1 firing x") || !strings.Contains(alerts, "count 12") {
+			t.Errorf("%s:\n%s", how, alerts)
 		}
 	}
 }

@@ -51,6 +51,12 @@ func newRollupPlan(k *spec.Rollup) *rollupPlan {
 	return p
 }
 
+// uncounted reports whether the fleet does not count agents by all that a group
+// has in common: versions are no strata.
+func (p *rollupPlan) uncounted() bool {
+	return slices.ContainsFunc(p.names, func(name string) bool { return strings.HasSuffix(name, ".version") })
+}
+
 // group is what the incident of an agent is about.
 func (p *rollupPlan) group(n *Entity) string {
 	parts := make([]string, len(p.values))
@@ -179,10 +185,13 @@ func (st *rollupState) say(in *incident, at int64, status string) {
 			about += fmt.Sprintf(" with %s %q", st.p.names[i], value)
 		}
 	}
-	reason := fmt.Sprintf("%s of %s %s (%s), one after the other within %s", wording.Grouped(n), wording.Grouped(all), about, wording.Share(n, all), wording.Duration(st.p.within))
+	who := fmt.Sprintf("%s of %s %s (%s)", wording.Grouped(n), wording.Grouped(all), about, wording.Share(n, all))
+	if st.p.uncounted() {
+		who = fmt.Sprintf("%s %s, in a fleet of %s", wording.Grouped(n), about, wording.Grouped(all))
+	}
+	reason := fmt.Sprintf("%s, one after the other within %s", who, wording.Duration(st.p.within))
 	if status == "resolved" {
-		reason = fmt.Sprintf("no further alert for %s; there were alerts about %s of %s %s (%s), of which %s still fire", wording.Duration(st.p.within),
-			wording.Grouped(n), wording.Grouped(all), about, wording.Share(n, all), wording.Grouped(int64(in.firing)))
+		reason = fmt.Sprintf("no further alert for %s; there were alerts about %s, of which %s still fire", wording.Duration(st.p.within), who, wording.Grouped(int64(in.firing)))
 	}
 	document := &Alert{
 		At: at, End: max(in.last, in.Start), Status: status, Key: in.group, Scope: st.scope(), incident: true, Denominator: all,
