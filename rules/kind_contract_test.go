@@ -75,6 +75,7 @@ func newContract(t *testing.T, kind Kind) *contract {
 		c.end = max(c.end, begin+int64(x.When()))
 	}
 	c.arrivals = slices.DeleteFunc(c.arrivals, func(a ruletest.Arrival) bool { return a.At > c.end })
+	c.end += int64(c.set.Rules()[0].Lag()) // Where steps are closed an alert comes later.
 	c.plain = c.play(t, func(_ int, s *Session) *Session { return s })
 	if len(c.plain) == 0 {
 		t.Fatal("the first test of the scaffold raises nothing")
