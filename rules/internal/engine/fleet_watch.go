@@ -35,9 +35,7 @@ func (s *Session) joinFleet(f *fleet.Fleet) {
 
 // joinAcross lets the session's rules about the whole fleet be judged there.
 func (s *Session) joinAcross() {
-	if s.set.judgesWide() {
-		s.set.joinFleet(s.fleet.fleet, s.options, s.nearMisses, s.fleet.fleet.Exchanged())
-	}
+	s.set.joinFleet(s.fleet.fleet, s.options, s.nearMisses, s.fleet.fleet.Exchanged())
 }
 
 // rejoinFleet puts the watch behind states that are new.

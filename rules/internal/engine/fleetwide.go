@@ -79,6 +79,9 @@ func (set *Ruleset) JoinFleet(f *fleet.Fleet, o SessionOptions) {
 func (set *Ruleset) joinFleet(f *fleet.Fleet, o SessionOptions, misses *NearMisses, quiet bool) {
 	f.UseAcross(func(a fleet.Across) fleet.Across {
 		w, ok := a.(*FleetWide)
+		if !ok && !set.judgesWide() {
+			return a // A set that has such rules no more ends the alerts of those before.
+		}
 		if !ok {
 			w = &FleetWide{options: o}
 			w.begin(set, quiet)

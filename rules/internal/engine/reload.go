@@ -132,7 +132,7 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 		s.states = append(s.states, watch)
 		s.joinAcross()
 	} else if !s.isCanary && !s.wide {
-		s.joinFleet(nil)
+		s.joinFleet(s.options.Fleet)
 	}
 	for _, st := range s.states {
 		s.minStep = min(s.minStep, st.ClockJumped(0))

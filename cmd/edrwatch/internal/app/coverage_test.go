@@ -77,6 +77,9 @@ func TestEveryVendorIsHeard(t *testing.T) {
 			}
 			action := textOf(e, ecs.EventAction)
 			table = append(table, fmt.Sprintf("%s %s %s (%s): %s", action, textOf(e, ecs.AgentType), textOf(e, ecs.EventCode), filepath.Base(sample), strings.Join(heard, " ")))
+			if e.Voice() == event.VoiceServer && !e.Has(ecs.AgentID) && !e.Has(ecs.HostName) && (action == "content-update-failed" || action == "service-started") {
+				return // It is about the console.
+			}
 			if len(heard) == 0 && (slices.Contains(heardActions(), action) || slices.Contains(ofAgents(), action) && e.Has(ecs.AgentType)) {
 				t.Errorf("%s: no rule hears %s with event.code %s", sample, action, textOf(e, ecs.EventCode))
 			}
