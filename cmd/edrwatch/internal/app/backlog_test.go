@@ -48,7 +48,7 @@ func TestBacklogIsJudgedAsByReplay(t *testing.T) {
 		r := &recording{}
 		f.tap = func(e simulator.Emission) { r.records = append(r.records, e) }
 		f.until(45 * time.Minute)
-		want := fleetAlertsOf(t, r.inOrder(t, d))
+		want := fleetAlertsOf(t, r.inOrder(t, d, true))
 		if len(want) < 5 {
 			t.Fatalf("a replay tells only %d alerts", len(want))
 		}

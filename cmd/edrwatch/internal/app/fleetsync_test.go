@@ -147,8 +147,8 @@ type told struct {
 	Rule  struct{ ID string }
 	EDR   struct {
 		Alert struct {
-			ID, Kind, Status, Key string
-			Count, Denominator    int
+			ID, Kind, Status, Key, Scope string
+			Count, Denominator           int
 		}
 	}
 }

@@ -34,20 +34,24 @@ func onMapped(t *testing.T, src string) func(records ...string) []string {
 	return func(records ...string) []string {
 		s, m := set.NewSession(rules.SessionOptions{}), plan.NewMapper()
 		var got []string
+		begin := time.Date(2026, 1, 5, 9, 0, 0, 0, time.UTC).UnixNano()
+		note := func(a *event.Event) {
+			if a.Str(ecs.EDRAlertStatus) == "firing" {
+				got = append(got, fmt.Sprintf("%d %s", (a.Timestamp()-begin)/int64(time.Minute)+1, a.Str(ecs.RuleName)))
+			}
+		}
 		for i, raw := range records {
-			at := time.Date(2026, 1, 5, 9, i, 0, 0, time.UTC).UnixNano()
+			at := begin + int64(i)*int64(time.Minute)
 			err := m.Map(&event.Partition{}, &event.Record{Value: []byte(raw)}, func(e *event.Event) {
 				e.Set(ecs.Timestamp, event.Time(at))
-				s.Detect(at, e, func(a *event.Event) {
-					if a.Str(ecs.EDRAlertStatus) == "firing" {
-						got = append(got, fmt.Sprintf("%d %s", i+1, a.Str(ecs.RuleName)))
-					}
-				})
+				s.Detect(at, e, note)
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 		}
+		// What counts many users or hosts is judged at the closing of a step.
+		s.Detect(begin+int64(len(records)-1)*int64(time.Minute)+int64(10*time.Second), nil, note)
 		return got
 	}
 }
