@@ -20,7 +20,7 @@ type judgedVersion struct {
 	spread      progress
 	rings       map[string]int
 	ringFirst   map[string]int64
-	ringSeen    map[string]int64 // for how long there was somebody of the ring, or of other rings, to compare with, nanoseconds
+	ringSeen    map[string]int64 // for how long the ring's agents with the version had others without it to compare with, nanoseconds
 	lastStep    int64
 	alone       map[string]*alone // by ring
 	sites       map[string]int

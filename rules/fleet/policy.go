@@ -56,7 +56,7 @@ type RingPolicy struct {
 
 // DefaultPolicy returns what holds where nothing is configured: fifty agents
 // and an hour. With fifty, one failure in ten against one in five hundred
-// in other agents is seen more often than not; one in fifty takes 550.
+// among the others is seen more often than not; one in fifty takes 550.
 func DefaultPolicy() Policy {
 	return Policy{Default: RingPolicy{MinAgents: 50, Soak: time.Hour, MinOS: 1, MinHostTypes: 1, MinSites: 1}, HoldEvidence: 0.5, RequireControl: true}
 }
