@@ -53,7 +53,7 @@ func newCheckpoints(store Checkpoints, shard string, every time.Duration) *check
 	return c
 }
 
-// Resume implements event.Resumer: the shard takes up the newest of its
+// Resume implements event.Resumer: the shard restores the newest of its
 // snapshots that is whole.
 func (w *worker) Resume(ctx context.Context, committed int64) (int64, bool) {
 	c := w.checkpoints
@@ -83,7 +83,7 @@ func (w *worker) Resume(ctx context.Context, committed int64) (int64, bool) {
 	return offset, ok
 }
 
-// writtenSnapshot tells how writing the state down went.
+// writtenSnapshot is the result of writing a snapshot of the state.
 type writtenSnapshot struct {
 	began time.Time
 	took  time.Duration
@@ -110,7 +110,7 @@ func (w *worker) ahead(b *event.Batch) {
 	}()
 }
 
-// note takes down what became of a batch, and keeps the snapshot that was
+// note records the outcome of a batch, and keeps the snapshot that was
 // written ahead if all of it was acknowledged.
 func (w *worker) note(b *event.Batch, acknowledged bool) {
 	c := w.checkpoints
@@ -158,7 +158,7 @@ func (w *worker) keepSnapshot(written writtenSnapshot, stood time.Duration) {
 	if !written.ok {
 		m.checkpoints.WithLabelValues("impossible").Inc()
 		w.checkpoints = nil
-		w.runner.set.Logger.Warn("the state of a shard cannot be kept; after a restart it is rebuilt from records", "shard", c.shard)
+		w.runner.set.Logger.Warn("the state of a shard cannot be stored; after a restart it is rebuilt from records", "shard", c.shard)
 		return
 	}
 	c.next = written.began.Add(max(c.every, restTimes*written.took))

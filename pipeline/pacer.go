@@ -22,7 +22,7 @@ type PacerConfig struct {
 	MaxHold time.Duration
 	// Shared says that other gateways have partitions, too: long gaps without a
 	// record are not passed over, because they may have some, and a step is closed
-	// anew when a partition comes meanwhile, for which the others may wait.
+	// again when a partition comes meanwhile, for which the others may wait.
 	Shared bool
 	// Close judges a step, and returns when what was found is delivered. Until it
 	// returns nobody judges a record of the next step. An error ends nothing: the
@@ -295,7 +295,7 @@ func (p *Pacer) lookAtHolders() {
 	}
 }
 
-// PaceStatus tells how far the fleet is judged and what it waits for.
+// PaceStatus shows how far the fleet is judged and what it waits for.
 type PaceStatus struct {
 	// Closed is the end of the last step that was judged; zero before.
 	Closed time.Time

@@ -40,7 +40,7 @@ func DefaultShardConfig() ShardConfig {
 	}
 }
 
-// RecordOutcome is what became of one record.
+// RecordOutcome is how the processing of one record ended.
 type RecordOutcome uint8
 
 // The outcomes of a record. Every record has exactly one.
@@ -90,7 +90,7 @@ type Shard struct {
 	stats ShardStats
 }
 
-// ShardStats counts what the outcomes of records do not tell.
+// ShardStats counts what the outcomes of records do not show.
 type ShardStats struct {
 	Events, Alerts, Late, FutureClock, AncientClock, MissingClock uint64
 }

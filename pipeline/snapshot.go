@@ -13,9 +13,9 @@ import (
 // the process.
 type Snapshotter interface {
 	// AppendSnapshot appends the bytes of the whole state; false when a part of
-	// it cannot be kept, and the bytes are of no use.
+	// it cannot be stored, and the bytes are of no use.
 	AppendSnapshot(to []byte) ([]byte, bool)
-	// Restore takes the state up, in one that has judged nothing; after an
+	// Restore reads the state into one that has judged nothing; after an
 	// error it is still as new.
 	Restore(snapshot []byte) error
 }
@@ -74,7 +74,7 @@ func (s *hashSet) appendSorted(to []byte) []byte {
 	return to
 }
 
-// Restore takes up the state that AppendSnapshot wrote, in a shard that has
+// Restore reads the state that AppendSnapshot wrote into a shard that has
 // processed nothing. After an error the shard is still as new.
 func (s *Shard) Restore(snapshot []byte) error {
 	d, ok := s.keeper()

@@ -2,7 +2,7 @@ package fleet
 
 import "time"
 
-// Place finds the agent's stratum and site anew; to be called when what they
+// Place finds the agent's stratum and site again; to be called when what they
 // are made of has changed.
 func (s *Shard) Place(a *Agent) {
 	if !a.settled {

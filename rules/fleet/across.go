@@ -24,7 +24,7 @@ type Across interface {
 	Judge(end int64, step *Step, v *View) []Finding
 	// Incidents are those that are open.
 	Incidents() map[IncidentKey]OpenIncident
-	// AppendSnapshot appends what is known, and Restore takes it up into one that
+	// AppendSnapshot appends what is known, and Restore reads it into one that
 	// has judged nothing; after an error it knows nothing.
 	AppendSnapshot(to []byte) []byte
 	Restore(snapshot []byte) error
@@ -39,7 +39,7 @@ func (f *Fleet) UseAcross(use func(Across) Across) {
 	if len(f.keptAcross) > 0 && f.across != nil {
 		kept := f.keptAcross
 		f.keptAcross = nil
-		_ = f.restoreAcross(kept) // What cannot be read begins anew.
+		_ = f.restoreAcross(kept) // What cannot be read begins from the start.
 	}
 }
 
@@ -89,7 +89,7 @@ func (f *Fleet) judgeAcross(end int64, step *Step, v *View) []Finding {
 }
 
 // AppendAcross appends what rules about the whole fleet know, for a snapshot of a
-// partition: a gateway that has no exchange takes it up from there.
+// partition: a gateway that has no exchange restores it from there.
 func (f *Fleet) AppendAcross(to []byte) []byte {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -103,7 +103,7 @@ func (f *Fleet) appendAcross(to []byte) []byte {
 	return f.across.AppendSnapshot(binary.AppendUvarint(to, uint64(f.acrossAt)))
 }
 
-// RestoreAcross takes that up where it is newer than what is known, and nothing
+// RestoreAcross reads that where it is newer than what is known, and nothing
 // was judged yet. After an error nothing is known.
 func (f *Fleet) RestoreAcross(kept []byte) error {
 	f.mu.Lock()

@@ -40,7 +40,7 @@ type Agent struct {
 	updated                  bool   // the start that belongs to the latest sensor has come
 }
 
-// Answer is what an agent told about itself, if it did.
+// Answer is what an agent reported about itself, if it did.
 type Answer uint8
 
 // The answers.

@@ -20,7 +20,7 @@ type peerVersions struct {
 }
 
 // usualFor is how long the usual versions of a running gateway are not counted
-// anew: pages of a large fleet follow each other.
+// again: pages of a large fleet follow each other.
 const usualFor = 30 * time.Second
 
 // knowledge is what it takes all agents to know: their usual versions, and the
@@ -45,7 +45,7 @@ func (f *Fleet) known(ctx context.Context, lists []Roster) (*knowledge, error) {
 		f.knowledge, f.counted = known, now
 		f.mu.Unlock()
 	}
-	if latest != 0 { // The clock goes on while the versions are not counted anew.
+	if latest != 0 { // The clock goes on while the versions are not counted again.
 		return &knowledge{known.versions, latest}, nil
 	}
 	return known, nil

@@ -15,7 +15,7 @@ type Contribution struct {
 }
 
 // collector keeps what partitions report of steps until these are closed. What a
-// partition reports twice counts once, whoever tells it.
+// partition reports twice counts once, whichever gateway sends it.
 type collector struct {
 	closed  int64 // end of the last step that was closed
 	partial bool  // the steps that are closed now lack a partition

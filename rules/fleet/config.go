@@ -9,7 +9,7 @@ type Config struct {
 	// feed, jitter and one slow request.
 	Late time.Duration
 	// Fresh is how old an event may be to be a sign of life now. Older ones are
-	// a backlog, which tells nothing about the present.
+	// a backlog, which shows nothing about the present.
 	Fresh time.Duration
 	// Settle is how long the fleet is watched before its silence is judged:
 	// until then cadences and usual rates are not known.

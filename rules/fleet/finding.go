@@ -41,7 +41,7 @@ const (
 	updateGrowth = 1.25
 )
 
-// incident is what a Judge remembers of one that is told of.
+// incident is what a Judge remembers of one that was reported.
 type incident struct {
 	firing   bool
 	start    int64
@@ -51,12 +51,12 @@ type incident struct {
 	quiet    int // steps without anything new
 }
 
-// grown reports whether the incident has to be told of again.
+// grown reports whether the incident has to be reported again.
 func (i *incident) grown(now int64, count int) bool {
 	return now-i.told >= updateEvery && float64(count) >= updateGrowth*float64(max(i.reported, 1))
 }
 
-// tell notes that the incident is told of and returns the number of the finding.
+// tell notes that the incident is reported and returns the number of the finding.
 func (i *incident) tell(now int64, count int) int {
 	if i.told < i.start {
 		i.findings = 0

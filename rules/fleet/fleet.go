@@ -16,7 +16,7 @@ import (
 // Who closes steps is one of three. By itself a fleet closes a step as soon as
 // all shards that have begun have ended it: for a session alone, and tests. One
 // that is Paced closes none but by Close. One that is Shared judges what Hear
-// tells it of the partitions of all gateways.
+// is given of the partitions of all gateways.
 type Fleet struct {
 	cfg Config
 	now func() time.Time
@@ -43,7 +43,7 @@ type Fleet struct {
 	across     Across // nil: no rule is about the whole fleet
 	acrossAt   int64  // end of the last step that it judged
 	acrossLive bool   // it has judged since this process began
-	keptAcross []byte // what it is to take up once it is there
+	keptAcross []byte // what it is to restore once it is there
 }
 
 // shardPlace is what the fleet knows of a shard in this process.
@@ -69,7 +69,7 @@ func (f *Fleet) Pace() {
 }
 
 // NewShared returns the part of a gateway in a fleet of several: what its shards
-// tell is taken with Outbox, and the judge only learns what Hear is told.
+// report is taken with Outbox, and the judge only learns what Hear is given.
 func NewShared(cfg Config, now func() time.Time) *Fleet {
 	f := New(cfg, now)
 	f.paced, f.shared = true, true
@@ -91,7 +91,7 @@ func (f *Fleet) Shard(partition string) *Shard {
 }
 
 // Leave takes a shard out whose partition is given up. Its agents stay in the
-// denominators until somebody tells of the partition again, or it is forgotten.
+// denominators until a gateway reports on the partition again, or it is forgotten.
 func (f *Fleet) Leave(s *Shard) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -109,7 +109,7 @@ func (f *Fleet) Leave(s *Shard) {
 // Take adds a step of a shard. Where the fleet closes steps by itself it judges
 // those that all shards have ended, and returns what was found. Rebuilt says
 // that the step is of records that were judged before and are read again: what
-// is found by such steps alone was told.
+// is found by such steps alone was reported then.
 func (f *Fleet) Take(s *Shard, step *Step, rebuilt bool) []Finding {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -152,7 +152,7 @@ func (f *Fleet) endedByAll() int64 {
 const patience = int64(5 * time.Minute)
 
 // Close judges all steps up to the one that ends at end, which every partition
-// that is waited for has ended. Agents of a partition that told nothing of a
+// that is waited for has ended. Agents of a partition that reported nothing of a
 // step stay as they were. It returns what was found.
 func (f *Fleet) Close(end int64, partial bool) []Finding {
 	f.mu.Lock()
@@ -160,13 +160,13 @@ func (f *Fleet) Close(end int64, partial bool) []Finding {
 	f.collect.partial = partial
 	findings, last := f.closeTo(end)
 	if last < end {
-		findings = append(findings, f.closeAt(end)...) // Nobody told of anything.
+		findings = append(findings, f.closeAt(end)...) // No partition reported anything.
 	}
 	return findings
 }
 
-// closeTo judges the steps that somebody told of up to end, and returns the end
-// of the last.
+// closeTo judges the steps up to end that any partition reported, and returns
+// the end of the last.
 func (f *Fleet) closeTo(end int64) ([]Finding, int64) {
 	var findings []Finding
 	for at := f.collect.next(end); at > 0; at = f.collect.next(end) {
@@ -176,7 +176,7 @@ func (f *Fleet) closeTo(end int64) ([]Finding, int64) {
 }
 
 // closeAt judges one step. What is found by records alone that were judged
-// before was told before.
+// before was reported before.
 func (f *Fleet) closeAt(end int64) []Finding {
 	f.applyNames(end)
 	rebuilt, partial := f.collect.rebuilt(end), f.collect.partial

@@ -171,7 +171,7 @@ func TestSiteOutageIsNoRollout(t *testing.T) {
 		t.Errorf("found %+v", w.findings)
 	}
 	if f, ok := kinds["mass_silence"]; ok {
-		t.Errorf("the site's agents are told of twice: %+v", f)
+		t.Errorf("the site's agents are reported twice: %+v", f)
 	}
 }
 

@@ -38,10 +38,10 @@ func (a HostAction) String() string { return hostActionNames[a] }
 // IsHostAction reports whether an event.action is one that happens to a host.
 func IsHostAction(action string) bool { return slices.Contains(hostActionNames[:hostTaken], action) }
 
-// maxHostIncidents bounds what a step tells of hosts.
+// maxHostIncidents bounds the incidents of hosts in a step.
 const maxHostIncidents = 4096
 
-// Report tells the agents on a host what happened to it: at the closing of the
+// Report hands the agents on a host what happened to it: at the closing of the
 // step, whichever partition they are in. The host is named as HostIncident does;
 // it is copied.
 func (s *Shard) Report(host []byte, action string, now, at int64) {
@@ -52,8 +52,8 @@ func (s *Shard) Report(host []byte, action string, now, at int64) {
 	s.step.Hosts = append(s.step.Hosts, HostIncident{Host: string(host), Action: HostAction(which), At: at, Seen: now})
 }
 
-// Settle tells the agents on a host that another one is new on it. A host that
-// is set up anew has a new agent, and one that became a copy of another host has
+// Settle lets the agents on a host know that another one is new on it. A host that
+// is set up again has a new agent, and one that became a copy of another host has
 // that one's: moved says that it was on another before. The one before is not
 // heard again; one that only has the same name will be. While the fleet is not
 // known yet all agents are new, and that says nothing.

@@ -24,7 +24,7 @@ func (v *View) Open(rule, group string) (OpenIncident, bool) {
 	return in, ok
 }
 
-// Resume takes up what is known of the fleet after a restart, in the middle of a
+// Resume sets what is known of the fleet after a restart, in the middle of a
 // step; nil for nothing.
 func (s *Shard) Resume(v *View) {
 	if s.view == nil {

@@ -32,7 +32,7 @@ func (f *Fleet) Dismiss(r Roster) {
 }
 
 // Record is what is known of one agent, for people and documents. What no
-// event told is empty.
+// event reported is empty.
 type Record struct {
 	// Entity is the one id of the agent in documents.
 	Entity  string `json:"entity"`

@@ -54,7 +54,7 @@ func (e *evidence) model(name string) *modelEvidence {
 	return m
 }
 
-// each tells of every comparison with the logarithm of its part of the value;
+// each calls tell for every comparison, with the logarithm of its part of the value;
 // model is "" for all but those of a model.
 func (e *evidence) each(tell func(log float64, test *sequential.EProcess, model string)) {
 	part := func(weight float64, p *sequential.EProcess, model string) { tell(math.Log(weight)+p.Log(), p, model) }

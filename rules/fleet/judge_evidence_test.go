@@ -94,7 +94,7 @@ func TestLostWithASite(t *testing.T) {
 	}
 }
 
-// TestReplayEnds: when a capture ends nothing is told of; when it goes on after
+// TestReplayEnds: when a capture ends nothing is reported; when it goes on after
 // a gap the stall is, by the time at which it was due.
 func TestReplayEnds(t *testing.T) {
 	w := newWorld(t, 300, 1, 5)
@@ -112,7 +112,7 @@ func TestReplayEnds(t *testing.T) {
 	w.run(5*time.Minute, nobody)
 	f := w.kinds()["pipeline_silence"]
 	if late := time.Duration(f.At - stopped); late < 2*time.Minute || late > 5*time.Minute {
-		t.Errorf("told of %v after the stall began, want three minutes: %+v", late, w.findings)
+		t.Errorf("reported %v after the stall began, want three minutes: %+v", late, w.findings)
 	}
 }
 

@@ -13,7 +13,7 @@ type judgedFeed struct {
 	steps   int     // in a row with next to nothing
 	due     float64 // beats that were due in them
 	since   int64
-	stood   int64   // when it had been stalled for long enough to be told of
+	stood   int64   // when it had been stalled for long enough to be reported
 	missed  float64 // beats that were due by then
 	resumed int
 	turn    int // steps in which every agent should have been heard, and half as many again
@@ -31,9 +31,9 @@ const (
 const trickle = 0.05
 
 // backlogOnly notes whether all that comes is a backlog: the end of a capture
-// looks so, and a shipper that catches up. What is not heard then is told of
+// looks so, and a shipper that catches up. What is not heard then is reported
 // when the present comes back. So is that nothing comes at all, because the
-// clock of the log goes on only when something does: it is told by the time from
+// clock of the log goes on only when something does: it is reported by the time from
 // which on it was known, and what never comes back is where the log ends.
 func (j *Judge) backlogOnly(s *Step) bool {
 	beats, due, late := 0, 0.0, 0
@@ -86,7 +86,7 @@ const (
 	afterTogether = int64(3 * time.Minute)
 )
 
-// takeFeed judges one feed; one that is quiet with the others is not told of.
+// takeFeed judges one feed; one that is quiet with the others is not reported.
 func (j *Judge) takeFeed(name string, jf *judgedFeed, f *FeedStep, backlog, together bool) {
 	if float64(f.Beats) >= max(thinShare*f.beatsDue(), 1) || f.Alive == 0 {
 		if !jf.firing && jf.stalled() && !together {

@@ -10,7 +10,7 @@ import (
 	"github.com/edrwatch/edrwatch/rules/fleet/sequential"
 )
 
-// cohortKey is what mass silence is told about.
+// cohortKey is what mass silence is reported for.
 type cohortKey struct{ product, os string }
 
 // judgedCohort is the incident over the strata of a product and OS.
@@ -63,7 +63,7 @@ const (
 
 func isServer(hostType string) bool { return hostType == "server" || hostType == "domain-controller" }
 
-// leastSilent bounds a mass silence from below: fewer agents are told of one by
+// leastSilent bounds a mass silence from below: fewer agents are reported one by
 // one.
 const leastSilent = 8
 
@@ -208,8 +208,8 @@ func (l *lately) take(step *kindStep) {
 	l.fell[l.at], l.gross[l.at], l.expected[l.at] = step.fell-step.returned, step.fell, step.expected
 }
 
-// evidently reports whether so many servers fell silent that they are told of
-// where the sum alarms.
+// evidently reports whether so many servers fell silent that they are alerted
+// on where the sum alarms.
 func (l *lately) evidently() bool {
 	fell, gross := 0, 0
 	for i := range l.fell {
@@ -219,8 +219,8 @@ func (l *lately) evidently() bool {
 	return recent >= evident*(recent+float64(l.alive))+6*math.Sqrt(float64(gross)) && fell > 0
 }
 
-// collapsed reports whether so much of the cohort fell silent that it is told of,
-// and chance does not explain it.
+// collapsed reports whether so much of the cohort fell silent that it is alerted
+// on, and chance does not explain it.
 func (c *judgedCohort) collapsed(alarm, harming bool) bool {
 	kind, usual := ofSleepers, 0.0
 	if c.kinds[ofServers].alive > c.kinds[ofSleepers].alive {

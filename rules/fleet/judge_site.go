@@ -19,14 +19,14 @@ type judgedSite struct {
 }
 
 // A site is dark when at least this share, and number, of its agents fell
-// silent within silenceSteps, while at most elsewhere of all others did; less
+// silent within silenceSteps, while hardly any agent outside it did; fewer
 // still while many agents fail for a reason of their own.
 const (
 	siteShare         = 0.8
 	siteLeast         = 5
 	siteAll           = 0.25 // of those that slept before, too
-	elsewhere         = 0.1
-	elsewhereIncident = 0.02
+	elsewhere         = 0.1  // of the agents outside it, at most
+	elsewhereIncident = 0.02 // the same, while a version or a cohort has an incident
 )
 
 func (j *Judge) takeSites(s *Step, settled bool) {
@@ -57,7 +57,7 @@ func (j *Judge) takeSites(s *Step, settled bool) {
 				continue
 			}
 			js.firing, js.start, js.silent = true, j.now, fell
-			j.tellSite(name, js, fell+at.Alive, "firing", fmt.Sprintf("%d of %d agents of site %s fell silent within minutes, %d of %d elsewhere", fell, fell+at.Alive, name,
+			j.tellSite(name, js, fell+at.Alive, "firing", fmt.Sprintf("%d of %d agents of site %s fell silent within minutes, %d of %d agents outside it", fell, fell+at.Alive, name,
 				others, others+othersAlive))
 			continue
 		}
@@ -70,7 +70,7 @@ func (j *Judge) takeSites(s *Step, settled bool) {
 	}
 }
 
-// incidents reports whether a version or a cohort is being told of.
+// incidents reports whether an incident of a version or a cohort is open.
 func (j *Judge) incidents() bool {
 	for _, v := range j.versions {
 		if v.firing {
@@ -106,7 +106,7 @@ func (j *Judge) tellSite(name string, js *judgedSite, all int, status, reason st
 }
 
 // A site is losing its agents when so many of them, more than this share, and
-// so many times the share elsewhere, fall silent within a minute. It stays so
+// so many times the share outside it, fall silent within a minute. It stays so
 // for a while.
 const (
 	losingHosts = 5

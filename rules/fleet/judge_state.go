@@ -30,7 +30,7 @@ func (f *Fleet) AppendSnapshot(to []byte) []byte {
 	})
 }
 
-// Restore takes that up. After an error the fleet is as before. What earlier
+// Restore reads that. After an error the fleet is as before. What earlier
 // steps showed to partitions that are read again is not kept: they see what was
 // known when the state was written.
 func (f *Fleet) Restore(kept []byte) error {

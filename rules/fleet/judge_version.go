@@ -20,7 +20,7 @@ type judgedVersion struct {
 	spread      progress
 	rings       map[string]int
 	ringFirst   map[string]int64
-	ringSeen    map[string]int64 // for how long there was somebody of the ring, or elsewhere, to compare with, nanoseconds
+	ringSeen    map[string]int64 // for how long the ring's agents with the version had others without it to compare with, nanoseconds
 	lastStep    int64
 	alone       map[string]*alone // by ring
 	sites       map[string]int
@@ -194,12 +194,12 @@ func (j *Judge) see(jv *judgedVersion, s *Step, step *VersionStep) {
 // longer gap nothing was compared.
 const maxPassed = int64(time.Minute)
 
-// accused reports whether another version of the product is being told of.
+// accused reports whether an incident of another version of the product is open.
 func (j *Judge) accused(jv *judgedVersion) bool {
 	return !jv.firing && j.harming(jv.version.Product)
 }
 
-// harming reports whether a version of the product is being told of.
+// harming reports whether an incident of a version of the product is open.
 func (j *Judge) harming(product string) bool {
 	for v, jv := range j.versions {
 		if jv.firing && v.Product == product {

@@ -17,7 +17,7 @@ type Match struct {
 	At, Last int64
 	Entity   string // the agent; "" where the event names none
 	// Value is what the rule counts of the event, with its key. Of matches of one
-	// agent within StepLength that have the same one, one is told; "": every match
+	// agent within StepLength that have the same one, one is reported; "": every match
 	// counts.
 	Value  string
 	Fields []MatchField
@@ -33,11 +33,11 @@ type MatchField struct {
 	Texts  []string
 }
 
-// MatchEventID is the field that does not tell equal matches apart: it says
+// MatchEventID is the field that does not distinguish equal matches: it says
 // where in which partition the event stood.
 const MatchEventID = "event.id"
 
-// Bounds of what a step tells of matches. MaxMatches is how many of one rule;
+// Bounds of the matches that a step carries. MaxMatches is how many of one rule;
 // those of the earliest events stay, so that it does not matter who cuts.
 const (
 	MaxMatches      = 8192
@@ -48,9 +48,9 @@ const (
 	maxMatchesKnown = 1 << 17
 )
 
-// AddMatch tells of a match in the step in progress; without one, before the
-// first event, it is not told. The match is the shard's from now on. It returns
-// false when the rule has as many as a step may tell of.
+// AddMatch adds a match to the step in progress; without one, before the
+// first event, it is dropped. The match is the shard's from now on. It returns
+// false when the rule has as many as a step may carry.
 func (s *Shard) AddMatch(m Match) bool {
 	if s.step == nil {
 		return false
@@ -58,7 +58,7 @@ func (s *Shard) AddMatch(m Match) bool {
 	return s.step.addMatch(m)
 }
 
-// matchKey tells matches apart of which one is told.
+// matchKey is what matches have in common of which only one is reported.
 type matchKey struct {
 	rule, entity, value string
 	slot                int

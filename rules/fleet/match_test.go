@@ -74,7 +74,7 @@ func TestMatchesDoNotDependOnPartitions(t *testing.T) {
 	}
 }
 
-// TestMatchesAreCutAlike tells ten times as many as a step may, of two rules.
+// TestMatchesAreCutAlike adds ten times as many as a step may, of two rules.
 func TestMatchesAreCutAlike(t *testing.T) {
 	var cut []map[string]int
 	var kept [][]Match

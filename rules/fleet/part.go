@@ -7,7 +7,7 @@ import (
 )
 
 // Part returns one of so many parts of the inventory, from 0. An agent is
-// always in the same part, and parts are about equal: so a fleet is told of
+// always in the same part, and parts are about equal: so a fleet is written
 // evenly over an hour.
 func (f *Fleet) Part(part, of int) []Record {
 	ctx, lists := context.Background(), f.lists()
@@ -73,8 +73,8 @@ func (f *Fleet) Changed(most int) []Record {
 // agents are still known.
 const leastInformed = 4096
 
-// fingerprint stands for what a change of is told at once; it is never 0. Two
-// that are alike by chance are told of when their part is.
+// fingerprint stands for what is written at once when it changes; it is never 0.
+// A change that leaves it alike by chance is written when the agent's part is.
 func (a *Agent) fingerprint(presence string) uint32 {
 	const prime = 1099511628211 // FNV-1a
 	h := uint64(14695981039346656037)

@@ -50,13 +50,13 @@ type RingPolicy struct {
 	MinOS        int `yaml:"min_os"`
 	MinHostTypes int `yaml:"min_host_types"`
 	MinSites     int `yaml:"min_sites"`
-	// MinModels is how many models of hardware those that got the version have to cover, where agents tell it.
+	// MinModels is how many models of hardware those that got the version have to cover, where agents report it.
 	MinModels int `yaml:"min_models"`
 }
 
 // DefaultPolicy returns what holds where nothing is configured: fifty agents
 // and an hour. With fifty, one failure in ten against one in five hundred
-// elsewhere is seen more often than not; one in fifty takes 550.
+// among the others is seen more often than not; one in fifty takes 550.
 func DefaultPolicy() Policy {
 	return Policy{Default: RingPolicy{MinAgents: 50, Soak: time.Hour, MinOS: 1, MinHostTypes: 1, MinSites: 1}, HoldEvidence: 0.5, RequireControl: true}
 }
@@ -171,7 +171,7 @@ func (p *Policy) judge(r *Rollout) {
 		}
 	}
 	if r.wasAccused {
-		against("it has harmed agents; nothing has failed of late", fmt.Sprintf("%d failed", r.Harmed), "another version")
+		against("it has harmed agents; nothing has failed recently", fmt.Sprintf("%d failed", r.Harmed), "another version")
 	}
 	if r.shadowed {
 		against("another version of the product harms agents: meanwhile this one is not compared", "", "")

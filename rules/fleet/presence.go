@@ -86,7 +86,7 @@ func (a *Agent) presence(now int64) string {
 			return Asleep
 		case noGoodbye:
 			if !a.settled {
-				break // Its cadence is learned anew.
+				break // Its cadence is learned again.
 			}
 			return Gone
 		default:

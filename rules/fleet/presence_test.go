@@ -29,7 +29,7 @@ func TestPresence(t *testing.T) {
 		{"uninstalled", Agent{life: gone, goodbye: uninstalled}, Gone},
 		{"replaced", Agent{life: gone, goodbye: replaced}, Gone},
 		{"gone by a snapshot that did not say how", Agent{life: gone, settled: true}, Gone},
-		{"cadence learned anew", Agent{life: gone}, Unknown},
+		{"cadence learned again", Agent{life: gone}, Unknown},
 		{"never heard", Agent{}, Unknown},
 		{"beat once, a while ago", Agent{beat: heartbeat, happened: now - hour/4}, Unknown},
 		{"beat once, and not for an hour", Agent{beat: heartbeat, happened: now - hour}, Silent},

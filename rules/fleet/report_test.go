@@ -107,7 +107,7 @@ func TestVerdictNeedsSight(t *testing.T) {
 	for name, change := range map[string]func(*Rollout){
 		"feeds stand still: what the agents do is not seen":                                   func(r *Rollout) { r.blind = []string{"edr"} },
 		"the fleet has not been watched long enough to know its usual behavior":               func(r *Rollout) { r.settled = false },
-		"it has harmed agents; nothing has failed of late":                                    func(r *Rollout) { r.wasAccused = true },
+		"it has harmed agents; nothing has failed recently":                                   func(r *Rollout) { r.wasAccused = true },
 		"there is some evidence that agents with it fail (crash) more often":                  func(r *Rollout) { r.evidence, r.Harmed, r.failure = 5, 2, Crash },
 		"sites with agents that got it are dark: what they do is not seen":                    func(r *Rollout) { r.dark = []string{"berlin"} },
 		"time in which the agents could be compared with others of their kind without it":     func(r *Rollout) { r.ringSeen = nil },

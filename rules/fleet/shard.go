@@ -42,7 +42,7 @@ type model struct {
 	alive int
 }
 
-// mostModels bounds the models of hardware that a shard tells of, those that it
+// mostModels bounds the models of hardware that a shard reports, those that it
 // met first.
 const mostModels = 255
 
@@ -120,7 +120,7 @@ func (s *Shard) EndStep(now int64) *Step {
 	return done
 }
 
-// Behind returns the last view that the shard took up and the end of its last
+// Behind returns the last view that the shard was given and the end of its last
 // step; where they differ there may be views that it has to Advance over.
 func (s *Shard) Behind() (seen, ended int64) { return s.seen, s.ended }
 
@@ -128,7 +128,7 @@ func (s *Shard) Behind() (seen, ended int64) { return s.seen, s.ended }
 // was kept, and false where it needs none.
 func (s *Shard) Restored() (seen int64, needed bool) { return s.seen, s.view == nil && s.seen > 0 }
 
-// Begin takes up what is known of the fleet before the first event; nil for
+// Begin sets what is known of the fleet before the first event; nil for
 // nothing.
 func (s *Shard) Begin(v *View) {
 	if s.view = v; v != nil && s.seen == 0 {
@@ -136,8 +136,8 @@ func (s *Shard) Begin(v *View) {
 	}
 }
 
-// Advance takes up what is known of the whole fleet. What happened to hosts has
-// to be told before, so that who said goodbye is not counted as silent.
+// Advance sets what is known of the whole fleet. What happened to hosts has
+// to be reported before, so that who said goodbye is not counted as silent.
 func (s *Shard) Advance(v *View) {
 	s.view, s.seen = v, v.End
 	for _, f := range s.feeds {
@@ -187,7 +187,7 @@ func (s *Shard) addFeed(topic string) int32 {
 	return number
 }
 
-// past takes an event that tells of a time long gone: that a host crashed is
+// past takes an event about a time long gone: that a host crashed is
 // only known once it is back.
 func (s *Shard) past(a *Agent, e *event.Event, now int64) {
 	switch e.Str(ecs.EventAction) {
@@ -250,7 +250,7 @@ func (s *Shard) hear(a *Agent, e *event.Event, now, at int64, number int32) {
 	switch {
 	case voice == event.VoiceServer:
 		// A console goes on naming agents that are dead: when it heard one itself is
-		// all that it can tell of life.
+		// all that it shows of their life.
 		if seen := e.Get(ecs.EntityLastSeenTimestamp); seen != nil && a.beat == noBeat {
 			a.happened = max(a.happened, min(seen.Time(), now))
 		}
@@ -284,7 +284,7 @@ func (s *Shard) usage(a *Agent, e *event.Event, now int64) {
 func (s *Shard) started(a *Agent, now int64) {
 	const apart, same = int64(10 * time.Minute), int64(90 * time.Second)
 	if a.startedAt != 0 && now-a.startedAt < same && a.reported == a.Version {
-		return // The service, the driver and the sensor each tell of one start.
+		return // The service, the driver and the sensor each report one start.
 	}
 	// A start out of a short silence is what a crashed host looks like that
 	// ships no log of its own. After a longer one somebody had switched it off,

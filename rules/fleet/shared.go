@@ -70,7 +70,7 @@ func (f *Fleet) Skip(partitions []string) []Finding {
 	return f.closeHeard()
 }
 
-// Hear takes what a gateway tells of the step that ends at a time, in the order
+// Hear takes what a gateway reports of the step that ends at a time, in the order
 // of the exchange, and judges the steps that all partitions have ended. What is
 // found depends on what is heard alone. A partition that is reported of twice counts
 // once.
@@ -82,7 +82,7 @@ func (f *Fleet) Hear(end int64, contributions []Contribution) []Finding {
 			f.collect.offer(c.Partition, c.Step, c.Rebuilt)
 		}
 	}
-	for _, c := range contributions { // After all: a partition may tell of several steps.
+	for _, c := range contributions { // After all: a partition may report several steps.
 		known := f.collect.obtain(c.Partition)
 		if known.at = max(known.at, end); known.at >= f.collect.closed {
 			known.skipped = false

@@ -26,7 +26,7 @@ func sharedBy(w *world, gateways int) {
 	}
 }
 
-// exchange tells all what a gateway did, over bytes.
+// exchange sends all what a gateway did, over bytes.
 func (w *world) exchange(from *Fleet, end int64) {
 	told := from.Outbox(end, from.Partitions())
 	if w.tap != nil {
@@ -83,7 +83,7 @@ func stepOf(end int64, alive int) *Step {
 }
 
 // A partition that is read again, or by somebody else, counts once; one that
-// nobody tells of holds the others, by whatever else is told, until it is
+// nobody reports on holds up the others, whatever else is reported, until it is
 // skipped. Its agents stay in the denominators.
 func TestPartitionInTransit(t *testing.T) {
 	f := NewShared(DefaultConfig(), nil)
@@ -119,7 +119,7 @@ func TestPartitionInTransit(t *testing.T) {
 	}
 }
 
-// A partition that is behind tells of several steps at once; all of them count.
+// A partition that is behind reports several steps at once; all of them count.
 func TestSeveralStepsAtOnce(t *testing.T) {
 	f := NewShared(DefaultConfig(), nil)
 	f.Expect([]string{"a"})
@@ -198,6 +198,6 @@ func TestRebuiltStepsAreNotTold(t *testing.T) {
 		t.Error("a site went dark, and nothing was found")
 	}
 	if n := find(true, true); n != 0 {
-		t.Errorf("%d findings that were told before are told again", n)
+		t.Errorf("%d findings that were reported before are reported again", n)
 	}
 }

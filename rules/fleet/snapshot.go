@@ -9,7 +9,7 @@ import (
 )
 
 // Persist writes what is known of the agent but for its id, or reads it into a
-// new one. How it starts and whether it is protected is not kept: agents tell
+// new one. How it starts and whether it is protected is not kept: agents report
 // it again.
 func (a *Agent) Persist(c *snapshot.Codec) {
 	c.Text(&a.HostName)
@@ -66,8 +66,8 @@ func (a *Agent) Detach() {
 	}
 }
 
-// Adopt takes an agent up that was read, and reports whether its places are in
-// the shard. The models of hardware are counted anew.
+// Adopt adds an agent that was read, and reports whether its places are in
+// the shard. The models of hardware are counted again.
 func (s *Shard) Adopt(a *Agent) bool {
 	if !s.fits(a) {
 		return false
@@ -140,7 +140,7 @@ func (s *Shard) persistStep(c *snapshot.Codec) {
 	persistStep(c, "the step in progress", &s.step)
 }
 
-// persistStep does a step, in the form in which gateways tell each other of
+// persistStep does a step, in the form in which gateways send each other
 // steps.
 func persistStep(c *snapshot.Codec, what string, s **Step) {
 	var b []byte

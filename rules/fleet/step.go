@@ -9,7 +9,7 @@ import (
 // Class is a way to fail.
 type Class uint8
 
-// The ways to fail that are told apart. Each is compared by itself.
+// The ways to fail that are distinguished. Each is compared by itself.
 const (
 	Silence   Class = iota // no goodbye, and overdue
 	Crash                  // of the agent, or its host
@@ -271,7 +271,7 @@ func (s *Step) empty() {
 }
 
 // standing is who was there at the end of the step, of a partition that has not
-// told of the next: its agents stay in all denominators, and nothing is due of
+// reported the next: its agents stay in all denominators, and nothing is due of
 // them.
 func (s *Step) standing(at int64) *Step {
 	to := newStep(at)

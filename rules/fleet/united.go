@@ -150,7 +150,7 @@ func unite(known, a *Agent) *Agent {
 		first, second = second, first
 	}
 	if second.life == gone && second.goodbye != noGoodbye && second.since >= first.happened {
-		// Its host's log told of the goodbye, in another partition than its beats.
+		// Its host's log reported the goodbye, in another partition than its beats.
 		first.life, first.goodbye, first.since = gone, second.goodbye, second.since
 	}
 	for _, text := range [...]struct {

@@ -16,7 +16,7 @@ type View struct {
 	Partial bool
 
 	feeds    map[string]FeedClock
-	dark     map[string]int64               // sites that are told of as dark, and since when
+	dark     map[string]int64               // sites that are reported as dark, and since when
 	failing  map[string]struct{}            // sites that lose their agents much faster than others
 	blamed   map[string]map[string]struct{} // of a site's newly silent those whose silence counts against versions
 	versions map[Version]int64              // last exposure
@@ -47,7 +47,7 @@ func (c *FeedClock) at(now int64) int64 { return min(now, c.until) - c.frozen }
 
 // mark is the feed's watermark: how far, on its own clock, everybody on time has
 // been heard. Where even the most punctual records are older than half of what
-// an agent is given to be late, the feed has not told yet what happened since: a
+// an agent is given to be late, the feed does not show yet what happened since: a
 // few stragglers behind its end do not show that all others are silent.
 func (c *FeedClock) mark(now, late int64) int64 { return c.at(now) - max(c.lag-late/2, 0) }
 
@@ -61,7 +61,7 @@ func (v *View) feed(name string) FeedClock {
 	return runningClock()
 }
 
-// Dark reports whether the agent's site was told of as dark. An agent of which
+// Dark reports whether the agent's site was reported as dark. An agent of which
 // no site is known is taken to be of one that lost its agents when it was lost.
 func (v *View) Dark(a *Agent) bool {
 	if v == nil || len(v.dark) == 0 {

@@ -65,7 +65,7 @@ type Config struct {
 	SASL SASL `yaml:"sasl"`
 }
 
-// TLS of connections to brokers: at least 1.2, verified unless told otherwise.
+// TLS of connections to brokers: at least 1.2, verified unless insecure_skip_verify is set.
 // The files are read again for every connection, so that rotated ones count.
 type TLS struct {
 	Enabled        bool `yaml:"enabled"`

@@ -69,7 +69,7 @@ func (f *fetcher) run(ctx context.Context, frames chan<- *frame) error {
 	return nil
 }
 
-// lost drops the connection; the leader is looked up anew.
+// lost drops the connection; the leader is looked up again.
 func (f *fetcher) lost() {
 	if f.wire != nil {
 		f.wire.close()

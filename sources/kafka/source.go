@@ -28,7 +28,7 @@ type Settings struct {
 	// before the committed offset when a partition is taken over. Nil or 0 reads
 	// nothing again.
 	Horizon func() time.Duration
-	// Health is told of every change of state: what keeps the source from
+	// Health is called at every change of state: with what keeps the source from
 	// working (classified by package fault), or nil. It must not block.
 	Health func(error)
 	// Now is the clock of lag metrics; default time.Now.
@@ -47,7 +47,7 @@ type Source struct {
 	codecs     decompressor
 	dialer     *dialer
 	cluster    *cluster
-	partitions atomic.Pointer[map[string]int] // of the topics, as the brokers told last
+	partitions atomic.Pointer[map[string]int] // of the topics, as the brokers last reported
 	reading    atomic.Int32                   // partitions that are owned
 	clusterID  string
 }
@@ -258,7 +258,7 @@ func (s *Source) join(ctx context.Context, group *kafkago.ConsumerGroup, open fu
 	}
 }
 
-// errTopicsChanged ends the membership so that it begins anew with other topics.
+// errTopicsChanged ends the membership so that it begins again with other topics.
 var errTopicsChanged = errors.New("the wanted topics changed")
 
 // watchTopics looks for topics that appear or go.

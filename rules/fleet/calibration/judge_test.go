@@ -50,7 +50,7 @@ func kinds(sleeps int) fleet.Stratum {
 	return fleet.Stratum{Product: "p", OS: "windows", HostType: [2]string{"server", "workstation"}[sleeps]}
 }
 
-// told is when the judge told of the push, in seconds after its beginning, and
+// told is when the judge reported the push, in seconds after its beginning, and
 // how many were dead by then; 0 where it did not within the time.
 type told struct{ mass, named, dark float64 }
 

@@ -25,7 +25,7 @@ func years() float64 {
 }
 
 // alarms lets a stratum live and counts the alarms at each threshold. A sum
-// that alarmed begins anew, as after an incident.
+// that alarmed begins from the start, as after an incident.
 func alarms(seed uint64, live life, sleeps bool, agents, dispersion, wrong, years float64) [len(thresholds)]int {
 	s := sequential.NewSilence(14*86400, false)
 	if sleeps {
@@ -60,7 +60,7 @@ func alarms(seed uint64, live life, sleeps bool, agents, dispersion, wrong, year
 
 // TestCalibrateSilence prints how often the sum alarms in strata in which
 // nothing happens. EDRWATCH_CALIBRATE gives the years that each stratum lives;
-// README.md tells what came out.
+// README.md shows what came out.
 func TestCalibrateSilence(t *testing.T) {
 	years := years()
 	if years == 0 {

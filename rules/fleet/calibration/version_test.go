@@ -37,7 +37,7 @@ func (c *canary) hosts(seed uint64, most int) int {
 			}
 		}
 		if n > 1 && with+without == 0 {
-			continue // Nothing is told, and nothing is judged.
+			continue // Nothing is reported, and nothing is judged.
 		}
 		at = at.Add(time.Duration(n-last) * 10 * time.Second)
 		last = n

@@ -9,7 +9,7 @@ import (
 )
 
 // TestFormat: what was written once is read for ever. EDRWATCH_UPDATE=1 writes the
-// file anew; that is for a new format, beside the old one.
+// file again; that is for a new format, beside the old one.
 func TestFormat(t *testing.T) {
 	file := filepath.Join("testdata", "links.v1")
 	r := New(Config{})

@@ -333,8 +333,8 @@ func (r *Registry) thin(i uint32, kind Kind) (left int) {
 	return left
 }
 
-// locateTouched says anew which host agents are on whose links, or whose host's
-// links, are new.
+// locateTouched finds again on which host agents are whose links, or whose
+// host's links, are new.
 func (r *Registry) locateTouched() {
 	g := r.g
 	for _, i := range r.touched {

@@ -39,7 +39,7 @@ func (s *Silence) Expect(at int64, agents, seconds float64) float64 {
 }
 
 // Lately returns how many fall silent by what was seen: at the hour, where it
-// was seen often enough, else of late.
+// was seen often enough, else recently.
 func (s *Silence) Lately(at int64, agents, seconds float64) float64 {
 	lately := s.Hazard.Expect(agents, seconds)
 	if rate, trusted := s.Calendar.Rate(at, 1/s.Mean); trusted {

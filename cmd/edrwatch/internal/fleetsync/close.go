@@ -9,11 +9,11 @@ import (
 	"github.com/edrwatch/edrwatch/rules/fleet/identity"
 )
 
-// MostLinks is how many facts about names a partition may tell in a step, so that
+// MostLinks is how many facts about names a partition may report in a step, so that
 // they are no larger than a topic takes.
 const MostLinks = 2048
 
-// CloseStep tells all gateways what the partitions of this one did up to the end
+// CloseStep sends all gateways what the partitions of this one did up to the end
 // of a step, and the names that they learned in it, and returns when all
 // partitions of all gateways have ended it and it is judged.
 func (e *Exchange) CloseStep(ctx context.Context, c pipeline.Closing, learned []*identity.Links) error {
@@ -72,7 +72,7 @@ func (e *Exchange) hear(m message) {
 const watchEvery = 250 * time.Millisecond
 
 // watch announces partitions that this gateway got, and lets the fleet go on
-// without those that nobody has told of for too long.
+// without those that no gateway has reported on for too long.
 func (e *Exchange) watch(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
@@ -104,7 +104,7 @@ func (e *Exchange) look(ctx context.Context) error {
 	if len(awaited) == 0 || held < e.cfg.MaxHold {
 		return nil
 	}
-	e.log.Warn("partitions that no gateway tells of hold the fleet; it is judged without them, and alerts say so, until somebody does",
+	e.log.Warn("partitions that no gateway reports on hold up the steps of the fleet; it is judged without them, and alerts say so, until a gateway reports on them again",
 		"partitions", awaited, "max_hold", e.cfg.MaxHold)
 	e.mu.Lock()
 	e.changed = e.now()

@@ -20,7 +20,7 @@ type Config struct {
 	Group string `yaml:"group"`
 	// Replay is how far back steps are read again when a gateway starts or takes over: what the judge then knows.
 	Replay time.Duration `yaml:"replay"`
-	// MaxHold is for how long partitions that no gateway tells of hold the fleet: the composition root's to set.
+	// MaxHold is for how long partitions that no gateway reports on hold up the steps of the fleet: the composition root's to set.
 	MaxHold time.Duration `yaml:"-"`
 }
 

@@ -25,12 +25,12 @@ type Settings struct {
 	Metrics prometheus.Registerer
 	// Fleet is how the fleet is judged.
 	Fleet fleet.Config
-	// Health is told of what keeps steps from being exchanged, or nil. It must not block.
+	// Health is called with what keeps steps from being exchanged, or nil. It must not block.
 	Health func(error)
 	// Kept, where set, gives what a judge that owned the partition kept to
 	// restore, the newest first, and returns the offset of the step after it.
 	Kept func(ctx context.Context, restore func(state []byte) error) (offset int64, ok bool)
-	// Demand is told how far in the log other gateways have come, nanoseconds since
+	// Demand is called with how far in the log other gateways have come, nanoseconds since
 	// 1970, so that partitions of this one that have nothing left go there.
 	Demand func(at int64)
 	// Now is the gateway's clock; default time.Now.
@@ -85,7 +85,7 @@ func New(cfg Config, set Settings) (*Exchange, error) {
 		queue: make(chan []byte, queueLength),
 		steps: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "edrwatch", Subsystem: "fleet", Name: "steps_total",
-			Help: "Steps of this gateway's part of the fleet, by outcome: published for the other gateways, or lost to them.",
+			Help: "Steps of this gateway's part of the fleet, by outcome: published for the other gateways, or not delivered to them.",
 		}, []string{"outcome"}),
 		heard: prometheus.NewCounter(prometheus.CounterOpts{
 			Namespace: "edrwatch", Subsystem: "fleet", Name: "steps_heard_total", Help: "Steps of all gateways that were heard.",
@@ -114,7 +114,7 @@ func New(cfg Config, set Settings) (*Exchange, error) {
 }
 
 // gatewayName returns a name that no other gateway has, nor this one before a
-// restart: its steps begin anew.
+// restart: its steps begin from the start.
 func gatewayName() (string, error) {
 	host, err := os.Hostname()
 	if err != nil {

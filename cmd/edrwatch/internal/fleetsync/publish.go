@@ -11,7 +11,7 @@ import (
 )
 
 // queueLength bounds the messages that wait for a broker; batchLength those of
-// one request. A gateway tells of no step before the one before is closed, so
+// one request. A gateway reports no step before the one before is closed, so
 // that no more than a few wait.
 const (
 	queueLength = 256

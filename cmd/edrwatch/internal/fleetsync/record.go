@@ -15,9 +15,9 @@ type kind byte
 
 const (
 	// leaves: the gateway stops. Its partitions are waited for until their next
-	// owner tells of them.
+	// owner reports on them.
 	leaves kind = iota
-	// owns: the gateway has got partitions, and will tell of them.
+	// owns: the gateway has got partitions, and will report on them.
 	owns
 	// tells: what the agents of partitions did in a step, or that these have ended
 	// it without any.

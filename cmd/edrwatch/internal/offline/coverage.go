@@ -22,7 +22,7 @@ const (
 )
 
 // Coverage counts, per source and type of event, to which action events were
-// mapped and which raw fields found no home in the dictionary and stand under
+// mapped and which raw fields were not mapped to the dictionary and are kept under
 // the vendor's root. It is a pipeline.Processor for one goroutine.
 type Coverage struct {
 	kinds map[kind]*covered
@@ -37,7 +37,7 @@ type covered struct {
 	more   int             // fields for which there was no room
 }
 
-// CoverageRow is what became of the events of one type.
+// CoverageRow is how the events of one type were mapped.
 type CoverageRow struct {
 	Source string         `json:"source"` // event.dataset; "" where no mapping takes the record
 	Type   string         `json:"type"`   // as the mapping calls it, or the names of the record's keys

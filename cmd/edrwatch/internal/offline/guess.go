@@ -99,7 +99,7 @@ func (d *draft) time() (path, format string) {
 }
 
 // timeFormat returns the format of a mapping file that reads all the values; ""
-// when none does. Day and month are told apart by the values alone.
+// when none does. Day and month are distinguished by the values alone.
 func timeFormat(values []string) string {
 	all := func(holds func(string) bool) bool {
 		return !slices.ContainsFunc(values, func(v string) bool { return !holds(v) })
@@ -131,14 +131,14 @@ func timeFormat(values []string) string {
 	return ""
 }
 
-// kind returns the path that tells the kinds of events apart.
+// kind returns the path whose values distinguish the kinds of events.
 func (d *draft) kind() string {
 	const mostKinds = 200
 	few := func(path string) bool { return d.common(path) && len(d.distinct(path)) <= mostKinds }
 	path := d.named([]string{
 		"eventtype", "eventname", "event", "evt", "evttype", "evtname", "eventid", "eventcode", "type", "activitytype", "action", "operation", "messagetype", "kind", "category", "subtype", "name",
 	}, func(path string) bool {
-		// An id of every single record tells none apart.
+		// An id that differs in every record names no kind.
 		return few(path) && (d.records == 1 || len(d.distinct(path)) < d.records || !strings.HasSuffix(plain(path), "id"))
 	})
 	if path != "" {

@@ -52,7 +52,7 @@ type keptLine struct {
 	line file.Line
 }
 
-// lineOut is what became of a line, until its step is closed.
+// lineOut holds the outcome of a line until its step is closed.
 type lineOut struct {
 	number int
 	body   []byte
@@ -225,7 +225,7 @@ func (p *parallel) close(_ context.Context, c pipeline.Closing) error {
 	return p.flush()
 }
 
-// flush writes what became of a step, events in the order of their lines.
+// flush writes the outcomes of a step, events in the order of their lines.
 func (p *parallel) flush() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
