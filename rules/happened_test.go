@@ -29,7 +29,7 @@ tests:
 	}
 	for i, want := range []string{
 		"there was at +5m firing: a reports error",
-		"of 3 events the condition was true of 0, unknown of 3, for want of a field",
+		"of 3 events the condition was true of 0, unknown of 3, because a field is missing",
 		"the condition was true of 1, 1 had no field of group_by",
 	} {
 		r := report.Results[i]

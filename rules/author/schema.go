@@ -106,7 +106,7 @@ func keyDescriptions() map[string]schema.Object {
 		"window":             "How long events of a key are counted together, in event time.",
 		"window_kind":        "sliding (the default), tumbling, or session: events of which each comes less than gap after the one before.",
 		"gap":                "Of a session: when nothing comes for that long it is over.",
-		"no_data":            "What becomes of an open episode when the key's data stops: none, keep, alert or resolve.",
+		"no_data":            "What happens to an open episode when the key's data stops: none, keep, alert or resolve.",
 		"having":             "Bounds on what is counted: gt, gte, lt, lte, eq; of agents also percent of the live ones and min.",
 		"percent":            "A share of the live agents of the key's product and OS.",
 		"min":                "With percent: so many agents at least.",

@@ -216,7 +216,7 @@ func document(r *Raised) string {
 // subjectOf identifies whom an alert is about.
 func subjectOf(r *Raised) string { return "alert about " + r.key }
 
-// maxDifferences is how many differences of one run are told.
+// maxDifferences is how many differences of one run are listed.
 const maxDifferences = 5
 
 // compare tells which alerts only one of two runs has.

@@ -9,7 +9,7 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/wording"
 )
 
-// maxTold is how many alerts of a failed test are told.
+// maxTold is how many alerts of a failed test are listed.
 const maxTold = 5
 
 // happened tells what a failed test has seen: its alerts, or how far its events
@@ -31,7 +31,7 @@ func happened(start int64, got []Raised, before, after *engine.Counters, events 
 		n    uint64
 		what string
 	}{
-		{after.Absent - before.Absent, "unknown of %d, for want of a field"},
+		{after.Absent - before.Absent, "unknown of %d, because a field is missing"},
 		{after.Late - before.Late, "%d came too late"},
 		{after.NoKey - before.NoKey, "%d had no field of group_by"},
 		{after.Excepted - before.Excepted, "%d were taken out by an exception"},

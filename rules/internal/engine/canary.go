@@ -7,7 +7,8 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
-// CanarySign is what became of a canary agent of the gateway.
+// CanarySign is what is known about a canary agent of the gateway: that its beat
+// was heard, or an alert about its silence.
 type CanarySign struct {
 	Agent string // agent.id
 	// Rule is the id and RuleName the name of a rule about one agent's silence

@@ -112,7 +112,7 @@ func (c *Compiler) Field(key, name string) ecs.ID {
 	return id
 }
 
-// ValueField resolves a field whose values are told apart: a string, an
+// ValueField resolves a field whose values are compared: a string, an
 // integer or a boolean. scalar: it is no string.
 func (c *Compiler) ValueField(key, name string) (id ecs.ID, scalar bool) {
 	if id, ok := c.dict.Lookup(name); ok {

@@ -52,7 +52,7 @@ type entities struct {
 	formerly map[*Entity]string
 	buf      []byte
 
-	byEntity  bool          // An agent is told by edr.entity.id where an event has it: its names in several topics are one.
+	byEntity bool                                     // An agent is identified by edr.entity.id where an event has it: its names in several topics are one.
 	onForget func(*Entity)                            // nil: nobody minds.
 	onSettle func(n *Entity, host []byte, moved bool) // An agent is new on a host, and was on another before; nil: nobody minds.
 }

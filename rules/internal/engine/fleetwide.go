@@ -203,7 +203,7 @@ func (w *FleetWide) take(m *fleet.Match) {
 }
 
 // takeForHost gives what happened to a host, of which the record names no agent, to
-// the agents on it that the rule has to do with: another topic told of them.
+// the agents on it that the rule has to do with: they are known from another topic.
 func (w *FleetWide) takeForHost(number int, m *fleet.Match) (taken bool) {
 	s, e := w.session, w.doc
 	if !s.set.rules[number].ByEntity() || e.Has(ecs.EDREntityID) || e.Has(ecs.AgentID) || e.Has(ecs.AgentType) {

@@ -69,7 +69,7 @@ func (s *Session) Reload(set *Ruleset, emit func(alert *event.Event)) {
 		switch {
 		case i < len(set.rules) && inherits(set.rules[i], r):
 		case slices.ContainsFunc(set.rules, func(n *Rule) bool { return n.ID == r.ID && !n.removed }):
-			s.resolveRemoved(i, "the rule has changed and begins anew")
+			s.resolveRemoved(i, "the rule has changed and starts again without state")
 		default:
 			s.resolveRemoved(i, "the rule was taken away")
 		}

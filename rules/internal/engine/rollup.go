@@ -121,7 +121,7 @@ func hostOf(a *Alert) string {
 	return a.Key
 }
 
-// different is the number of agents whose alerts began of late.
+// different is the number of agents whose alerts began within the rollup's window.
 func (in *incident) different() int {
 	names := make(map[string]bool, len(in.began))
 	for i := range in.began {
@@ -155,7 +155,7 @@ func (st *rollupState) count(in *incident) {
 	}
 }
 
-// begin opens an incident with the members of late.
+// begin opens an incident with the members whose alerts began within its window.
 func (st *rollupState) begin(in *incident, severity string, risk float64, now int64) {
 	slices.SortFunc(in.began, compareMembers)
 	start := in.began[0].start

@@ -151,7 +151,7 @@ func (set *Ruleset) Horizon() time.Duration {
 }
 
 // LookBack is how far back the events are that the rule judges by: how long one
-// that begins without a past knows less than it will.
+// that begins without history knows less than it will.
 func (r *Rule) LookBack() time.Duration {
 	own := r.plan.Horizon() + time.Duration(max(r.keepFiring, r.suppress))
 	if r.rollup != nil {

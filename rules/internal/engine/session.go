@@ -202,7 +202,7 @@ func (s *Session) watch(rule int, on bool) {
 	}
 }
 
-// rewatch asks every state anew what it wants to see.
+// rewatch asks every state again what it wants to see.
 func (s *Session) rewatch() {
 	s.awake, s.watched, s.watchers = make([]uint64, s.set.index.words), make([]uint64, s.set.index.words), 0
 	for i, st := range s.states {

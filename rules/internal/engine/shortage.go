@@ -10,8 +10,8 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/wording"
 )
 
-// shortages tells, in a document for each rule, that keys are forgotten for want
-// of room: who waits for an alert about them has to know that it may not come.
+// shortages says, in a document for each rule, that keys are forgotten because
+// there is no room for them: who waits for an alert about them has to know that it may not come.
 // To the session's clock it is one more state.
 type shortages struct {
 	noState
@@ -51,7 +51,7 @@ func (h *shortages) noteForgotten(number int, why table.Reason) {
 // raisePending writes the documents of shortages that have begun.
 func (h *shortages) raisePending() {
 	for _, number := range h.pending {
-		h.raise(number, "firing", h.s.now, fmt.Sprintf("the rule has forgotten the key that was not used for longest for want of room (%s); until it says otherwise more are forgotten, "+
+		h.raise(number, "firing", h.s.now, fmt.Sprintf("the rule has forgotten its least recently used key, because a limit is reached (%s); until it says otherwise more are forgotten, "+
 			"and alerts about them may be missing", h.byRule[number].reason))
 	}
 	h.pending = h.pending[:0]

@@ -10,7 +10,7 @@ import (
 )
 
 // Versions of the sections of a snapshot. A section of another version is not
-// read: what it holds begins anew.
+// read: what it holds starts empty.
 const (
 	sessionVersion = 2 // Of session and agents.
 	fleetVersion   = 4 // Of what the fleet's shard knows.
@@ -22,7 +22,7 @@ const (
 // wideSection is what the session at which partitions meet knows.
 const wideSection = "rules about the whole fleet"
 
-// RestoreReport tells what became of the state of the rules.
+// RestoreReport says which rules have got their state back from a snapshot.
 type RestoreReport struct {
 	Restored int     // Rules that go on where they were.
 	Anew     []*Rule // Rules that begin without, by id: they are new, or judge otherwise than when it was written.
@@ -169,7 +169,7 @@ func (s *Session) restore(data []byte) (report RestoreReport, err error) {
 			continue
 		}
 		version := f.Version(r.section())
-		old := version == stateVersion && r.rollup != nil && !s.wide // With its incidents, which begin anew.
+		old := version == stateVersion && r.rollup != nil && !s.wide // With its incidents, which are not restored.
 		if old {
 			version = rolledVersion
 		}

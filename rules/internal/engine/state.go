@@ -25,7 +25,7 @@ type State interface {
 	Persist(a *Archive)
 	// Rebind puts the state under a rule that judges alike.
 	Rebind(r *Rule)
-	// Rewatch asks anew, by RuleSession.WatchMore, for what the state watches.
+	// Rewatch asks again, by RuleSession.WatchMore, for what the state watches.
 	Rewatch()
 	// OfferOngoing offers near misses of what has not ended yet.
 	OfferOngoing()
@@ -55,7 +55,7 @@ func NewTable[T any, M memory[T]](s *Session, r *Rule) *table.Keyed[T] {
 	k := table.NewWeighed(s.maxKeys, &s.account, func(data *T) int { return M(data).Weight() }, func(e *table.Entry[T], why table.Reason) {
 		s.shortages.noteForgotten(number, why)
 		M(&e.Data).OpenAlerts(func(o OpenAlert) {
-			s.resolveUnknown(s.set.rules[number], o, "forgotten for want of room ("+why.String()+"): whether it still holds is not known")
+			s.resolveUnknown(s.set.rules[number], o, "the key was forgotten because a limit is reached ("+why.String()+"): whether it still holds is not known")
 		}, e.Key, s.set.rules[number])
 	})
 	s.tables[number] = append(s.tables[number], k)

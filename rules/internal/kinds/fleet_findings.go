@@ -28,7 +28,7 @@ func (st *fleetState) OfferOngoing() {
 	for i := range rollouts {
 		r := &rollouts[i]
 		if r.FirstHarm != nil || len(st.of) > 0 && !slices.Contains(st.of, r.Kind) {
-			continue // It was told of, or is not asked for.
+			continue // It was reported already, or the rule is not about its kind.
 		}
 		most := fleet.Compared{Failure: "none"}
 		for _, c := range r.Comparison {
@@ -47,7 +47,7 @@ func (st *fleetState) OfferOngoing() {
 		all, _ := st.Agents(recently)
 		st.NearMisses().Offer(engine.NearMiss{
 			Rule: st.Rule(), Stage: engine.MissedEntry, At: st.Now(),
-			Reason: fmt.Sprintf("of %s told of a version that was new (agent.version, edr.content.version)", wording.Plural(int64(all), "agent")),
+			Reason: fmt.Sprintf("saw no new version (agent.version, edr.content.version) among those of %s", wording.Plural(int64(all), "agent")),
 		})
 	}
 }
@@ -72,7 +72,7 @@ func checkFleetHeader(c *spec.Checker, h *spec.Header, scope string) {
 		c.Problem("group_by", "group_by has no meaning here: the judge finds what belongs together", "")
 	}
 	if h.Suppress != 0 || h.KeepFiringFor != 0 || h.Rollup != nil {
-		c.Problem("type", "suppress, keep_firing_for and rollup have no meaning here: one incident is told of once, and again when it has grown", "")
+		c.Problem("type", "suppress, keep_firing_for and rollup have no meaning here: an incident is reported once, and again when it has grown", "")
 	}
 }
 
@@ -94,7 +94,7 @@ func (p *fleetPlan) NewState(s *engine.Session, r *engine.Rule) engine.State {
 }
 
 // fleetState turns findings into the documents of a rule. It remembers nothing:
-// the next finding of an incident may be told by another session.
+// the next finding of an incident may be reported by another session.
 type fleetState struct {
 	engine.RuleSession
 	kind string
@@ -138,8 +138,8 @@ func (st *fleetState) TakeFinding(f *fleet.Finding) {
 	})
 }
 
-// What the fleet's judge found goes on when a rule about it goes: the judge
-// tells the next rule of it.
+// What the fleet's judge found goes on when a rule about it is removed: the judge
+// reports it to the next rule.
 func (st *fleetState) OpenAlerts(func(engine.OpenAlert)) {}
 
 // What the fleet's rules know stands with the fleet's judge.

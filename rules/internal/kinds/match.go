@@ -24,7 +24,7 @@ func Match() engine.Kind {
 		New:     func() engine.Declaration { return newMatchRule() },
 		Keys: map[string]string{
 			"for":     "How long every reading has to satisfy the condition.",
-			"no_data": "What becomes of an open episode when no reading comes: none, keep, alert or resolve.",
+			"no_data": "What happens to an open episode when no reading comes: none, keep, alert or resolve.",
 		},
 		Words: map[string][]string{"no_data": {noDataNone, noDataKeep, noDataAlert, noDataResolve}},
 		Scaffold: `condition: event.action == "log-cleared"

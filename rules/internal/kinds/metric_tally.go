@@ -109,7 +109,7 @@ func (t *tally) may(p *tallyPlan, n int) bool {
 		low, high = low-4*epsilon*math.Abs(low), high+4*epsilon*math.Abs(high)
 	}
 	// What is infinite, or no number, is measured, and so is what has become
-	// too inaccurate; the next event counts anew.
+	// too inaccurate; the next event starts a new count.
 	if t.known = off <= min(epsilon*1024*float64(n)*t.size, math.MaxFloat64); !t.known {
 		return true
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/edrwatch/edrwatch/rules/internal/wording"
 )
 
-// What becomes of a rule whose data stops, in the words of Kibana's alerting.
+// What a rule does when its data stops, in the words of Kibana's alerting.
 const (
 	noDataNone    = "none"    // The type's own end of an episode.
 	noDataKeep    = "keep"    // An open episode stays open until data says otherwise.

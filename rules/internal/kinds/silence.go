@@ -377,7 +377,7 @@ func (st *silenceState) Fire(due int64) {
 	st.Raise(&k.Episode, &engine.Alert{At: due, Status: "firing", Key: e.Key, Entity: k.entity, Reason: reason, Evidence: evidence})
 }
 
-// again sets the timer anew.
+// again sets the timer again.
 func (st *silenceState) again(e *table.Entry[silenceKey], due int64) {
 	st.table.Wake(e, due)
 	st.WakeAt(due + st.frozen)
@@ -385,7 +385,7 @@ func (st *silenceState) again(e *table.Entry[silenceKey], due int64) {
 
 // excused reports that the silence is not to be raised now: a cohort's alert
 // covers it, it is not of the hosts that the rule is about, or the rule asks for
-// a host that is up and it has not been heard steadily of late.
+// a host that is up and it has not been heard steadily until now.
 func (st *silenceState) excused(k *silenceKey) bool {
 	if st.byEntity && k.entity != nil && k.entity.Fold != nil && k.entity.Fold.Firing() {
 		if fold := k.entity.Fold; k.folded != fold.ID {

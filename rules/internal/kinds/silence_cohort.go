@@ -99,7 +99,7 @@ type missingMember struct {
 func (c *cohort) all() int64 { return c.alive + c.missing }
 
 // updateEvery is the least time between two documents of a firing cohort, and
-// growth by which it is told again.
+// growth after which another is written.
 const (
 	updateEvery  = int64(time.Minute)
 	updateGrowth = 1.25

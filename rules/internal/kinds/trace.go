@@ -17,7 +17,7 @@ import (
 // at its front is overwritten when the room is needed.
 type trace struct {
 	buf  []byte
-	sums [maxTraced]uint8 // Of the ids, in order: nearly all that differ are told apart by it.
+	sums [maxTraced]uint8 // Of the ids, in order: nearly all ids that differ have different sums.
 	head uint16           // Where the ids begin in the buffer.
 	n    uint8
 }

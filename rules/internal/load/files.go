@@ -86,7 +86,7 @@ func (f *Files) Len() int { return len(f.rules) }
 
 func (f *Files) add(name string, src []byte) error {
 	if err := f.room.CountFile(name, len(src), 0); err != nil || f.room.Full {
-		return err // Of a directory that is something else only the first file too many is told.
+		return err // Of a directory that holds something other than rules only the first file too many is reported.
 	}
 	nodes, err := strict.Parse(name, src)
 	if err != nil {

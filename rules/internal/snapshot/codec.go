@@ -12,7 +12,7 @@ import (
 // Codec writes values to the body of a section, or reads them from it. After
 // the first error it reads zeros. It belongs to one goroutine.
 type Codec struct {
-	// Base is what times are told relative to: nearness makes them short.
+	// Base is what times are written relative to: the nearer, the shorter.
 	Base int64
 
 	b       []byte // What was written; or what is still to be read.
@@ -249,7 +249,7 @@ func (c *Codec) recently(text string) *recentlyShared {
 	if c.recent == nil {
 		c.recent = new([256]recentlyShared)
 	}
-	at := uintptr(unsafe.Pointer(unsafe.StringData(text))) // Only a hint: what stands there is compared.
+	at := uintptr(unsafe.Pointer(unsafe.StringData(text))) // Only a hint: the text itself is compared.
 	return &c.recent[(at>>4^at>>12^uintptr(len(text)))%256]
 }
 
@@ -319,7 +319,7 @@ func Map[K comparable, V any](c *Codec, m map[K]V, compare func(a, b K) int, key
 		key(&k)
 		value(&v)
 		if _, twice := m[k]; twice {
-			c.Fail("a key stands there twice")
+			c.Fail("a key is in the snapshot twice")
 		}
 		if c.err != nil {
 			return

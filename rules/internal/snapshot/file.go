@@ -27,7 +27,7 @@ func NewWriter(to []byte) *Writer {
 	return &Writer{begin: len(to), to: append(to, magic...)}
 }
 
-// Section appends one; names are told once each.
+// Section appends a section; each name may be used once.
 func (w *Writer) Section(name string, version uint64, body func(*Codec)) {
 	w.to = binary.AppendUvarint(w.to, uint64(len(name)))
 	w.to = append(w.to, name...)
@@ -84,7 +84,7 @@ func Parse(data []byte) (*File, error) {
 			return nil, c.err
 		}
 		if _, twice := f.sections[name]; twice {
-			return nil, fmt.Errorf("section %q stands there twice", name)
+			return nil, fmt.Errorf("section %q is in the snapshot twice", name)
 		}
 		f.sections[name] = section{version, c.b[:size]}
 		c.b = c.b[size:]

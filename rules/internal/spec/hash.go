@@ -54,8 +54,8 @@ func Hashes(n strict.Node, defs *expression.Definitions) (logic, output string) 
 }
 
 // definitionsIn returns the lists and macros whose names occur in a text, or in
-// the text of such a macro. That a name may occur by chance makes a rule begin
-// anew without need, no more.
+// the text of such a macro. A name that occurs by chance costs a rule its state
+// without need, and nothing else.
 func definitionsIn(text string, defs *expression.Definitions) map[string]any {
 	used := map[string]any{}
 	for found := true; found; {

@@ -278,7 +278,7 @@ func (l *DistinctWindow) forget(place int32) {
 }
 
 // Persist writes or reads the appearances in order of time. When a value was seen
-// again follows from the others; it is told for who looks at a snapshot.
+// again follows from the others; it is written for who looks at a snapshot.
 func (l *DistinctWindow) Persist(c *snapshot.Codec, seed maphash.Seed) {
 	n, before := c.Count(int(l.n), 3), int64(math.MinInt64)
 	if !c.Reading() {

@@ -25,7 +25,7 @@ type Keyed[T any] struct {
 	weigh    func(*T) int
 	fixed    int
 	bytes    int64
-	relieved uint64    // Keys forgotten for want of bytes.
+	relieved uint64    // Keys forgotten because the bytes of all rules reached their limit.
 	dirty    *Entry[T] // Used since it was weighed.
 	queued   bool
 }

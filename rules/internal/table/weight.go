@@ -24,8 +24,8 @@ type Accounted interface {
 	Weight() (bytes int64, held int)
 	// ForgetOldest forgets the key that was not used for longest.
 	ForgetOldest()
-	// Forgotten tells how many keys were forgotten for want of a place, and how
-	// many for want of bytes.
+	// Forgotten returns how many keys were forgotten because the limit of keys was
+	// reached, and how many because that of bytes was.
 	Forgotten() (places, bytes uint64)
 }
 
@@ -92,10 +92,12 @@ func (k *Keyed[T]) WeighUsed() {
 // Weight is the bytes of all keys, and how many they are.
 func (k *Keyed[T]) Weight() (int64, int) { return k.bytes, k.Held() }
 
-// Forgotten is how many keys were forgotten for want of a place, and of bytes.
+// Forgotten is how many keys were forgotten because the limit of keys was
+// reached, and how many because that of bytes was.
 func (k *Keyed[T]) Forgotten() (places, bytes uint64) { return k.Evicted, k.relieved }
 
-// ForgetOldest forgets the key that was not used for longest, for want of bytes.
+// ForgetOldest forgets the least recently used key, because the limit of bytes is
+// reached.
 func (k *Keyed[T]) ForgetOldest() {
 	k.relieved++
 	k.forgetOldest(TooHeavy)
