@@ -66,7 +66,7 @@ func TestWhatHappensToHostsReachesTheirAgentsElsewhere(t *testing.T) {
 	}
 }
 
-// agents are the presences that are told of the session's agents.
+// agents are the presences that are reported of the session's agents.
 func (f *feed) agents() (list []string) {
 	one := fleet.New(fleet.DefaultConfig(), nil)
 	one.Enlist(f.s)

@@ -442,7 +442,7 @@ func TestSharesAndAcrossAreChecked(t *testing.T) {
 }
 
 // TestReloadKeepsWhatTheFleetHasCounted reloads rules of which one is only worded
-// otherwise and one judges otherwise: the first goes on, the second begins anew.
+// otherwise and one judges otherwise: the first goes on, the second starts without state.
 func TestReloadKeepsWhatTheFleetHasCounted(t *testing.T) {
 	other := strings.Replace(offOnMany, "gte: 12", "gte: 6", 1)
 	set := compileRules(t, dictionary(t), ruleYAML(1, "value_count", offOnMany)+ruleYAML(2, "value_count", other))

@@ -11,7 +11,7 @@ import (
 )
 
 // TestReimagedHostsHaveGoneAgents checks that the old agent of a host that was
-// set up anew is not missed, and that one that only shares its name stays.
+// set up again is not missed, and that one that only shares its name stays.
 func TestReimagedHostsHaveGoneAgents(t *testing.T) {
 	rule := ruleYAML(1, "silence", "verdict: cohort\nscope: cohort")
 	whole := fleet.New(fleet.DefaultConfig(), nil)

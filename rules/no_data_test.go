@@ -99,7 +99,7 @@ func TestNoDataAtTheBorders(t *testing.T) {
 		f.expect("1m0s firing rule 1 a 2", "40m0s resolved rule 1 a 3")
 	})
 	held := compileRules(t, dictionary(t), ruleYAML(1, "match", "condition: edr.resource.cpu_pct >= 50\nfor: 10m\nno_data: alert"))
-	t.Run("readings after a gap begin anew, also when they happened in it", func(t *testing.T) {
+	t.Run("readings after a gap start again, also when they happened in it", func(t *testing.T) {
 		f := newFeed(t, held, SessionOptions{})
 		f.send(0, "agent.id", "a", "edr.resource.cpu_pct", 80.0)
 		f.send(5*time.Minute, "agent.id", "b")

@@ -117,7 +117,7 @@ func drawAny(r *rand.Rand, n int) (*oracleRule, []oracleEvent) {
 	return x, randomStream(r, x, n)
 }
 
-// interrupted draws what becomes of a session whenever anything has happened:
+// interrupted draws what happens to a session whenever anything has happened:
 // nothing, or now and then a snapshot is taken up or the rules are read again.
 func interrupted(tb testing.TB, r *rand.Rand, yaml string) func(*Session) *Session {
 	switch r.IntN(4) {

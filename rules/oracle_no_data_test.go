@@ -40,7 +40,7 @@ func (w *noDataWatch) waits(o *oracle) bool { return o.r.noData == "keep" || o.r
 
 func (w *noDataWatch) due(r *oracleRule) int64 { return max(w.heard, w.resumed) + w.span(r) }
 
-// end ends an episode for want of data.
+// end ends an episode because data is missing.
 func (w *noDataWatch) end(o *oracle, now int64) {
 	if due := w.due(o.r); o.r.noData == "resolve" && due <= now {
 		o.open, o.settled, o.run = false, due-1, nil

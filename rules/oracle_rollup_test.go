@@ -48,7 +48,7 @@ type stormTold struct {
 type stormGroup struct {
 	name    string
 	open    bool
-	began   []stormMember // Of late, until it is open.
+	began   []stormMember // Within the window, until it is open.
 	members []stormMember
 	label   string
 	start   int64

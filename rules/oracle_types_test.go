@@ -209,7 +209,7 @@ func (o *oracle) seeMetric(e oracleEvent) {
 
 func (o *oracle) seeSpike(e oracleEvent) {
 	r := o.r
-	if n := len(o.events); n > 0 { // A key that was not heard for its whole history begins anew.
+	if n := len(o.events); n > 0 { // A key that was not heard for its whole history starts as a new key.
 		newest := o.times(o.events)[n-1] / r.window
 		if e.now >= (newest+r.history+2)*r.window+r.lateness {
 			o.events, o.raised = nil, never

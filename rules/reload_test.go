@@ -198,6 +198,6 @@ func TestShadowThatTurnsLiveEndsNothingThatItDidNotBegin(t *testing.T) {
 	f.s.Reload(compileRules(t, dict, stops(1, "r", "a", 2)).Inherit(before), f.emit)
 	f.advance(5 * time.Hour)
 	if got := statuses(f); got != "" {
-		t.Errorf("alerts %q of an episode that nobody was told of", got)
+		t.Errorf("alerts %q of an episode without an alert", got)
 	}
 }

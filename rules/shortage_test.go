@@ -11,7 +11,7 @@ import (
 	"github.com/edrwatch/edrwatch/pipeline/event"
 )
 
-// TestShortageIsTold forgets a key with an open alert for want of room: the alert
+// TestShortageIsTold forgets a key with an open alert at a limit: the alert
 // ends, a document says that keys are forgotten, another when that is over.
 func TestShortageIsTold(t *testing.T) {
 	set := compileRules(t, dictionary(t), ruleYAML(1, "threshold", "condition: event.action == \"error\"\nwindow: 1d\nhaving: {gte: 2}"))
