@@ -261,7 +261,7 @@ dead_letter: {type: file, path: %q}
 
 func (p *played) within(t *testing.T, what string, holds func() error) {
 	t.Helper()
-	deadline := time.Now().Add(time.Minute)
+	deadline := time.Now().Add(5 * time.Minute) // The race detector makes it ten times slower.
 	for {
 		err := holds()
 		if err == nil {

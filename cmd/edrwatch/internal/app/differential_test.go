@@ -20,7 +20,7 @@ import (
 )
 
 var (
-	seeds     = flag.Int("seeds", 200, "readings that TestReadingsAgree compares")
+	seeds     = flag.Int("seeds", usualSeeds, "readings that TestReadingsAgree compares")
 	firstSeed = flag.Int("first-seed", 1, "the first seed of TestReadingsAgree; a failing one is replayed with -seeds 1 -first-seed N")
 )
 
