@@ -5,6 +5,7 @@ package integration
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -24,6 +26,7 @@ import (
 // expectation is what must come out of a corpus.
 type expectation struct {
 	partitions []partitionDocuments
+	alerts     map[string][]byte // by event.id
 	dead       map[coordinate]deadRecord
 	// outcomes counts records by their outcome.
 	outcomes map[string]int
@@ -32,7 +35,7 @@ type expectation struct {
 // partitionDocuments are the documents of one partition, by event.id.
 type partitionDocuments struct {
 	place
-	events, alerts map[string][]byte
+	events map[string][]byte
 }
 
 // coordinate is where a record stands.
@@ -57,20 +60,42 @@ func idPrefix(cluster, topic string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// expect replays a corpus partition by partition.
+// expect replays a corpus in the order of its records' time.
 func expect(t testing.TB, c *corpus) *expectation {
 	t.Helper()
 	e := &expectation{dead: map[coordinate]deadRecord{}, outcomes: map[string]int{}}
-	for at, records := range c.partitions {
-		file := filepath.Join(t.TempDir(), fmt.Sprintf("%s-%d", at.topic, at.partition))
-		writeCapture(t, file, at, records)
-		e.replay(t, file, at, len(records))
-	}
+	file := filepath.Join(t.TempDir(), "corpus")
+	order := c.inTime()
+	writeCapture(t, file, c, order)
+	e.replay(t, file, order)
 	return e
 }
 
+// inTime lists the records of all partitions in the order of their time, those of
+// each in its own.
+func (c *corpus) inTime() []coordinate {
+	places := slices.SortedFunc(maps.Keys(c.partitions), func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.topic, b.topic), cmp.Compare(a.partition, b.partition))
+	})
+	next := make([]int, len(places))
+	var order []coordinate
+	for {
+		first := -1
+		for i, at := range places {
+			if next[i] < len(c.partitions[at]) && (first < 0 || c.partitions[at][next[i]].time < c.partitions[places[first]][next[first]].time) {
+				first = i
+			}
+		}
+		if first < 0 {
+			return order
+		}
+		order = append(order, coordinate{places[first], int64(next[first])})
+		next[first]++
+	}
+}
+
 // writeCapture writes records as capture lines, all bytes in base64.
-func writeCapture(t testing.TB, file string, at place, records []record) {
+func writeCapture(t testing.TB, file string, c *corpus, order []coordinate) {
 	t.Helper()
 	out, err := os.Create(file)
 	if err != nil {
@@ -78,13 +103,14 @@ func writeCapture(t testing.TB, file string, at place, records []record) {
 	}
 	w := bufio.NewWriter(out)
 	lines := json.NewEncoder(w)
-	for offset, r := range records {
+	for _, at := range order {
+		r := c.partitions[at.place][at.offset]
 		headers := map[string][][]byte{}
 		for _, h := range r.headers {
 			headers[h.Key] = append(headers[h.Key], h.Value)
 		}
 		line := map[string]any{
-			"ts": r.time, "topic": at.topic, "partition": at.partition, "offset": offset,
+			"ts": r.time, "topic": at.topic, "partition": at.partition, "offset": at.offset,
 			"key_b64": r.key, "headers_b64": headers, "value_b64": r.value,
 		}
 		if err := lines.Encode(line); err != nil {
@@ -97,14 +123,30 @@ func writeCapture(t testing.TB, file string, at place, records []record) {
 }
 
 // replay adds what `edrwatch replay` makes of a capture.
-func (e *expectation) replay(t testing.TB, file string, at place, records int) {
+func (e *expectation) replay(t testing.TB, file string, order []coordinate) {
 	t.Helper()
 	cmd := exec.Command(shared.binary, "replay", "--format", "capture", "--rules", shared.rules, "--in", file, "--events", file+".events",
 		"--alerts", file+".alerts", "--dead", file+".dead", "--summary", file+".summary", "--quiet")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("replaying %s: %v\n%s", file, err, out)
 	}
-	e.partitions = append(e.partitions, partitionDocuments{at, readDocuments(t, file+".events"), readDocuments(t, file+".alerts")})
+	e.alerts = readDocuments(t, file+".alerts")
+	byPlace := map[string]partitionDocuments{}
+	for _, at := range order {
+		name := fmt.Sprintf("%s-%d", idPrefix("", at.topic), at.partition)
+		if _, ok := byPlace[name]; !ok {
+			byPlace[name] = partitionDocuments{at.place, map[string][]byte{}}
+		}
+	}
+	for id, doc := range readDocuments(t, file+".events") {
+		parts := strings.SplitN(id, "-", 3)
+		p, ok := byPlace[parts[0]+"-"+parts[1]]
+		if !ok {
+			t.Fatalf("event %s is of no partition of the corpus", id)
+		}
+		p.events[id] = doc
+	}
+	e.partitions = slices.Collect(maps.Values(byPlace))
 	eachLine(t, file+".dead", func(line []byte) {
 		var d struct {
 			Line          int64
@@ -113,7 +155,7 @@ func (e *expectation) replay(t testing.TB, file string, at place, records int) {
 		if err := json.Unmarshal(line, &d); err != nil {
 			t.Fatal(err)
 		}
-		e.dead[coordinate{at, d.Line - 1}] = deadRecord{d.Stage, d.Reason}
+		e.dead[order[d.Line-1]] = deadRecord{d.Stage, d.Reason}
 	})
 	summary := map[string]int{}
 	eachLine(t, file+".summary", func(line []byte) {
@@ -121,8 +163,8 @@ func (e *expectation) replay(t testing.TB, file string, at place, records int) {
 			t.Fatal(err)
 		}
 	})
-	if got := summary["blank"] + summary["mapped"] + summary["other"] + summary["dead"] + summary["duplicate"]; got != records || summary["lines"] != records {
-		t.Fatalf("replaying %s: the summary %v does not account for %d lines", file, summary, records)
+	if got := summary["blank"] + summary["mapped"] + summary["other"] + summary["dead"] + summary["duplicate"]; got != len(order) || summary["lines"] != len(order) {
+		t.Fatalf("replaying %s: the summary %v does not account for %d lines", file, summary, len(order))
 	}
 	for name, n := range summary {
 		e.outcomes[name] += n
@@ -190,7 +232,12 @@ func (e *expectation) documents(f *feed) map[string][]byte {
 	all := map[string][]byte{}
 	for _, p := range e.partitions {
 		maps.Copy(all, p.under(f, p.events))
-		maps.Copy(all, p.under(f, p.alerts))
+	}
+	for id, doc := range e.alerts { // They may name events of several topics.
+		for topic := range corpusTopics() {
+			doc = bytes.ReplaceAll(doc, []byte(idPrefix("", topic)), []byte(idPrefix(cluster, f.topic(topic))))
+		}
+		all[id] = doc
 	}
 	return all
 }

@@ -30,7 +30,7 @@ log: {level: info, format: json}
 http: {listen: "127.0.0.1:0", health_listen: "127.0.0.1:0"}
 sources:
   - {name: edr, type: kafka, brokers: [%s], group: %s, topics: [%s], session_timeout: 6s}
-fleet: {exchange: {brokers: [%s], topic: %s, group: %s-judge, idle: 5s}}
+fleet: {exchange: {brokers: [%s], topic: %s, group: %s-judge}}
 state: {brokers: [%s], topic: %s, interval: 1s}
 sinks:
   - {name: out, type: file, path: %q, route: {streams: [alerts]}}
@@ -158,13 +158,13 @@ func TestOneJudgeForTwoGateways(t *testing.T) {
 		}
 		return nil
 	})
-	f.simulated(fleet, shipped.Start.Add(40*time.Minute), w)
+	f.simulated(fleet, shipped.Start.Add(42*time.Minute), w)
 	owner := 0
 	if owned(gateways[1], f.topic("fleet")) == 1 {
 		owner = 1
 	}
 	other := 1 - owner
-	eventually(t, time.Minute, "telling of the bad version three times", func() error {
+	eventually(t, 2*time.Minute, "telling of the bad version three times", func() error {
 		if _, documents := rollouts(t, dirs[owner]); len(documents) < 3 {
 			return fmt.Errorf("%d times", len(documents))
 		}
