@@ -34,7 +34,7 @@ func TestTwoGateways(t *testing.T) {
 		t.Fatalf("the gateways had finished before one was killed")
 	}
 	f.awaitCommitted(90 * time.Second)
-	es.checkUnnamed(f, want.documents(f))
+	es.checkUnnamed(f, want.documents(f), false)
 	f.checkLetters(c, want.dead, nil, true)
 	two.checkConservation()
 	two.terminate(10 * time.Second)

@@ -100,7 +100,7 @@ func TestKafkaDown(t *testing.T) {
 	f.server.Restart(t)
 	g.awaitReady(true, time.Minute)
 	f.awaitCommitted(90 * time.Second)
-	es.check(f, want.documents(f))
+	es.checkUnnamed(f, want.documents(f), true)
 	f.checkLetters(c, want.dead, nil, true)
 	g.checkConservation()
 }

@@ -34,7 +34,7 @@ func TestKillMidway(t *testing.T) {
 	g := start(t, text)
 	f.awaitCommitted(90 * time.Second)
 	documents := want.documents(f)
-	es.check(f, documents)
+	es.checkUnnamed(f, documents, true)
 	taken, refused := splitByReceiver(documents)
 	checkHEC(t, hec.Events(t), taken)
 	f.checkLetters(c, want.dead, refused, true)
@@ -74,6 +74,6 @@ func TestTerminateUnderLoad(t *testing.T) {
 
 	start(t, text)
 	f.awaitCommitted(90 * time.Second)
-	es.check(f, want.documents(f))
+	es.checkUnnamed(f, want.documents(f), true)
 	f.checkLetters(c, want.dead, nil, true)
 }
