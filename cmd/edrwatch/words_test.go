@@ -32,11 +32,6 @@ var privateWords = map[string]string{
 	`happenings?\b`: "incident",
 }
 
-// unmended are the parts of the module whose texts and comments still use such
-// words. A part
-// that has none any more must leave the list, and the list is to become empty.
-var unmended = []string{}
-
 // TestPlainWords holds messages, comments and papers to words that a reader
 // who knows the field, and not this program, understands.
 func TestPlainWords(t *testing.T) {
@@ -46,15 +41,9 @@ func TestPlainWords(t *testing.T) {
 	}
 	slices.Sort(alternatives)
 	private := regexp.MustCompile(`(?i)\b(?:` + strings.Join(alternatives, "|") + `)`)
-	left := map[string][]string{}
 	check := func(path, text string) {
 		found := private.FindString(text)
 		if found == "" || strings.HasSuffix(found, "told to") { // Who is told to do something was asked to.
-			return
-		}
-		i := slices.IndexFunc(unmended, func(dir string) bool { return within(path, dir) })
-		if i >= 0 {
-			left[unmended[i]] = append(left[unmended[i]], found)
 			return
 		}
 		t.Errorf("%s says %q (write instead: %s)\n\t%.200s", path, found, instead(found), text)
@@ -79,14 +68,6 @@ func TestPlainWords(t *testing.T) {
 			check(path, line)
 		}
 	})
-	for _, dir := range unmended {
-		words := left[dir]
-		if len(words) == 0 {
-			t.Errorf("%s has only plain words now: take it out of the list", dir)
-			continue
-		}
-		t.Logf("%s: %d to mend: %q", dir, len(words), slices.Compact(slices.Sorted(slices.Values(words))))
-	}
 }
 
 // instead is what to write instead of a word that was found.
